@@ -1,0 +1,14 @@
+//! Kubernetes custom and external metrics from rules: a `MetricRule` applied with kubectl makes a plain HPA scale.
+//!
+//! The way of data reads from left to right; each stage is a function or a task of its own:
+//!
+//! ```text
+//! watches → rule::Index → RuleTable → relist → Catalog                        what is served
+//! request → server → query::route → answer { catalog, query::plan, backend, query::project } → server::respond
+//! facts   → status → controller (the leader alone): status, Events, APIServices, CA
+//! ```
+//!
+//! `language` and `reason` (ring 0), then `api`, `sample`, `resource`, `rule`, `catalog`, `query` and `status` (ring 1) are
+//! pure: no clock, no client, no runtime. Ring 2 does the I/O, `app` puts it together, `cli` is what a user types. Who may use
+//! whom stands in `docs/architecture.md`, and a test holds the code to it.
+
