@@ -1,0 +1,11 @@
+//! The languages that rules and requests are written in: text in, values out.
+//!
+//! Nothing here knows a clock, a client or a Kubernetes object. Each module parses once and hands back a value
+//! that can only be well formed.
+
+pub mod promql;
+pub mod quantity;
+pub mod re2;
+pub mod selector;
+pub mod span;
+pub mod template;

@@ -1,0 +1,174 @@
+//! What makes a label key and a label value, with apimachinery's words for what does not
+//! (`pkg/api/validate/content`, `NewRequirement` in `pkg/labels/selector.go`).
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::Operator;
+use super::error::{BadValue, FieldError};
+
+const NAME_MAX: usize = 63;
+const SUBDOMAIN_MAX: usize = 253;
+
+const KEY_RULE: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an \
+    alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
+    '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const VALUE_RULE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', \
+    and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used \
+    for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+const SUBDOMAIN_RULE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or \
+    '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
+    '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+
+/// What Go's `strconv.IsPrint` keeps as it is: letters, marks, numbers, punctuation, symbols and the space.
+#[expect(clippy::expect_used, reason = "a constant pattern")]
+static PRINTABLE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$").expect("a constant pattern"));
+
+/// Everything that is wrong with a requirement whose values are sorted.
+pub(super) fn requirement_errors(key: &str, operator: Operator, values: &[String]) -> Vec<FieldError> {
+    let mut errors: Vec<_> = key_error("key", key).into_iter().collect();
+    let one = values.len() == 1;
+    let miscount = match operator {
+        Operator::In | Operator::NotIn if values.is_empty() => {
+            Some("for 'in', 'notin' operators, values set can't be empty")
+        }
+        Operator::Equals | Operator::DoubleEquals | Operator::NotEquals if !one => {
+            Some("exact-match compatibility requires one single value")
+        }
+        Operator::Exists | Operator::DoesNotExist if !values.is_empty() => {
+            Some("values set must be empty for exists and does not exist")
+        }
+        Operator::GreaterThan | Operator::LessThan if !one => {
+            Some("for 'Gt', 'Lt' operators, exactly one value is required")
+        }
+        _ => None,
+    };
+    errors.extend(miscount.map(|detail| FieldError {
+        field: "values".to_owned(),
+        value: BadValue::List(values.to_vec()),
+        detail: detail.to_owned(),
+    }));
+    if matches!(operator, Operator::GreaterThan | Operator::LessThan) {
+        let bad = values
+            .iter()
+            .enumerate()
+            .filter(|(_, value)| value.parse::<i64>().is_err());
+        errors.extend(bad.map(|(index, value)| FieldError {
+            field: format!("values[{index}]"),
+            value: BadValue::Text(value.clone()),
+            detail: "for 'Gt', 'Lt' operators, the value must be an integer".to_owned(),
+        }));
+    }
+    errors.extend(values.iter().enumerate().filter_map(|(index, value)| {
+        let detail = value_problems(value);
+        (!detail.is_empty()).then(|| FieldError {
+            field: format!("values[{index}][{key}]"),
+            value: BadValue::Text(value.clone()),
+            detail: detail.join("; "),
+        })
+    }));
+    errors
+}
+
+/// What is wrong with a label key: `name` or `example.com/name`.
+pub(super) fn key_error(field: &str, key: &str) -> Option<FieldError> {
+    let problems = key_problems(key);
+    (!problems.is_empty()).then(|| FieldError {
+        field: field.to_owned(),
+        value: BadValue::Text(key.to_owned()),
+        detail: problems.join("; "),
+    })
+}
+
+fn key_problems(key: &str) -> Vec<String> {
+    let mut problems = Vec::new();
+    let (prefix, name) = key
+        .split_once('/')
+        .map_or((None, key), |(prefix, name)| (Some(prefix), name));
+    if name.contains('/') {
+        return vec![format!(
+            "a valid label key {KEY_RULE} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+        )];
+    }
+    if let Some(prefix) = prefix {
+        if prefix.is_empty() {
+            problems.push("prefix part must be non-empty".to_owned());
+        } else {
+            if prefix.len() > SUBDOMAIN_MAX {
+                problems.push(format!("prefix part must be no more than {SUBDOMAIN_MAX} bytes"));
+            }
+            if !is_subdomain(prefix) {
+                problems.push(format!("prefix part {SUBDOMAIN_RULE}"));
+            }
+        }
+    }
+    if name.is_empty() {
+        problems.push("name part must be non-empty".to_owned());
+    } else if name.len() > NAME_MAX {
+        problems.push(format!("name part must be no more than {NAME_MAX} bytes"));
+    }
+    if !is_name(name) {
+        problems.push(format!("name part {KEY_RULE}"));
+    }
+    problems
+}
+
+fn value_problems(value: &str) -> Vec<String> {
+    let mut problems = Vec::new();
+    if value.len() > NAME_MAX {
+        problems.push(format!("must be no more than {NAME_MAX} bytes"));
+    }
+    if !value.is_empty() && !is_name(value) {
+        problems.push(VALUE_RULE.to_owned());
+    }
+    problems
+}
+
+fn is_name(name: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    name.bytes().all(inner)
+        && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && name.ends_with(|last: char| last.is_ascii_alphanumeric())
+}
+
+fn is_subdomain(name: &str) -> bool {
+    let alphanumeric = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();
+    name.split('.').all(|label| {
+        label.starts_with(alphanumeric)
+            && label.ends_with(alphanumeric)
+            && label.chars().all(|letter| alphanumeric(letter) || letter == '-')
+    })
+}
+
+/// The text as Go's `%q` writes it.
+pub(super) fn quote(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => quoted.extend(['\\', letter]),
+            '\x07' => quoted.push_str("\\a"),
+            '\x08' => quoted.push_str("\\b"),
+            '\x0c' => quoted.push_str("\\f"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            '\x0b' => quoted.push_str("\\v"),
+            _ if PRINTABLE.is_match(letter.encode_utf8(&mut [0; 4])) => quoted.push(letter),
+            _ => {
+                let code = u32::from(letter);
+                // writing to a String cannot fail
+                let _ = match code {
+                    0..=0x7f => write!(quoted, "\\x{code:02x}"),
+                    0x80..=0xffff => write!(quoted, "\\u{code:04x}"),
+                    _ => write!(quoted, "\\U{code:08x}"),
+                };
+            }
+        }
+    }
+    quoted.push('"');
+    quoted
+}

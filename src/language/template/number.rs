@@ -1,0 +1,180 @@
+//! Numbers and quoted text as Go's fmt and strconv write them.
+
+/// Flags, width and precision of a verb.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Spec {
+    /// Pad on the right.
+    pub(super) minus: bool,
+    pub(super) sign: Sign,
+    /// Pad with zeros after the sign.
+    pub(super) zero: bool,
+    /// In characters.
+    pub(super) width: Option<usize>,
+    pub(super) precision: Option<usize>,
+}
+
+/// What stands before a number; a later variant wins over an earlier.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Sign {
+    /// A minus if it is negative.
+    #[default]
+    Negative,
+    /// A minus or a space.
+    Space,
+    /// A minus or a plus.
+    Always,
+}
+
+impl Spec {
+    /// The sign, then the digits, with zeros between them up to the width if the flag says so.
+    fn signed(self, negative: bool, digits: &str, zeros: bool) -> String {
+        let sign = match self.sign {
+            _ if negative => "-",
+            Sign::Negative => "",
+            Sign::Space => " ",
+            Sign::Always => "+",
+        };
+        let wanted = if zeros && self.zero && !self.minus {
+            self.width.unwrap_or(0)
+        } else {
+            0
+        };
+        let zeros = wanted.saturating_sub(sign.len() + digits.len());
+        format!("{sign}{}{digits}", "0".repeat(zeros))
+    }
+}
+
+/// `%d`, `%b`, `%o`, `%x`, `%X`.
+pub(super) fn whole(value: i64, verb: char, spec: Spec) -> String {
+    let magnitude = value.unsigned_abs();
+    let digits = match verb {
+        'b' => format!("{magnitude:b}"),
+        'o' => format!("{magnitude:o}"),
+        'x' => format!("{magnitude:x}"),
+        'X' => format!("{magnitude:X}"),
+        _ => magnitude.to_string(),
+    };
+    match spec.precision {
+        Some(0) if value == 0 => String::new(),
+        Some(least) => {
+            let zeros = "0".repeat(least.saturating_sub(digits.len()));
+            spec.signed(value < 0, &format!("{zeros}{digits}"), false)
+        }
+        None => spec.signed(value < 0, &digits, true),
+    }
+}
+
+/// `%v`, `%e`, `%E`, `%f`, `%F`, `%g`, `%G` of a finite number.
+pub(super) fn float(value: f64, verb: char, spec: Spec) -> String {
+    let magnitude = value.abs();
+    let digits = match verb {
+        'f' | 'F' => format!("{magnitude:.*}", spec.precision.unwrap_or(6)),
+        'e' | 'E' => {
+            let (digits, exponent) = scientific(magnitude, Some(spec.precision.unwrap_or(6)));
+            with_exponent(&digits, exponent)
+        }
+        _ => general(magnitude, spec.precision),
+    };
+    let digits = if verb.is_ascii_uppercase() {
+        digits.to_ascii_uppercase()
+    } else {
+        digits
+    };
+    spec.signed(value.is_sign_negative(), &digits, true)
+}
+
+/// The digits without a point and the exponent of the first; the fewest digits that are exact, or so many after the
+/// first.
+fn scientific(magnitude: f64, after_first: Option<usize>) -> (String, i32) {
+    let text = match after_first {
+        Some(count) => format!("{magnitude:.count$e}"),
+        None => format!("{magnitude:e}"),
+    };
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    (mantissa.replace('.', ""), exponent.parse().unwrap_or(0))
+}
+
+/// Go writes at least two digits of the exponent, and its sign.
+fn with_exponent(digits: &str, exponent: i32) -> String {
+    let (first, rest) = digits.split_at(1.min(digits.len()));
+    let point = if rest.is_empty() { "" } else { "." };
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{first}{point}{rest}e{sign}{:02}", exponent.unsigned_abs())
+}
+
+fn general(magnitude: f64, precision: Option<usize>) -> String {
+    let precision = precision.map(|precision| precision.max(1));
+    let (digits, exponent) = scientific(magnitude, precision.map(|precision| precision - 1));
+    let digits = match digits.trim_end_matches('0') {
+        "" => "0",
+        digits => digits,
+    };
+    let limit = precision.map_or(6, |precision| i32::try_from(precision).unwrap_or(i32::MAX));
+    let Ok(point) = usize::try_from(exponent + 1) else {
+        if exponent < -4 {
+            return with_exponent(digits, exponent);
+        }
+        let zeros = usize::try_from(-exponent - 1).unwrap_or(0);
+        return format!("0.{}{digits}", "0".repeat(zeros));
+    };
+    if exponent >= limit {
+        return with_exponent(digits, exponent);
+    }
+    match digits.split_at_checked(point) {
+        Some((whole, "")) => whole.to_owned(),
+        Some(("", fraction)) => format!("0.{fraction}"),
+        Some((whole, fraction)) => format!("{whole}.{fraction}"),
+        None => format!("{digits}{}", "0".repeat(point - digits.len())),
+    }
+}
+
+/// `%x` of a string: its bytes.
+pub(super) fn hexadecimal(text: &str) -> String {
+    let digit = |digit: u8| char::from_digit(u32::from(digit), 16).unwrap_or_default();
+    text.bytes()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
+}
+
+/// `%q` of a string.
+pub(super) fn quoted(text: &str) -> String {
+    let inner: String = text.chars().map(|c| escaped(c, '"')).collect();
+    format!("\"{inner}\"")
+}
+
+/// `%q` of a number: the character.
+pub(super) fn quoted_char(value: i64) -> String {
+    format!("'{}'", escaped(character(value), '\''))
+}
+
+/// `%c`: the character of a number; U+FFFD if there is none.
+pub(super) fn character(value: i64) -> char {
+    u32::try_from(value)
+        .ok()
+        .and_then(char::from_u32)
+        .unwrap_or(char::REPLACEMENT_CHARACTER)
+}
+
+fn escaped(c: char, quote: char) -> String {
+    match c {
+        '\x07' => "\\a".to_owned(),
+        '\x08' => "\\b".to_owned(),
+        '\x0c' => "\\f".to_owned(),
+        '\n' => "\\n".to_owned(),
+        '\r' => "\\r".to_owned(),
+        '\t' => "\\t".to_owned(),
+        '\x0b' => "\\v".to_owned(),
+        '\\' => "\\\\".to_owned(),
+        c if c == quote => format!("\\{c}"),
+        c if c.is_ascii_control() => format!("\\x{:02x}", u32::from(c)),
+        c if is_printable(c) => c.to_string(),
+        c if u32::from(c) < 0x10000 => format!("\\u{:04x}", u32::from(c)),
+        c => format!("\\U{:08x}", u32::from(c)),
+    }
+}
+
+/// Whether Rust's own escaping leaves the character alone. It stands behind another one because a combining character
+/// is escaped at the start of a string only.
+fn is_printable(c: char) -> bool {
+    format!("a{c}").escape_debug().count() == 2 || matches!(c, '\'' | '"')
+}
