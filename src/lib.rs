@@ -12,4 +12,6 @@
 //! pure: no clock, no client, no runtime. Ring 2 does the I/O, `app` puts it together, `cli` is what a user types. Who may use
 //! whom stands in `docs/architecture.md`, and a test holds the code to it.
 
+pub mod api;
 pub mod language;
+pub mod reason;

@@ -1,0 +1,48 @@
+//! Wire types: the custom resources of the group `metricrule.dev`, version `v1alpha1`, with their schema and the rules that
+//! it states in CEL; and what the metrics APIs send ([`custom`], [`external`], [`discovery`], [`status`]).
+//!
+//! A doc comment on a field here is the text of `kubectl explain`, so it is written for the person who writes the
+//! object: what the field is, its default, unit and range, an example.
+
+pub mod crds;
+pub mod custom;
+pub mod discovery;
+pub mod duration;
+pub mod external;
+pub mod invariant;
+pub mod list_meta;
+pub mod metric_backend;
+pub mod metric_rule;
+pub mod object_ref;
+pub mod rule_spec;
+pub mod rule_status;
+pub mod status;
+
+pub use duration::{Duration, DurationError, parse_duration};
+pub use invariant::Violation;
+pub use metric_backend::{
+    AllowedNamespaces, AuthSpec, AuthType, BackendCondition, BackendError, BackendLabels, BackendLimits,
+    BackendType, BasicAuth, BasicSecretRef, BearerAuth, BearerSecretRef, CaRef, CaRefKind, CertificateRef,
+    DiscoverySettings, HttpMethod, MetricBackend, MetricBackendSpec, MetricBackendStatus, NamespacesFrom,
+    PartialResponse, PrometheusSpec, ServiceAccountRef, ServiceAccountTokenAuth, TlsSpec,
+};
+pub use metric_rule::{
+    ClusterMetricRule, ClusterMetricRuleSpec, MetricRule, MetricRuleSpec, RuleKey, RuleResource,
+};
+pub use rule_spec::{
+    BackendRef, GroupResourceRef, MetricsApi, NameMapping, NegativePolicy, ResourceMapping, RuleLimits,
+    RuleSpec, SeriesFilter,
+};
+pub use rule_status::{Discovered, DiscoveredSample, Dropped, LastError, RuleCondition, RuleStatus, Warning};
+
+/// The API group of the custom resources.
+pub const GROUP: &str = "metricrule.dev";
+
+/// The version of the custom resources.
+pub const VERSION: &str = "v1alpha1";
+
+/// The annotation that makes a [`MetricBackend`] the default one, with the value `"true"`.
+pub const IS_DEFAULT_ANNOTATION: &str = "metricrule.dev/is-default";
+
+/// The label, with the value `"true"`, that a `Secret` or `ConfigMap` must carry for a [`MetricBackend`] to read it.
+pub const BACKEND_LABEL: &str = "metricrule.dev/backend";

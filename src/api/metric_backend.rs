@@ -1,0 +1,223 @@
+//! The kind `MetricBackend`: one place that values come from.
+
+mod credentials;
+mod invariants;
+mod prometheus;
+mod status;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::{CustomResource, ResourceExt};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    credentials::{
+        AuthSpec, AuthType, BasicAuth, BasicSecretRef, BearerAuth, BearerSecretRef, CaRef, CaRefKind,
+        CertificateRef, ServiceAccountRef, ServiceAccountTokenAuth, TlsSpec,
+    },
+    prometheus::{HttpMethod, PartialResponse, PrometheusSpec},
+    status::{BackendCondition, BackendError, MetricBackendStatus},
+};
+use super::{IS_DEFAULT_ANNOTATION, duration::Duration, invariant};
+
+/// Where values come from: the address, the credentials, who may use it, and how hard it may be pressed.
+#[expect(clippy::duplicated_attributes, reason = "print columns of one type")]
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "metricrule.dev",
+    version = "v1alpha1",
+    kind = "MetricBackend",
+    status = "MetricBackendStatus",
+    derive = "PartialEq",
+    shortname = "mb",
+    category = "metricrule-dev",
+    doc = "A `MetricBackend` is one place that values come from: its address, credentials and bounds, kept by the platform team. Rules name a backend, never an address. The one with the annotation `metricrule.dev/is-default: \"true\"` serves the rules that name none.",
+    printcolumn(
+        name = "Default",
+        type_ = "string",
+        json_path = ".metadata.annotations.metricrule\\.dev/is-default",
+        description = "Whether rules that name no backend use it"
+    ),
+    printcolumn(
+        name = "Type",
+        type_ = "string",
+        json_path = ".spec.type",
+        description = "What kind of server it is"
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status",
+        description = "Whether it answers queries"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        description = "Why it does, or does not"
+    ),
+    printcolumn(
+        name = "Version",
+        type_ = "string",
+        json_path = ".status.version",
+        description = "The version that the server says it has"
+    ),
+    printcolumn(
+        name = "Rules",
+        type_ = "integer",
+        json_path = ".status.rules",
+        description = "How many rules use it"
+    ),
+    printcolumn(
+        name = "URL",
+        type_ = "string",
+        json_path = ".spec.prometheus.url",
+        description = "Its address",
+        priority = 1
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = invariant::into_schema(invariants::BACKEND))]
+pub struct MetricBackendSpec {
+    /// What kind of server it is; the field of that name, in lower case, holds its settings. `Prometheus`: a server
+    /// with the HTTP API of Prometheus, so also Thanos, Mimir, Cortex and Victoria Metrics. Required.
+    pub r#type: BackendType,
+
+    /// The settings for `type: Prometheus`, required for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prometheus: Option<PrometheusSpec>,
+
+    /// Labels of the series that have a meaning here.
+    #[serde(default)]
+    pub labels: BackendLabels,
+
+    /// The namespaces whose requests may use the backend, through rules of either kind. Default: all.
+    #[serde(default)]
+    pub allowed_namespaces: AllowedNamespaces,
+
+    /// How series are looked for.
+    #[serde(default)]
+    pub discovery: DiscoverySettings,
+
+    /// How hard each replica of the operator may press the backend.
+    #[serde(default)]
+    pub limits: BackendLimits,
+}
+
+/// What kind of server it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum BackendType {
+    /// The HTTP API of Prometheus.
+    Prometheus,
+}
+
+/// Labels of the series that have a meaning here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(transform = invariant::into_schema(invariants::LABELS))]
+pub struct BackendLabels {
+    /// The labels that are trusted to hold the namespace of a series. The queries of a `MetricRule` are confined by
+    /// one of them: the one that the rule maps to `namespaces`, or else the first. List only labels that the scraper
+    /// sets; with `honor_labels` a workload writes them itself. 1 to 8. Default: `[namespace]`.
+    #[schemars(
+        length(min = 1, max = 8),
+        inner(length(min = 1, max = 128), regex(pattern = "^[a-zA-Z_][a-zA-Z0-9_]*$")),
+        extend("x-kubernetes-list-type" = "atomic")
+    )]
+    pub namespaces: Vec<String>,
+}
+
+/// The namespaces whose requests may use the backend.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = invariant::into_schema(invariants::ALLOWED_NAMESPACES))]
+pub struct AllowedNamespaces {
+    /// `All`: every namespace. `Selector`: those that `selector` selects. Default: `All`.
+    #[serde(default)]
+    pub from: NamespacesFrom,
+
+    /// A selector on the labels of a namespace; `{}` selects all. Required with `from: Selector`, and only with it.
+    /// Example: `{matchLabels: {metrics: shared}}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
+    pub selector: Option<LabelSelector>,
+}
+
+/// How the allowed namespaces are named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum NamespacesFrom {
+    /// Every namespace.
+    #[default]
+    All,
+    /// Those that a selector selects.
+    Selector,
+}
+
+/// How series are looked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(transform = invariant::into_schema(invariants::DISCOVERY))]
+pub struct DiscoverySettings {
+    /// The time between two looks at the series of a rule; a new or edited rule is looked at at once. `1s` to `1h`.
+    /// Default: `1m`.
+    pub interval: Duration,
+
+    /// How far back a series may have had its last sample to be found. `1s` to `24h`. Default: `5m`.
+    pub lookback: Duration,
+}
+
+/// How hard each replica may press the backend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BackendLimits {
+    /// The most requests in flight, of each replica of the operator. 1 to 1000. Default: 16.
+    #[schemars(range(min = 1, max = 1000))]
+    pub max_concurrent: u32,
+
+    /// The most requests in a second, of each replica of the operator. 1 to 10000. Default: 50.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub queries_per_second: u32,
+}
+
+// === impl MetricBackend ===
+
+impl MetricBackend {
+    /// Whether the rules that name no backend use this one.
+    pub fn is_default(&self) -> bool {
+        self.annotations()
+            .get(IS_DEFAULT_ANNOTATION)
+            .is_some_and(|value| value == "true")
+    }
+}
+
+// === impl BackendLabels ===
+
+impl Default for BackendLabels {
+    fn default() -> Self {
+        Self {
+            namespaces: vec!["namespace".to_owned()],
+        }
+    }
+}
+
+// === impl DiscoverySettings ===
+
+impl Default for DiscoverySettings {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(60),
+            lookback: Duration::from_secs(300),
+        }
+    }
+}
+
+// === impl BackendLimits ===
+
+impl Default for BackendLimits {
+    fn default() -> Self {
+        Self {
+            max_concurrent: 16,
+            queries_per_second: 50,
+        }
+    }
+}

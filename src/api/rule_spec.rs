@@ -1,0 +1,264 @@
+//! The spec that `MetricRule` and `ClusterMetricRule` share: what the compiler of rules reads.
+
+mod invariants;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use invariants::{CLUSTER_METRIC_RULE, METRIC_RULE};
+
+use super::{duration, invariant};
+
+/// The longest `metricsQuery`, in characters.
+pub const MAX_METRICS_QUERY: usize = 16_384;
+/// The longest `seriesQuery`, in characters.
+pub const MAX_SERIES_QUERY: usize = 4_096;
+/// The longest pattern, replacement or resource template, in characters.
+pub const MAX_PATTERN: usize = 1_024;
+/// The most `seriesFilters`, and the most `resources.overrides`.
+pub const MAX_ITEMS: usize = 32;
+
+/// Which metrics a rule makes, how they are named, and the query that gives their values.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = invariant::into_schema(invariants::RULE))]
+pub struct RuleSpec {
+    /// The metrics API that the rule serves. `Custom`: custom.metrics.k8s.io, metrics about objects (an HPA's metric
+    /// of type Pods or Object). `External`: external.metrics.k8s.io, metrics about nothing in the cluster (type
+    /// External). Default: `Custom`.
+    #[serde(default)]
+    pub api: MetricsApi,
+
+    /// The `MetricBackend` that the series and values come from. Default: the one with the annotation
+    /// `metricrule.dev/is-default: "true"`. Without one the condition `ResolvedRefs` is False with `BackendNotFound`,
+    /// with several it is False with `AmbiguousDefault`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend_ref: Option<BackendRef>,
+
+    /// A `PromQL` series selector that says which series the rule is about; each series name becomes a metric, renamed
+    /// by `name`. At least one matcher must be selective. Without a `seriesQuery` the rule is static: nothing is
+    /// discovered, the metric is named by `name.as`, and `<<.Series>>` may not be used. At most 4096 characters.
+    /// Example: `http_requests_total{pod!=""}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
+    pub series_query: Option<String>,
+
+    /// Patterns on the series name; a series is taken only if all of them hold. At most 32. Default: none.
+    /// Example: `[{isNot: "^go_"}]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
+    pub series_filters: Vec<SeriesFilter>,
+
+    /// Which label of a series names which Kubernetes object. Required for `api: Custom`, with a `template` or with
+    /// `overrides`. For `External` only the label of the namespace matters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceMapping>,
+
+    /// How the name of a metric is made from the name of a series. Default: the series name as it is. Required, with
+    /// `as` alone, for a static rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<NameMapping>,
+
+    /// The query that gives the values: a Go template with `<<` and `>>` whose output is `PromQL`. Data: `.Series`,
+    /// `.LabelMatchers`, `.LabelValuesByName`, `.GroupBy`, `.GroupBySlice`. Required, at most 16384 characters.
+    /// Example: `sum by (<<.GroupBy>>) (rate(<<.Series>>{<<.LabelMatchers>>}[2m]))`.
+    #[schemars(length(min = 1, max = 16384))]
+    pub metrics_query: String,
+
+    /// Only in a `ClusterMetricRule`: the namespaces that it answers for, judged on the namespace of the request. A
+    /// request without a namespace is answered only by a rule that selects all. Default, and `{}`: all namespaces.
+    /// Example: `{matchLabels: {team: shop}}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
+    pub namespace_selector: Option<LabelSelector>,
+
+    /// What a negative value becomes. `Pass`: it is served. `Zero`: 0 is served. `Error`: the request fails with
+    /// `NegativeValue`. Default: `Pass` for `api: Custom`, `Zero` for `External`, since an HPA of Kubernetes 1.34
+    /// and later scales to its maximum on a negative sum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "NegativePolicy")]
+    pub negative: Option<NegativePolicy>,
+
+    /// The length of time that a value covers, told to clients as `windowSeconds` of the custom metrics API. A
+    /// duration such as `90s` or `2m`. Default: the widest range in the rendered query.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = duration::PATTERN), length(max = duration::MAX_LENGTH))]
+    pub window: Option<String>,
+
+    /// Bounds on what the rule may bring in. Default: 10000 series, 100 metrics, 50000 samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<RuleLimits>,
+
+    /// Which of several rules of the same kind answers when they make the same metric for the same resource: the
+    /// higher number, then the older rule, then the lower name. A `MetricRule` of the namespace asked comes before
+    /// every `ClusterMetricRule`. Default: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = 0))]
+    pub priority: Option<i32>,
+}
+
+/// The metrics API that a rule serves.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub enum MetricsApi {
+    /// `custom.metrics.k8s.io`
+    #[default]
+    Custom,
+    /// `external.metrics.k8s.io`
+    External,
+}
+
+/// A `MetricBackend` by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BackendRef {
+    /// The name of the `MetricBackend`. Required. Example: `default`.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// A pattern on the series name: exactly one of `is` and `isNot`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = invariant::into_schema(invariants::SERIES_FILTER))]
+pub struct SeriesFilter {
+    /// A regular expression (RE2) that must be found in the series name; it is not anchored. At most 1024
+    /// characters. Example: `^http_`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub is: Option<String>,
+
+    /// A regular expression (RE2) that must not be found in the series name; it is not anchored. At most 1024
+    /// characters. Example: `_bucket$`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub is_not: Option<String>,
+}
+
+/// Which label names which Kubernetes object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ResourceMapping {
+    /// A Go template with `<<` and `>>` that makes a label name from a kind: `<<.Resource>>` is its singular name,
+    /// `<<.Group>>` its API group with `.` and `-` as `_`. It is read backwards too, to find the kind of a label. An
+    /// override wins over it. At most 1024 characters. Example: `kube_<<.Group>>_<<.Resource>>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub template: Option<String>,
+
+    /// Label name to kind. At most 32, and one label for each kind. A kind that the cluster does not know turns off
+    /// that entry, not the rule, until its CRD appears (`UnknownResource`).
+    /// Example: `{namespace: {resource: namespaces}, pod: {resource: pods}}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32))]
+    pub overrides: BTreeMap<String, GroupResourceRef>,
+
+    /// Only for `api: External`: whether a query is narrowed to the namespace of the request. `false` is for a
+    /// `ClusterMetricRule` that writes out its `namespaceSelector`. Default: `true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespaced: Option<bool>,
+}
+
+/// A Kubernetes kind, by its resource name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct GroupResourceRef {
+    /// The API group, `""` for the core group. Default: found through the cluster's discovery. Example: `apps`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub group: Option<String>,
+
+    /// The resource, plural or singular, in lower case. Required. Examples: `pods`, `deployment`.
+    #[schemars(regex(pattern = "^[a-z][-a-z0-9]*$"), length(min = 1, max = 63))]
+    pub resource: String,
+}
+
+/// How a metric is named after its series.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NameMapping {
+    /// A regular expression (RE2) on the series name; it is not anchored. A series in which it is not found makes no
+    /// metric (`NameNotMatched`). At most 1024 characters. Default, and `""`: `.*`. Example: `^(.*)_total$`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub matches: Option<String>,
+
+    /// What the match is replaced by: `$1` and `${1}` are its capture groups, `$$` is a dollar sign. An empty
+    /// result, one with `/`, `%` or control characters, and one longer than 512 bytes make no metric
+    /// (`InvalidName`). At most 1024 characters. Default, and `""`: `$0` if `matches` has no capture group, `$1` if
+    /// it has one. Example: `${1}_per_second`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub r#as: Option<String>,
+}
+
+/// What a negative value becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum NegativePolicy {
+    /// It is served.
+    Pass,
+    /// 0 is served.
+    Zero,
+    /// The request fails.
+    Error,
+}
+
+/// Bounds on what a rule may bring in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RuleLimits {
+    /// The most series that the rule looks at; the rest is cut off in lexical order (`Truncated`). 0 to 10000000;
+    /// 0 is no limit, only in a `ClusterMetricRule`. Default: 10000.
+    #[schemars(range(max = 10_000_000))]
+    pub max_series: u32,
+
+    /// The most metrics that the rule makes; the rest is cut off in lexical order (`Truncated`). 0 to 100000; 0 is
+    /// no limit, only in a `ClusterMetricRule`. Default: 100.
+    #[schemars(range(max = 100_000))]
+    pub max_metrics: u32,
+
+    /// The most rows of one answer of the backend; a longer answer fails the request (`LimitExceeded`). 0 to
+    /// 10000000; 0 is no limit, only in a `ClusterMetricRule`. Default: 50000.
+    #[schemars(range(max = 10_000_000))]
+    pub max_samples: u32,
+
+    /// Only in a `ClusterMetricRule`: takes a `seriesQuery` without a selective matcher, which may read every series
+    /// of the backend. Default: `false`.
+    pub allow_match_all: bool,
+}
+
+// === impl RuleSpec ===
+
+impl RuleSpec {
+    /// The limits as written, or the defaults.
+    pub fn effective_limits(&self) -> RuleLimits {
+        self.limits.clone().unwrap_or_default()
+    }
+
+    /// The negative policy as written, or the one that follows from `api`.
+    pub fn effective_negative(&self) -> NegativePolicy {
+        self.negative.unwrap_or(match self.api {
+            MetricsApi::Custom => NegativePolicy::Pass,
+            MetricsApi::External => NegativePolicy::Zero,
+        })
+    }
+
+    /// A rule without a `seriesQuery`: named by `name.as`, nothing discovered.
+    pub const fn is_static(&self) -> bool {
+        self.series_query.is_none()
+    }
+}
+
+// === impl RuleLimits ===
+
+impl Default for RuleLimits {
+    fn default() -> Self {
+        Self {
+            max_series: 10_000,
+            max_metrics: 100,
+            max_samples: 50_000,
+            allow_match_all: false,
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What `OpenAPI` cannot say about a rule: which fields need, or exclude, which others.
+
+use super::{
+    MAX_ITEMS, MAX_METRICS_QUERY, MAX_PATTERN, MAX_SERIES_QUERY, MetricsApi, RuleSpec, SeriesFilter,
+};
+use crate::api::{
+    duration::parse_duration,
+    invariant::{self, Invariant, Violation},
+};
+
+/// Both kinds.
+pub(super) const RULE: &[Invariant<RuleSpec>] = &[
+    Invariant {
+        at: ".name.as",
+        message: "a rule without seriesQuery is static: name it here, by a plain name without $",
+        cel: "has(self.seriesQuery) || (has(self.name) && has(self.name.__as__) && self.name.__as__ != '' && \
+              !self.name.__as__.contains('$'))",
+        holds: |spec| !spec.is_static() || as_text(spec).is_some_and(|text| !text.contains('$')),
+    },
+    Invariant {
+        at: ".name.matches",
+        message: "a rule without seriesQuery is static: there is no series name to match",
+        cel: "has(self.seriesQuery) || !has(self.name) || !has(self.name.matches) || self.name.matches == ''",
+        holds: |spec| {
+            !spec.is_static()
+                || spec
+                    .name
+                    .as_ref()
+                    .and_then(|name| name.matches.as_deref())
+                    .is_none_or(str::is_empty)
+        },
+    },
+    Invariant {
+        at: ".seriesFilters",
+        message: "a rule without seriesQuery is static: there are no series to filter",
+        cel: "has(self.seriesQuery) || !has(self.seriesFilters) || size(self.seriesFilters) == 0",
+        holds: |spec| !spec.is_static() || spec.series_filters.is_empty(),
+    },
+    Invariant {
+        at: ".resources.template",
+        message: "a rule without seriesQuery is static: name its kinds in resources.overrides",
+        cel: "has(self.seriesQuery) || !has(self.resources) || !has(self.resources.template)",
+        holds: |spec| !spec.is_static() || spec.resources.as_ref().is_none_or(|map| map.template.is_none()),
+    },
+    Invariant {
+        at: ".resources",
+        message: "a rule with api Custom needs resources.template or resources.overrides, to know whose metric it is",
+        cel: "self.api == 'External' || (has(self.resources) && (has(self.resources.template) || \
+              (has(self.resources.overrides) && size(self.resources.overrides) > 0)))",
+        holds: |spec| {
+            spec.api == MetricsApi::External
+                || spec
+                    .resources
+                    .as_ref()
+                    .is_some_and(|map| map.template.is_some() || !map.overrides.is_empty())
+        },
+    },
+    Invariant {
+        at: ".resources.namespaced",
+        message: "only a rule with api External may say false",
+        cel: "self.api == 'External' || !has(self.resources) || !has(self.resources.namespaced) || \
+              self.resources.namespaced",
+        holds: |spec| spec.api == MetricsApi::External || is_namespaced(spec),
+    },
+];
+
+/// Only [`crate::api::MetricRule`].
+pub(crate) const METRIC_RULE: &[Invariant<RuleSpec>] = &[
+    Invariant {
+        at: ".resources.namespaced",
+        message: "only a ClusterMetricRule may say false",
+        cel: "!has(self.resources) || !has(self.resources.namespaced) || self.resources.namespaced",
+        holds: is_namespaced,
+    },
+    Invariant {
+        at: ".limits",
+        message: "only a ClusterMetricRule may say 0, no limit",
+        cel: "!has(self.limits) || (self.limits.maxSeries > 0 && self.limits.maxMetrics > 0 && \
+              self.limits.maxSamples > 0)",
+        holds: |spec| {
+            let limits = spec.effective_limits();
+            limits.max_series > 0 && limits.max_metrics > 0 && limits.max_samples > 0
+        },
+    },
+    Invariant {
+        at: ".limits.allowMatchAll",
+        message: "only a ClusterMetricRule may say true",
+        cel: "!has(self.limits) || !self.limits.allowMatchAll",
+        holds: |spec| !spec.effective_limits().allow_match_all,
+    },
+];
+
+/// Only [`crate::api::ClusterMetricRule`].
+pub(crate) const CLUSTER_METRIC_RULE: &[Invariant<RuleSpec>] = &[Invariant {
+    at: ".namespaceSelector",
+    message: "with resources.namespaced false it must be written out; {} selects all namespaces",
+    cel: "!has(self.resources) || !has(self.resources.namespaced) || self.resources.namespaced || \
+          has(self.namespaceSelector)",
+    holds: |spec| is_namespaced(spec) || spec.namespace_selector.is_some(),
+}];
+
+/// One item of `seriesFilters`.
+pub(super) const SERIES_FILTER: &[Invariant<SeriesFilter>] = &[Invariant {
+    at: "",
+    message: "exactly one of is and isNot",
+    cel: "has(self.is) != has(self.isNot)",
+    holds: |filter| filter.is.is_some() != filter.is_not.is_some(),
+}];
+
+impl RuleSpec {
+    /// What the schema of either kind would refuse, `kind` being the rows of the one at hand.
+    pub(crate) fn violations(&self, kind: &[Invariant<Self>]) -> Vec<Violation> {
+        let mut found = Vec::new();
+        invariant::check(RULE, self, "spec", &mut found);
+        invariant::check(kind, self, "spec", &mut found);
+        self.check_bounds(&mut found);
+        found.sort();
+        found
+    }
+
+    fn check_bounds(&self, found: &mut Vec<Violation>) {
+        invariant::check_length(&self.metrics_query, MAX_METRICS_QUERY, "spec.metricsQuery", found);
+        if self.metrics_query.is_empty() {
+            found.push(Violation {
+                path: "spec.metricsQuery".into(),
+                message: "required".into(),
+            });
+        }
+        if let Some(query) = &self.series_query {
+            invariant::check_length(query, MAX_SERIES_QUERY, "spec.seriesQuery", found);
+        }
+        for (index, filter) in self.series_filters.iter().enumerate() {
+            let path = format!("spec.seriesFilters[{index}]");
+            invariant::check(SERIES_FILTER, filter, &path, found);
+            for (field, pattern) in [("is", &filter.is), ("isNot", &filter.is_not)] {
+                invariant::check_length(
+                    pattern.as_deref().unwrap_or(""),
+                    MAX_PATTERN,
+                    format!("{path}.{field}"),
+                    found,
+                );
+            }
+        }
+        if let Some(name) = &self.name {
+            for (field, text) in [("matches", &name.matches), ("as", &name.r#as)] {
+                let path = format!("spec.name.{field}");
+                invariant::check_length(text.as_deref().unwrap_or(""), MAX_PATTERN, path, found);
+            }
+        }
+        let overrides = self.resources.as_ref().map_or(0, |map| map.overrides.len());
+        let counts = [
+            ("spec.seriesFilters", self.series_filters.len()),
+            ("spec.resources.overrides", overrides),
+        ];
+        for (path, count) in counts {
+            if count > MAX_ITEMS {
+                found.push(Violation {
+                    path: path.into(),
+                    message: format!("at most {MAX_ITEMS}"),
+                });
+            }
+        }
+        if let Some(template) = self.resources.as_ref().and_then(|map| map.template.as_deref()) {
+            invariant::check_length(template, MAX_PATTERN, "spec.resources.template", found);
+        }
+        if let Some(Err(error)) = self.window.as_deref().map(parse_duration) {
+            found.push(Violation {
+                path: "spec.window".into(),
+                message: error.to_string(),
+            });
+        }
+    }
+}
+
+/// `name.as`, where it says something.
+fn as_text(spec: &RuleSpec) -> Option<&str> {
+    spec.name
+        .as_ref()
+        .and_then(|name| name.r#as.as_deref())
+        .filter(|text| !text.is_empty())
+}
+
+fn is_namespaced(spec: &RuleSpec) -> bool {
+    spec.resources
+        .as_ref()
+        .and_then(|map| map.namespaced)
+        .unwrap_or(true)
+}

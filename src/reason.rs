@@ -1,0 +1,276 @@
+//! Every reason that the operator gives, for good and for bad, once: the same word in a condition, an HTTP message, an
+//! Event, `explain` and the label `reason` of a metric.
+
+use std::{fmt, fmt::Write as _, str::FromStr};
+
+use serde::{Deserialize, Serialize, de};
+
+#[cfg(test)]
+mod tests;
+
+/// Where a reason is mainly met; the sections of docs/reasons.md.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Area {
+    Accepted,
+    ResolvedRefs,
+    Discovered,
+    Dropped,
+    Conflicted,
+    Registered,
+    Ready,
+    Warning,
+    Request,
+    Backend,
+}
+
+/// One line of the table.
+struct Row {
+    reason: Reason,
+    code: &'static str,
+    area: Area,
+    http_status: u16,
+    text: &'static str,
+}
+
+/// Makes the enum and its table from one list, so that no reason can miss a column.
+macro_rules! reasons {
+    ($($area:ident { $($name:ident $status:literal $text:literal)* })*) => {
+        /// Why something is as it is. The documentation of a variant is its [`Reason::text`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason {
+            $($(#[doc = $text] $name,)*)*
+        }
+
+        /// In the order of the variants, so that a reason is the index of its row.
+        const TABLE: &[Row] = &[
+            $($(Row {
+                reason: Reason::$name,
+                code: stringify!($name),
+                area: Area::$area,
+                http_status: $status,
+                text: $text,
+            },)*)*
+        ];
+    };
+}
+
+// Columns: the code; the HTTP status of a request that fails for it, 200 where it fails none; what it means and what
+// to do, in one sentence.
+reasons! {
+    Accepted {
+        Accepted 200 "The spec compiles."
+        Pending 503 "The operator has not looked at the object yet: wait a second, then see whether it runs."
+        InvalidSpec 500 "A field has a value that the present CRD would refuse: correct it, and apply the CRDs of the operator's version."
+        InvalidTemplate 500 "A template does not parse, uses a function or field that there is not, or puts a value outside a string literal: correct it at the position given."
+        InvalidQuery 500 "The query, or the series query, is no `PromQL` that we can read: correct it at the position given."
+        InvalidPattern 500 "A regular expression does not parse, differs between RE2 and us, or has more than one capture group without `name.as`: correct it at the position given."
+        DuplicateResource 500 "Two labels in `resources.overrides` name the same kind: keep one of them."
+        MatchAll 500 "`seriesQuery` has no selective matcher and would read every series: add a name or a label matcher, or in a `ClusterMetricRule` set `limits.allowMatchAll`."
+        NotConfinable 500 "The query of a `MetricRule` cannot be confined to its namespace: write it without the part named, or ask the platform team for a `ClusterMetricRule`."
+        Undecodable 500 "The object does not decode at all: correct the field named, or apply the CRDs of the operator's version."
+    }
+    ResolvedRefs {
+        ResolvedRefs 200 "The backend and the kinds of the rule exist."
+        BackendNotFound 500 "There is no `MetricBackend` of that name, or no default one: create it, or correct `backendRef`."
+        AmbiguousDefault 500 "Several `MetricBackends` are annotated as the default: name one in `backendRef`, or take the annotation off the others."
+        BackendNotAllowed 403 "The `MetricBackend`'s `allowedNamespaces` leaves this namespace out: use another backend, or ask the platform team."
+        UnknownResource 404 "The cluster does not know a kind that `resources` names: correct it, or install its CRD; the other kinds are served."
+    }
+    Discovered {
+        Discovered 200 "The series query found series, and they make metrics."
+        Static 200 "The rule has no `seriesQuery`: there is nothing to discover."
+        Truncated 200 "There is more than `limits` allows, and the rest is cut off in lexical order: narrow `seriesQuery`, or raise the limit."
+        NoSeries 404 "The series query found nothing within the backend's lookback: try it in the backend, and check that the target is scraped."
+    }
+    Dropped {
+        Filtered 200 "`seriesFilters` leaves the series out."
+        NameNotMatched 200 "`name.matches` is not found in the series name."
+        InvalidName 200 "The metric name that `name` makes is empty, longer than 512 bytes, or has `/`, `%` or control characters."
+        NoResource 200 "No label of the series names a kind by `resources`: add the label or the mapping."
+        NoNamespaceLabel 200 "The series is about a namespaced kind but has no label that is mapped to `namespaces`."
+        Duplicate 200 "Another series of the rule makes the same metric for the same kind."
+    }
+    Conflicted {
+        NameTaken 200 "Another rule answers for the metrics named: rename them here, or raise `priority`."
+        NoConflict 200 "No other rule answers for a metric of this one."
+    }
+    Registered {
+        Registered 200 "The API server forwards the metrics API of the rule to the operator."
+        NotManaged 200 "The operator runs with `--register never`: the `APIService` is somebody else's care."
+        OwnedByOther 200 "The `APIService` points to the other service named: remove that adapter, or annotate the `APIService` for take-over."
+        Unavailable 200 "The `APIService` points to the operator but the API server cannot reach it: see the `APIService`'s own condition."
+        TakenOver 200 "The `APIService` pointed to another service and was taken over, as its annotation asked."
+        Withdrawn 200 "No rule needs the `APIService` any more, so it was removed."
+    }
+    Ready {
+        Serving 200 "The rule answers requests."
+        Idle 200 "The rule is good but has no series now, so it answers no request."
+        Stale 200 "The rule answers by the names of the last good look at its series; the later ones failed."
+        Ready 200 "The backend answers queries."
+    }
+    Warning {
+        DuplicateRows 200 "The query gave several rows for one object, and the first in label order is used: aggregate by `<<.GroupBy>>`."
+        ForeignObject 200 "The query gave rows for objects that were not asked for, and they are dropped: use `<<.LabelMatchers>>` and `<<.GroupBy>>`."
+        ForeignNamespace 200 "The query gave rows of another namespace, and they are dropped: use `<<.LabelMatchers>>`."
+        StaleRow 200 "The query gave rows more than 5 minutes older than the time asked for, and they are dropped."
+        BackendWarning 200 "The backend answered with the warning given."
+        InsecureTls 200 "`insecureSkipVerify` takes any certificate: name the authority in `caRef` instead."
+        PlaintextCredentials 200 "Credentials are sent to an http address: use https."
+    }
+    Request {
+        BadRequest 400 "The request does not follow the metrics API."
+        InvalidSelector 400 "The metric selector has a key that is no label name, a value that cannot be one, or an operator that there is not: correct the HPA's selector."
+        SelectorRequired 400 "The query needs a label that the metric selector does not set: add it to the HPA's selector with `=` or `in`."
+        Unauthorized 401 "The request carries no identity that the operator or the API server knows."
+        Forbidden 403 "RBAC does not let this identity read the metric: bind a role for the metrics API to it."
+        ObjectsForbidden 403 "The operator may not list objects of this kind: add it to the chart's `rbac.objects`, or ask for objects by name."
+        UnknownMetric 404 "No rule makes this metric for this resource: see `kubectl get metricrules,clustermetricrules`, and look for the name in their `status.discovered`."
+        NoData 404 "The metric is known but the backend has no value for this object now: check that it is scraped and matches the query."
+        NotFound 404 "There is nothing at this path."
+        MethodNotAllowed 405 "The metrics API is read-only."
+        NotAcceptable 406 "None of the media types that the client accepts can be given: accept application/json."
+        TooManyRequests 429 "Too many requests are in flight: try again after the time given."
+        NotFinite 500 "The value is infinite: guard the query against a division by zero."
+        NegativeValue 500 "The value is negative, and the rule says `negative: Error`."
+        LimitExceeded 500 "The answer of the backend has more rows than `limits.maxSamples`: aggregate more, or raise the limit."
+        UnexpectedResult 500 "The query gives no instant vector: take off the range, or aggregate."
+        Internal 500 "The operator failed: see its log for this request, and report it."
+        NotSynced 503 "The operator has not yet listed what the answer needs: try again in a few seconds."
+        Timeout 504 "The answer was not ready within the request's deadline: make the query cheaper, or look at the backend's load."
+    }
+    Backend {
+        Reachable 200 "The backend answers."
+        Authenticated 200 "The backend takes the credentials, or asks for none."
+        BackendDown 503 "The backend cannot be reached: see the `MetricBackend`'s `lastError`, then address, network policy and the backend itself."
+        BackendTimeout 503 "The backend did not answer within `timeout`: look at its load, or make the query cheaper."
+        BackendError 503 "The backend answered with an error or with something that is no answer: see the `MetricBackend`'s `lastError`, and check that the address is the API of a Prometheus."
+        QueryRejected 500 "The backend refused the query: see the rule's `warnings`, and try the query in the backend."
+        PartialResponse 503 "The backend gave a partial answer: bring its missing part back, or set `partialResponse: Accept`."
+        RedirectRefused 503 "The backend answered with a redirect, which is never followed: set `url` to where it leads."
+        TlsFailed 503 "The TLS handshake with the backend failed: check `caRef`, `serverName` and the certificates' dates."
+        Unauthenticated 503 "The backend refused the credentials with 401 or 403: check the Secret, and what the account may do."
+        CredentialsNotFound 503 "A Secret, `ConfigMap`, key or `ServiceAccount` that the `MetricBackend` names is not in the operator's namespace, or lacks the label `metricrule.dev/backend: \"true\"`."
+        CredentialsInvalid 503 "A Secret or `ConfigMap` that the `MetricBackend` names holds no usable certificate, key or token."
+    }
+}
+
+/// A word that is no reason of this version.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown reason {0:?}")]
+pub struct UnknownReason(String);
+
+// === impl Reason ===
+
+impl Reason {
+    /// All of them, in the order of docs/reasons.md.
+    pub fn all() -> impl ExactSizeIterator<Item = Self> {
+        TABLE.iter().map(|row| row.reason)
+    }
+
+    /// The word itself: `NameTaken`.
+    pub const fn code(self) -> &'static str {
+        self.row().code
+    }
+
+    /// The HTTP status of a request that fails for this reason; 200 for a reason that fails none.
+    pub const fn http_status(self) -> u16 {
+        self.row().http_status
+    }
+
+    /// What it means and what to do, in one sentence with a full stop.
+    pub const fn text(self) -> &'static str {
+        self.row().text
+    }
+
+    const fn row(self) -> &'static Row {
+        &TABLE[self as usize]
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl FromStr for Reason {
+    type Err = UnknownReason;
+
+    fn from_str(code: &str) -> Result<Self, Self::Err> {
+        Self::all()
+            .find(|reason| reason.code() == code)
+            .ok_or_else(|| UnknownReason(code.to_owned()))
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
+    }
+}
+
+impl<'de> Deserialize<'de> for Reason {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}
+
+// === impl Area ===
+
+impl Area {
+    const ALL: [Self; 10] = [
+        Self::Accepted,
+        Self::ResolvedRefs,
+        Self::Discovered,
+        Self::Dropped,
+        Self::Conflicted,
+        Self::Registered,
+        Self::Ready,
+        Self::Warning,
+        Self::Request,
+        Self::Backend,
+    ];
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Accepted => "The spec: condition Accepted",
+            Self::ResolvedRefs => "What the spec names: condition ResolvedRefs",
+            Self::Discovered => "Series: condition Discovered",
+            Self::Dropped => "Series that make no metric: `status.discovered.dropped`",
+            Self::Conflicted => "Several rules: condition Conflicted",
+            Self::Registered => "The API server: condition Registered, and Events of the registration",
+            Self::Ready => "Service: condition Ready",
+            Self::Warning => "Warnings: `status.warnings`",
+            Self::Request => "Requests",
+            Self::Backend => "Backends: conditions and `lastError` of a `MetricBackend`, and requests",
+        }
+    }
+}
+
+/// The text of docs/reasons.md.
+pub fn markdown() -> String {
+    let mut page = String::from(
+        "<!-- Written by `make crds` from src/reason.rs. Do not edit. -->\n\n# Reasons\n\n\
+         A reason is the same word in a condition, in the message of an HTTP error, in an Event, and in the label\n\
+         `reason` of a metric. HTTP is the status of a request that fails for it.\n",
+    );
+    for area in Area::ALL {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            page,
+            "\n## {}\n\n| reason | HTTP | meaning and next step |\n|---|---|---|\n",
+            area.title()
+        );
+        for row in TABLE.iter().filter(|row| row.area == area) {
+            let status = if row.http_status == 200 {
+                String::new()
+            } else {
+                row.http_status.to_string()
+            };
+            let _ = writeln!(page, "| `{}` | {status} | {} |", row.code, row.text);
+        }
+    }
+    page
+}
