@@ -13,5 +13,11 @@
 //! whom stands in `docs/architecture.md`, and a test holds the code to it.
 
 pub mod api;
+pub mod catalog;
 pub mod language;
+pub mod query;
 pub mod reason;
+pub mod resource;
+pub mod rule;
+pub mod sample;
+pub mod status;

@@ -1,0 +1,162 @@
+//! What is served: the rule table joined with the series that the backends have.
+//!
+//! [`derive()`] gives one rule's metrics; [`Catalog::build`] joins those of all rules, decides who answers where several
+//! claim the same metric, and is published whole.
+
+pub mod claims;
+pub mod derive;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+pub use self::{
+    claims::{Claims, Conflict},
+    derive::{Discovered, Metric, RuleMetrics, Subject, derive},
+};
+use crate::{
+    api::metric_rule::RuleKey,
+    reason::Reason,
+    resource::{GroupResource, ResourceInfo},
+    rule::{CompiledRule, RuleTable},
+};
+
+/// How the listing of a rule's series went last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// There is nothing to list: a static rule, or one that is refused.
+    NotNeeded,
+    /// Not tried yet.
+    Pending,
+    /// The series are those of the last attempt.
+    Current,
+    /// The last attempt failed; the series, if any, are from an earlier one.
+    Failed {
+        /// Its code.
+        reason: Reason,
+        /// Its cause, safe to show to whoever may read the rule.
+        message: String,
+    },
+}
+
+/// One rule's place in the catalog.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its metrics; those of a former generation while the new one's series are listed for the first time.
+    pub metrics: Arc<RuleMetrics>,
+    /// How its listing went.
+    pub listing: Listing,
+}
+
+/// Which metric exists for which kind of object, and which rule answers.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// The table that it was built from.
+    pub table: Arc<RuleTable>,
+    entries: BTreeMap<RuleKey, Entry>,
+    custom: BTreeMap<GroupResource, (ResourceInfo, BTreeMap<Arc<str>, Claims>)>,
+    external: BTreeMap<Arc<str>, Claims>,
+    conflicts: BTreeMap<RuleKey, Conflict>,
+}
+
+/// The rule that answers a request, and with which of its metrics.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// It may be refused: the claim stands all the same, and is answered with the reason.
+    pub rule: Arc<CompiledRule>,
+    /// What is asked for.
+    pub metric: Metric,
+}
+
+// === impl Catalog ===
+
+impl Catalog {
+    /// Joins the metrics of all rules of `table`. `entries` are in any order; the outcome does not depend on it.
+    pub fn build(table: Arc<RuleTable>, entries: impl IntoIterator<Item = Entry>) -> Self {
+        let entries: BTreeMap<RuleKey, Entry> = entries
+            .into_iter()
+            .map(|entry| (entry.metrics.rule.key().clone(), entry))
+            .collect();
+        let mut catalog = Self {
+            table,
+            ..Self::default()
+        };
+        for entry in entries.values() {
+            for metric in &entry.metrics.metrics {
+                let served = Served {
+                    rule: entry.metrics.rule.clone(),
+                    metric: metric.clone(),
+                };
+                catalog.claims_of(metric).add(served);
+            }
+        }
+        let claims = catalog
+            .custom
+            .values_mut()
+            .flat_map(|(_, metrics)| metrics.iter_mut());
+        for (name, claims) in claims.chain(catalog.external.iter_mut()) {
+            claims.settle(name, &catalog.table.namespaces, &mut catalog.conflicts);
+        }
+        for (key, conflict) in &mut catalog.conflicts {
+            let claimed = entries.get(key).map_or(0, |entry| entry.metrics.metrics.len());
+            conflict.serves_nothing = conflict.total >= claimed;
+        }
+        catalog.entries = entries;
+        catalog
+    }
+
+    /// The rule that answers for a metric of objects of a kind, in a request of `namespace` (`None`: root-scoped).
+    pub fn custom(&self, resource: &GroupResource, metric: &str, namespace: Option<&str>) -> Option<&Served> {
+        self.custom
+            .get(resource)?
+            .1
+            .get(metric)?
+            .winner(namespace, &self.table.namespaces)
+    }
+
+    /// The rule that answers for an external metric in a request of `namespace`.
+    pub fn external(&self, metric: &str, namespace: &str) -> Option<&Served> {
+        self.external
+            .get(metric)?
+            .winner(Some(namespace), &self.table.namespaces)
+    }
+
+    /// Every kind with a metric, and its metrics' names, in order.
+    pub fn custom_metrics(&self) -> impl Iterator<Item = (&ResourceInfo, impl Iterator<Item = &Arc<str>>)> {
+        self.custom.values().map(|(info, metrics)| (info, metrics.keys()))
+    }
+
+    /// The names of the external metrics, in order.
+    pub fn external_metrics(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.external.keys()
+    }
+
+    /// The place of one rule.
+    pub fn entry(&self, key: &RuleKey) -> Option<&Entry> {
+        self.entries.get(key)
+    }
+
+    /// All rules' places, in the order of their keys.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// What a rule lost to others.
+    pub fn conflict(&self, key: &RuleKey) -> Option<&Conflict> {
+        self.conflicts.get(key)
+    }
+
+    fn claims_of(&mut self, metric: &Metric) -> &mut Claims {
+        let metrics = match &metric.subject {
+            Subject::Object { resource, .. } => {
+                let (_, metrics) = self
+                    .custom
+                    .entry(resource.group_resource.clone())
+                    .or_insert_with(|| ((**resource).clone(), BTreeMap::new()));
+                metrics
+            }
+            Subject::External => &mut self.external,
+        };
+        metrics.entry(metric.name.clone()).or_default()
+    }
+}

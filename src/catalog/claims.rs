@@ -1,0 +1,91 @@
+//! Who answers where several rules claim one metric. A function of specs and series, never of order or memory.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::Served;
+use crate::{
+    api::metric_rule::RuleKey,
+    rule::{Namespaces, table::precedence},
+};
+
+/// How many metrics a conflict names.
+const NAMED: usize = 5;
+
+/// The claims of one metric of one kind.
+#[derive(Clone, Debug, Default)]
+pub struct Claims {
+    /// Of `MetricRule`s, by their namespace.
+    own: BTreeMap<Arc<str>, Vec<Served>>,
+    /// Of `ClusterMetricRule`s.
+    cluster: Vec<Served>,
+}
+
+/// What a rule claims and another rule answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// At most five of the metrics.
+    pub metrics: Vec<Arc<str>>,
+    /// How many claims it lost.
+    pub total: usize,
+    /// The rule that answers the first of them.
+    pub winner: RuleKey,
+    /// Whether there is no claim left that it answers.
+    pub serves_nothing: bool,
+}
+
+// === impl Claims ===
+
+impl Claims {
+    pub(super) fn add(&mut self, served: Served) {
+        match &served.rule.key().namespace {
+            Some(namespace) => self
+                .own
+                .entry(namespace.as_str().into())
+                .or_default()
+                .push(served),
+            None => self.cluster.push(served),
+        }
+    }
+
+    /// Sorts the claims and notes who lost. A `ClusterMetricRule` that a `MetricRule` shadows in its namespace has lost
+    /// nothing.
+    pub(super) fn settle(
+        &mut self,
+        metric: &Arc<str>,
+        namespaces: &Namespaces,
+        conflicts: &mut BTreeMap<RuleKey, Conflict>,
+    ) {
+        for claims in self.own.values_mut().chain([&mut self.cluster]) {
+            claims.sort_by(|a, b| precedence(&a.rule, &b.rule));
+            for (index, loser) in claims.iter().enumerate() {
+                let mut before = claims.iter().take(index);
+                let Some(winner) = before.find(|w| w.rule.scope.overlaps(&loser.rule.scope, namespaces))
+                else {
+                    continue;
+                };
+                let conflict = conflicts
+                    .entry(loser.rule.key().clone())
+                    .or_insert_with(|| Conflict {
+                        metrics: Vec::new(),
+                        total: 0,
+                        winner: winner.rule.key().clone(),
+                        serves_nothing: false,
+                    });
+                conflict.total += 1;
+                if conflict.metrics.len() < NAMED && !conflict.metrics.contains(metric) {
+                    conflict.metrics.push(metric.clone());
+                }
+            }
+        }
+    }
+
+    /// The claim that answers a request of `namespace`.
+    pub(super) fn winner(&self, namespace: Option<&str>, namespaces: &Namespaces) -> Option<&Served> {
+        let own = namespace.and_then(|namespace| self.own.get(namespace)?.first());
+        own.or_else(|| {
+            self.cluster
+                .iter()
+                .find(|served| served.rule.scope.covers(namespace, namespaces))
+        })
+    }
+}

@@ -1,0 +1,61 @@
+//! Why a request got no values.
+
+use std::fmt;
+
+use crate::{reason::Reason, rule::Problem};
+
+/// A failed request: the reason decides the status code, the text says what to do.
+///
+/// The text goes to whoever sent the request, so it never holds a backend's address, a credential or PromQL.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Failure {
+    /// Its code and, by that, its status.
+    pub reason: Reason,
+    /// Kubernetes' own sentence, where it has one for the case; the reason and the cause follow it.
+    pub sentence: Option<String>,
+    /// The cause and the next step.
+    pub cause: String,
+}
+
+// === impl Failure ===
+
+impl Failure {
+    /// A failure that Kubernetes has no sentence for.
+    pub fn new(reason: Reason, cause: impl Into<String>) -> Self {
+        Self {
+            reason,
+            sentence: None,
+            cause: cause.into(),
+        }
+    }
+
+    /// The same, after Kubernetes' sentence.
+    #[must_use]
+    pub fn after(mut self, sentence: impl Into<String>) -> Self {
+        self.sentence = Some(sentence.into());
+        self
+    }
+
+    /// What is wrong with the rule that claims the metric. Its message may quote the author's query, so the reply names
+    /// the rule, the field and the position, and leaves the text to those who may read the rule.
+    pub fn of_rule(rule: &str, problem: &Problem) -> Self {
+        let place = if problem.path.is_empty() {
+            String::new()
+        } else {
+            format!(" at {}", problem.place())
+        };
+        let cause =
+            format!("the rule {rule} claims this metric but cannot answer{place}; its conditions say why");
+        Self::new(problem.reason, cause)
+    }
+}
+
+/// `the server could not find the metric m for pods: UnknownMetric: no rule makes it; …`
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(sentence) = &self.sentence {
+            write!(f, "{sentence}: ")?;
+        }
+        write!(f, "{}: {}", self.reason.code(), self.cause)
+    }
+}

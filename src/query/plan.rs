@@ -1,0 +1,247 @@
+//! What a backend is asked for a request. Pure: a rule, a route and names in, a query out.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{
+    Failure,
+    route::{CustomRoute, ExternalRoute, ObjectName},
+};
+use crate::{
+    catalog::{Served, Subject},
+    language::{
+        promql::{MatchOp, Matcher, matcher::is_label_name},
+        selector::{Operator, Requirement, Selector},
+    },
+    reason::Reason,
+    resource::{ResourceInfo, Scope},
+    rule::{BackendRecord, metrics_query::Ingredients},
+};
+
+/// The most that one query may hold, in bytes: names of ten thousand pods fit.
+pub const QUERY_MAX: usize = 1 << 20;
+
+/// One query to a backend.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// Whom to ask.
+    pub backend: Arc<BackendRecord>,
+    /// The query, ready to send.
+    pub promql: Arc<str>,
+    /// More rows than this fail the request; `None`: no limit.
+    pub max_samples: Option<u64>,
+}
+
+/// A query and what its rows must satisfy.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// `None`: no object was selected, so there is nothing to ask.
+    pub ask: Option<Ask>,
+    /// The rule and its metric.
+    pub served: Served,
+    /// Rows must carry one of these names; empty for an External metric.
+    pub names: BTreeSet<Arc<str>>,
+    /// Whether one object was asked for by its name.
+    pub by_name: bool,
+    /// The kind and the label of its objects' names; `None` for an External metric.
+    pub subject: Option<(Arc<ResourceInfo>, Arc<str>)>,
+    /// The label that must hold `namespace` where a row carries it.
+    pub namespace_label: Option<Arc<str>>,
+    /// The namespace of the request.
+    pub namespace: Option<Arc<str>>,
+    /// As the request named it; for the sentence of a failure.
+    pub sought: String,
+}
+
+/// Plans a request for objects. `names` are those that were asked for or selected; none gives a plan without an ask.
+///
+/// # Errors
+///
+/// `InvalidSelector` and `SelectorRequired` for what the request sent; the rule's own reason where it cannot answer.
+pub fn plan_custom(served: &Served, route: &CustomRoute, names: &[String]) -> Result<Plan, Failure> {
+    let Subject::Object { resource, label } = &served.metric.subject else {
+        return Err(Failure::new(
+            Reason::UnknownMetric,
+            "the metric describes no objects",
+        ));
+    };
+    let namespace = match &route.object {
+        // The namespace is the object here, and its name is matched as that.
+        ObjectName::Namespace => None,
+        ObjectName::Named(_) | ObjectName::All => route.namespace.as_deref(),
+    };
+    let namespace_label = served
+        .rule
+        .namespace_label
+        .as_deref()
+        .filter(|_| namespace.is_some())
+        .map(Arc::<str>::from);
+    let mut ingredients = ingredients(served, &route.metric_selector)?;
+    if let (Some(label), Some(namespace)) = (&namespace_label, namespace) {
+        ingredients.require(label, &[namespace.to_owned()]);
+    }
+    let plan = |ask| Plan {
+        ask,
+        served: served.clone(),
+        names: names.iter().map(|name| name.as_str().into()).collect(),
+        by_name: !matches!(route.object, ObjectName::All),
+        subject: Some((resource.clone(), label.clone())),
+        namespace_label: namespace_label.clone(),
+        namespace: namespace
+            .filter(|_| resource.scope == Scope::Namespaced || namespace_label.is_some())
+            .map(Into::into),
+        sought: route.sought(),
+    };
+    if names.is_empty() {
+        return Ok(plan(None));
+    }
+    ingredients.require(label, names);
+    ingredients.group_by = vec![label.to_string()];
+    let ask = ask(served, &ingredients)?;
+    Ok(plan(Some(ask)))
+}
+
+/// Plans a request for an external metric.
+///
+/// # Errors
+///
+/// As [`plan_custom`].
+pub fn plan_external(served: &Served, route: &ExternalRoute) -> Result<Plan, Failure> {
+    let mut ingredients = ingredients(served, &route.selector)?;
+    let label = served.rule.namespace_label.as_deref();
+    if let Some(label) = label {
+        ingredients.require(label, std::slice::from_ref(&route.namespace));
+    }
+    Ok(Plan {
+        ask: Some(ask(served, &ingredients)?),
+        served: served.clone(),
+        names: BTreeSet::new(),
+        by_name: false,
+        subject: None,
+        namespace_label: label.map(Into::into),
+        namespace: Some(route.namespace.as_str().into()),
+        sought: route.sought(),
+    })
+}
+
+// === impl Ingredients ===
+
+impl Ingredients {
+    /// Adds a matcher for one of `values` of `label`, unless the same one is there already (the label of an object may be
+    /// that of its namespace).
+    fn require(&mut self, label: &str, values: &[String]) {
+        let matcher = Matcher::one_of(label, values);
+        if !self.matchers.contains(&matcher) {
+            self.matchers.push(matcher);
+        }
+        // The path decides which object and namespace are meant, whatever the selector says.
+        self.values.insert(label.to_owned(), values.to_vec());
+    }
+}
+
+fn ingredients(served: &Served, selector: &Selector) -> Result<Ingredients, Failure> {
+    let mut matchers = Vec::new();
+    let mut values = BTreeMap::new();
+    for requirement in &selector.requirements {
+        matchers.push(matcher(requirement)?);
+        let fills = matches!(
+            requirement.operator,
+            Operator::Equals | Operator::DoubleEquals | Operator::In
+        );
+        if fills {
+            values.insert(requirement.key.clone(), requirement.values.clone());
+        }
+    }
+    let series = served.metric.series.to_string();
+    Ok(Ingredients {
+        series,
+        matchers,
+        values,
+        group_by: Vec::new(),
+    })
+}
+
+fn matcher(requirement: &Requirement) -> Result<Matcher, Failure> {
+    let Requirement {
+        key,
+        operator,
+        values,
+    } = requirement;
+    if !is_label_name(key) {
+        return Err(Failure::new(
+            Reason::InvalidSelector,
+            format!(
+                "{key:?} in the metric's selector is no label name of a metric ([a-zA-Z_][a-zA-Z0-9_]*); select by the \
+                 labels of the metric, not of a Kubernetes object"
+            ),
+        ));
+    }
+    Ok(match operator {
+        Operator::Equals | Operator::DoubleEquals | Operator::In => Matcher::one_of(key, values),
+        Operator::NotEquals | Operator::NotIn => {
+            let any = Matcher::one_of(key, values);
+            let op = if any.op == MatchOp::Equal {
+                MatchOp::NotEqual
+            } else {
+                MatchOp::NotRegex
+            };
+            Matcher { op, ..any }
+        }
+        Operator::Exists => Matcher::new(key, MatchOp::NotEqual, ""),
+        Operator::DoesNotExist => Matcher::equal(key, ""),
+        Operator::GreaterThan | Operator::LessThan => {
+            let message = format!("`<` and `>` ({key:?}) compare numbers, which labels of metrics are not");
+            return Err(Failure::new(Reason::InvalidSelector, message));
+        }
+    })
+}
+
+fn ask(served: &Served, ingredients: &Ingredients) -> Result<Ask, Failure> {
+    let rule = &served.rule;
+    let backend = rule
+        .backend
+        .as_ref()
+        .map_err(|problem| Failure::of_rule(&rule.key().to_string(), problem))?;
+    let Some(query) = &rule.query else {
+        return Err(Failure::new(
+            Reason::Internal,
+            format!("the rule {} has no query", rule.key()),
+        ));
+    };
+    let promql = query.render(ingredients).map_err(|error| {
+        let place = error.position.map_or_else(String::new, |p| {
+            format!(" at spec.metricsQuery:{}:{}", p.line, p.column)
+        });
+        match error.reason {
+            // This one is about the request, and is for whoever sent it.
+            Reason::SelectorRequired => Failure::new(error.reason, error.message),
+            reason => Failure::new(
+                reason,
+                format!(
+                    "the query of the rule {}{place} cannot be made for this request: {}",
+                    rule.key(),
+                    error.message
+                ),
+            ),
+        }
+    })?;
+    if promql.len() > QUERY_MAX {
+        return Err(Failure::new(
+            Reason::LimitExceeded,
+            format!(
+                "the query for these objects would be longer than {QUERY_MAX} bytes; select fewer objects"
+            ),
+        ));
+    }
+    let max_samples = match rule.limits.max_samples {
+        0 => None,
+        limit => Some(limit.into()),
+    };
+    Ok(Ask {
+        backend: backend.clone(),
+        promql: promql.into(),
+        max_samples,
+    })
+}

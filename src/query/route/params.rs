@@ -1,0 +1,183 @@
+//! The query string.
+
+use std::{num::IntErrorKind, time::Duration};
+
+use percent_encoding::percent_decode;
+
+use super::RouteError;
+use crate::language::selector::Selector;
+
+/// More parameters than any client sends.
+const MAX: usize = 64;
+
+/// Decoded parameters, in the order sent; the first of a name counts, as in k8s.io/apiserver.
+#[derive(Debug, Default)]
+pub(super) struct Params(Vec<(String, String)>);
+
+// === impl Params ===
+
+impl Params {
+    /// `+` is a space; pairs that do not decode are left out, as Go's `URL.Query` does.
+    pub(super) fn parse(query: &str) -> Self {
+        let pairs = query
+            .split('&')
+            .filter(|pair| !pair.is_empty() && !pair.contains(';'))
+            .take(MAX);
+        Self(
+            pairs
+                .filter_map(|pair| {
+                    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                    Some((decode(name)?, decode(value)?))
+                })
+                .collect(),
+        )
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0
+            .iter()
+            .filter(move |(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Only absence, `false` and `0` are false (`Convert_Slice_string_To_bool` of apimachinery).
+    pub(super) fn flag(&self, name: &str) -> bool {
+        self.get(name)
+            .is_some_and(|value| !value.eq_ignore_ascii_case("false") && value != "0")
+    }
+
+    /// `pretty` as Go's `strconv.ParseBool` reads it; what is no truth value counts as false.
+    pub(super) fn pretty(&self) -> Option<bool> {
+        let value = self.get("pretty").filter(|value| !value.is_empty())?;
+        Some(matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True"))
+    }
+
+    /// A selector; its text goes to the client as the parser gave it.
+    pub(super) fn selector(&self, name: &str) -> Result<Selector, RouteError> {
+        Selector::parse(self.get(name).unwrap_or_default())
+            .map_err(|error| RouteError::invalid_selector(error.to_string()))
+    }
+
+    /// `timeout` as Go's `time.ParseDuration` reads it; zero and below mean that none is asked for.
+    pub(super) fn timeout(&self) -> Result<Option<Duration>, RouteError> {
+        let Some(text) = self.get("timeout").filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let seconds = go_duration(text).ok_or_else(|| {
+            let message =
+                format!("invalid timeout specified in the request URL - time: invalid duration {text:?}");
+            RouteError::bad_request(message)
+        })?;
+        Ok(Duration::try_from_secs_f64(seconds)
+            .ok()
+            .filter(|timeout| !timeout.is_zero()))
+    }
+
+    /// The list options that must at least be numbers.
+    pub(super) fn check_numbers(&self) -> Result<(), RouteError> {
+        for name in ["limit", "timeoutSeconds"] {
+            let Some(text) = self.get(name).filter(|text| !text.is_empty()) else {
+                continue;
+            };
+            let problem = match text.parse::<i64>() {
+                Ok(_) => continue,
+                Err(error) => match error.kind() {
+                    IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+                    _ => "invalid syntax",
+                },
+            };
+            return Err(RouteError::bad_request(format!(
+                "strconv.ParseInt: parsing {text:?}: {problem}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// `fieldSelector` of a request for the object `name` (`*` equals no name).
+    pub(super) fn check_fields(&self, name: &str) -> Result<(), RouteError> {
+        let fields = self
+            .get("fieldSelector")
+            .unwrap_or_default()
+            .split(',')
+            .filter(|field| !field.is_empty());
+        for field in fields {
+            let differs = field.split_once("!=").map(|(field, value)| (field, value, false));
+            let equals = || field.split_once("==").or_else(|| field.split_once('='));
+            let found = differs.or_else(|| equals().map(|(field, value)| (field, value, true)));
+            let Some((field, value, exact)) = found else {
+                let message = format!("invalid selector: '{field}'; can't understand '{field}'");
+                return Err(RouteError::bad_request(message));
+            };
+            match field {
+                "metadata.name" if exact && (value != name || name == "*") => {
+                    let message = "fieldSelector metadata.name doesn't match requested name";
+                    return Err(RouteError::bad_request(message));
+                }
+                "metadata.name" | "metadata.namespace" => {}
+                other => {
+                    return Err(RouteError::bad_request(format!(
+                        "{other:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn decode(text: &str) -> Option<String> {
+    let text = text.replace('+', " ");
+    if !super::path::is_percent_encoded(&text) {
+        return None;
+    }
+    String::from_utf8(percent_decode(text.as_bytes()).collect()).ok()
+}
+
+/// Seconds of a Go duration such as `1m30s` or `-1.5h`; a bare number only if it is zero.
+fn go_duration(text: &str) -> Option<f64> {
+    let (sign, mut rest) = match text.strip_prefix(['-', '+']) {
+        Some(rest) => (if text.starts_with('-') { -1.0 } else { 1.0 }, rest),
+        None => (1.0, text),
+    };
+    if rest == "0" {
+        return Some(0.0);
+    }
+    let mut total = 0.0;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(rest.len());
+        let (number, tail) = rest.split_at_checked(digits)?;
+        let number: f64 = number.parse().ok()?;
+        let unit = tail
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at_checked(unit)?;
+        let seconds = match unit {
+            "ns" => 1e-9,
+            "us" | "µs" | "μs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return None,
+        };
+        total += number * seconds;
+        rest = tail;
+    }
+    Some(sign * total)
+}

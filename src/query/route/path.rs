@@ -1,0 +1,347 @@
+//! The path: what it names, and what it is authorized as. Both come from the same segments.
+
+use percent_encoding::percent_decode_str;
+
+use super::{
+    CUSTOM_GROUP, CustomRoute, CustomVersion, Endpoint, ExternalRoute, MetricRoute, ObjectName, RouteError,
+    SERVED, params::Params,
+};
+use crate::{
+    language::selector::Operator,
+    query::attributes::{Attributes, ResourceAttributes, SelectorOperator, SelectorRequirement},
+    resource::GroupResource,
+};
+
+/// Longest path, in bytes as sent.
+const MAX: usize = 8192;
+/// Longest name of an object (RFC 1123 subdomain), of a namespace (label), and of a metric.
+const NAME_MAX: usize = 253;
+const NAMESPACE_MAX: usize = 63;
+const METRIC_MAX: usize = 512;
+
+/// A decoded path and its segments; a trailing slash counts for nothing.
+#[derive(Debug)]
+pub(super) struct Path {
+    text: String,
+    segments: Vec<String>,
+}
+
+/// Whether every `%` begins two hexadecimal digits.
+pub(super) fn is_percent_encoded(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        let hex = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_hexdigit());
+        if byte == b'%' && !(hex(bytes.next()) && hex(bytes.next())) {
+            return false;
+        }
+    }
+    true
+}
+
+// === impl Path ===
+
+impl Path {
+    /// Decodes before it splits, as Go does: an encoded slash divides segments.
+    pub(super) fn parse(path: &str) -> Result<Self, RouteError> {
+        if path.len() > MAX || !is_percent_encoded(path) {
+            return Err(RouteError::invalid_path());
+        }
+        let text = percent_decode_str(path)
+            .decode_utf8()
+            .map_err(|_| RouteError::invalid_path())?
+            .into_owned();
+        let inner = text.strip_prefix('/').unwrap_or(&text);
+        let segments = match inner.strip_suffix('/').unwrap_or(inner) {
+            // `//` is no way to write `/`.
+            "" if inner.is_empty() => Vec::new(),
+            inner => inner.split('/').map(ToOwned::to_owned).collect(),
+        };
+        Ok(Self { text, segments })
+    }
+
+    fn parts(&self) -> Vec<&str> {
+        self.segments.iter().map(String::as_str).collect()
+    }
+
+    /// As `RequestInfoFactory` of k8s.io/apiserver, but `status` and `finalize` are metrics like any other: what is
+    /// authorized must be what is served.
+    pub(super) fn attributes(&self, method: &str, params: &Params) -> Attributes {
+        let parts = self.parts();
+        let ["apis", group, version, rest @ ..] = parts.as_slice() else {
+            return self.non_resource(method);
+        };
+        let rest = match rest {
+            [] => return self.non_resource(method),
+            rest => rest,
+        };
+        let (namespace, resource, name, subresource) = match rest {
+            ["namespaces", namespace] => (*namespace, "namespaces", *namespace, ""),
+            ["namespaces", namespace, resource, rest @ ..] => (
+                *namespace,
+                *resource,
+                rest.first().copied().unwrap_or_default(),
+                rest.get(1).copied().unwrap_or_default(),
+            ),
+            [resource, rest @ ..] => (
+                "",
+                *resource,
+                rest.first().copied().unwrap_or_default(),
+                rest.get(1).copied().unwrap_or_default(),
+            ),
+            [] => return self.non_resource(method),
+        };
+        let verb = match method {
+            "POST" => "create",
+            "PUT" => "update",
+            "PATCH" => "patch",
+            "DELETE" if name.is_empty() => "deletecollection",
+            "DELETE" => "delete",
+            "GET" | "HEAD" if name.is_empty() => "list",
+            "GET" | "HEAD" => "get",
+            // OPTIONS, TRACE and what else there may be have no verb of their own in Kubernetes.
+            _ => "",
+        };
+        let label_selector = if verb == "list" {
+            requirements(params)
+        } else {
+            Vec::new()
+        };
+        Attributes::Resource(ResourceAttributes {
+            verb: verb.to_owned(),
+            group: (*group).to_owned(),
+            version: (*version).to_owned(),
+            resource: resource.to_owned(),
+            subresource: subresource.to_owned(),
+            name: name.to_owned(),
+            namespace: namespace.to_owned(),
+            label_selector,
+        })
+    }
+
+    /// What the path names, for a method that may be used on it.
+    pub(super) fn endpoint(&self, method: &str, params: &Params) -> Result<Endpoint, RouteError> {
+        let parts = self.parts();
+        if parts.iter().any(|segment| segment.is_empty()) {
+            return Err(RouteError::not_found());
+        }
+        let health = match parts.as_slice() {
+            ["healthz", check @ ..] => Some(("healthz", check)),
+            ["livez", check @ ..] => Some(("livez", check)),
+            ["readyz", check @ ..] => Some(("readyz", check)),
+            _ => None,
+        };
+        if let Some((endpoint, check)) = health {
+            let check = match check {
+                [] => None,
+                [one] => Some((*one).to_owned()),
+                _ => return Err(RouteError::not_found()),
+            };
+            let verbose = params.has("verbose");
+            let exclude = params.all("exclude").map(ToOwned::to_owned).collect();
+            return Ok(Endpoint::Health {
+                endpoint,
+                check,
+                verbose,
+                exclude,
+            });
+        }
+        let openapi = matches!(parts.as_slice(), ["openapi", ..]);
+        let endpoint = resource(&parts, params);
+        // A path that names nothing is 404 whatever the method.
+        if method != "GET" && !(openapi && method == "HEAD") {
+            return match endpoint {
+                Err(error) if error.code == 404 => Err(error),
+                _ => Err(RouteError::method_not_allowed()),
+            };
+        }
+        endpoint
+    }
+
+    fn non_resource(&self, method: &str) -> Attributes {
+        let path = match self.text.as_str() {
+            "" => "/".to_owned(),
+            text => text.to_owned(),
+        };
+        Attributes::NonResource {
+            path,
+            verb: method.to_ascii_lowercase(),
+        }
+    }
+}
+
+fn resource(parts: &[&str], params: &Params) -> Result<Endpoint, RouteError> {
+    match parts {
+        [] => Ok(Endpoint::Index),
+        ["version"] => Ok(Endpoint::ServerVersion),
+        ["metrics"] => Ok(Endpoint::Metrics),
+        ["apis"] => Ok(Endpoint::Groups),
+        ["apis", group] => served(group, None).map(|(group, _)| Endpoint::Group(group)),
+        ["apis", group, version] => {
+            served(group, Some(version)).map(|(group, version)| Endpoint::Version(group, version))
+        }
+        ["openapi", "v2"] => Ok(Endpoint::OpenApiV2),
+        ["openapi", "v3"] => Ok(Endpoint::OpenApiV3),
+        ["openapi", "v3", "apis", group, version] => {
+            served(group, Some(version)).map(|(group, version)| Endpoint::OpenApiV3Of(group, version))
+        }
+        ["apis", group, version, rest @ ..] => {
+            let (group, version) = served(group, Some(version))?;
+            let route = if group == CUSTOM_GROUP {
+                let version = match version {
+                    "v1beta1" => CustomVersion::V1beta1,
+                    _ => CustomVersion::V1beta2,
+                };
+                custom(version, rest, params).map(MetricRoute::Custom)
+            } else {
+                external(rest, params).map(MetricRoute::External)
+            };
+            route.map(Endpoint::Metric)
+        }
+        _ => Err(RouteError::not_found()),
+    }
+}
+
+fn served(group: &str, version: Option<&str>) -> Result<(&'static str, &'static str), RouteError> {
+    let found = SERVED
+        .iter()
+        .find(|(known, _)| *known == group)
+        .and_then(|(group, versions)| {
+            let version = match version {
+                None => versions.first(),
+                Some(version) => versions.iter().find(|known| **known == version),
+            };
+            version.map(|version| (*group, *version))
+        });
+    found.ok_or_else(RouteError::not_found)
+}
+
+fn custom(version: CustomVersion, rest: &[&str], params: &Params) -> Result<CustomRoute, RouteError> {
+    let (namespace, resource, object, metric) = match rest {
+        // Root-scoped paths have three segments as well; these are no kinds of objects there.
+        ["namespaces" | "watch" | "proxy", _, _] => return Err(RouteError::invalid_path()),
+        ["namespaces", namespace, "metrics", metric] => (
+            Some(*namespace),
+            GroupResource::namespaces(),
+            ObjectName::Namespace,
+            *metric,
+        ),
+        // The reference serves the first of these as a metric of the namespace, yet authorizes another.
+        ["namespaces", _, "metrics", _, _] => return Err(RouteError::not_found()),
+        ["namespaces", namespace, resource, name, metric] => (
+            Some(*namespace),
+            group_resource(resource)?,
+            object(name)?,
+            *metric,
+        ),
+        [resource, name, metric] => (None, group_resource(resource)?, object(name)?, *metric),
+        _ => return Err(RouteError::not_found()),
+    };
+    let namespace = namespace.map(checked_namespace).transpose()?;
+    let metric = checked_metric(metric)?;
+    params.check_numbers()?;
+    params.check_fields(match &object {
+        ObjectName::Named(name) => name,
+        ObjectName::All => "*",
+        ObjectName::Namespace => namespace.as_deref().unwrap_or_default(),
+    })?;
+    let label_selector = params.selector("labelSelector")?;
+    let metric_selector = params.selector("metricLabelSelector")?;
+    Ok(CustomRoute {
+        version,
+        namespace,
+        resource,
+        object,
+        metric,
+        label_selector,
+        metric_selector,
+    })
+}
+
+fn external(rest: &[&str], params: &Params) -> Result<ExternalRoute, RouteError> {
+    let ["namespaces", namespace, metric] = rest else {
+        return Err(RouteError::not_found());
+    };
+    let namespace = checked_namespace(namespace)?;
+    let metric = checked_metric(metric)?;
+    if params.flag("watch") {
+        return Err(RouteError::watch_not_supported());
+    }
+    params.check_numbers()?;
+    if params.has("resourceVersionMatch") && params.get("resourceVersion").unwrap_or_default().is_empty() {
+        return Err(RouteError::forbidden_version_match());
+    }
+    let selector = params.selector("labelSelector")?;
+    Ok(ExternalRoute {
+        namespace,
+        metric,
+        selector,
+    })
+}
+
+/// The text itself is what is authorized, so it must be the only way to write the resource: `pods.` is refused.
+fn group_resource(text: &str) -> Result<GroupResource, RouteError> {
+    let resource = GroupResource::parse(text);
+    let written = text.len() <= NAME_MAX
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
+    if written && !resource.resource.is_empty() && resource.to_string() == text {
+        Ok(resource)
+    } else {
+        Err(RouteError::invalid_path())
+    }
+}
+
+fn object(name: &str) -> Result<ObjectName, RouteError> {
+    match name {
+        "*" => Ok(ObjectName::All),
+        name if name.len() <= NAME_MAX && !name.contains(char::is_control) => {
+            Ok(ObjectName::Named(name.to_owned()))
+        }
+        _ => Err(RouteError::invalid_path()),
+    }
+}
+
+fn checked_namespace(namespace: &str) -> Result<String, RouteError> {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let label = namespace.len() <= NAMESPACE_MAX
+        && namespace.bytes().all(|byte| inner(byte) || byte == b'-')
+        && namespace.bytes().next().is_some_and(inner)
+        && namespace.bytes().last().is_some_and(inner);
+    if label {
+        Ok(namespace.to_owned())
+    } else {
+        Err(RouteError::invalid_path())
+    }
+}
+
+fn checked_metric(metric: &str) -> Result<String, RouteError> {
+    let fits = metric.len() <= METRIC_MAX && !metric.contains(char::is_control);
+    if fits {
+        Ok(metric.to_owned())
+    } else {
+        Err(RouteError::invalid_path())
+    }
+}
+
+/// The requirements that a review carries; what does not parse is refused once the request is allowed.
+fn requirements(params: &Params) -> Vec<SelectorRequirement> {
+    let Ok(selector) = params.selector("labelSelector") else {
+        return Vec::new();
+    };
+    let requirements = selector.requirements.iter().filter_map(|requirement| {
+        let operator = match requirement.operator {
+            Operator::Equals | Operator::DoubleEquals | Operator::In => SelectorOperator::In,
+            Operator::NotEquals | Operator::NotIn => SelectorOperator::NotIn,
+            Operator::Exists => SelectorOperator::Exists,
+            Operator::DoesNotExist => SelectorOperator::DoesNotExist,
+            Operator::GreaterThan | Operator::LessThan => return None,
+        };
+        Some(SelectorRequirement {
+            key: requirement.key.clone(),
+            operator,
+            values: requirement.values.clone(),
+        })
+    });
+    requirements.collect()
+}

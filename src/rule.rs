@@ -1,0 +1,31 @@
+//! Rules: from a spec to something that can answer, and the table of all of them.
+//!
+//! [`compile()`] turns a spec into a [`CompiledRule`] or says with a [`Problem`] where it is wrong; [`index`] keeps every
+//! rule, backend and namespace that the watches have seen and publishes an immutable [`RuleTable`].
+
+pub mod association;
+pub mod backend;
+pub mod compile;
+pub mod index;
+mod locate;
+pub mod metrics_query;
+pub mod namespaces;
+pub mod naming;
+pub mod problem;
+pub mod table;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    association::Association,
+    backend::BackendRecord,
+    compile::{CompiledRule, RuleObject, compile},
+    index::Index,
+    metrics_query::MetricsQuery,
+    namespaces::{NamespaceScope, Namespaces},
+    naming::Naming,
+    problem::Problem,
+    table::RuleTable,
+};

@@ -1,0 +1,347 @@
+//! From a spec to a [`CompiledRule`].
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+
+use super::{
+    Association, BackendRecord, MetricsQuery, NamespaceScope, Naming, Problem,
+    metrics_query::Setting,
+    naming::{self, Filter, Rename, Source},
+};
+use crate::{
+    api::{
+        duration::parse_duration,
+        invariant::Violation,
+        metric_rule::RuleKey,
+        rule_spec::{MetricsApi, NegativePolicy, RuleLimits, RuleSpec},
+    },
+    language::{
+        promql::{Matcher, SeriesSelector},
+        template::Position,
+    },
+    reason::Reason,
+    resource::{GroupResource, Resources, Scope},
+};
+
+/// A rule as its watch saw it.
+#[derive(Clone, Debug)]
+pub struct RuleObject {
+    /// Namespace and name; no namespace for a `ClusterMetricRule`.
+    pub key: RuleKey,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// `metadata.creationTimestamp`.
+    pub created: Option<Timestamp>,
+    /// The spec, or why the object could not be decoded.
+    pub spec: Result<Arc<RuleSpec>, String>,
+    /// What the schema in force now would have refused.
+    pub violations: Vec<Violation>,
+}
+
+/// A rule that can be asked, or that knows why it cannot.
+#[derive(Clone, Debug)]
+pub struct CompiledRule {
+    /// What it was compiled from.
+    pub object: RuleObject,
+    /// The API that it serves.
+    pub api: MetricsApi,
+    /// Among claims: higher first.
+    pub priority: i32,
+    /// The requests that it is for.
+    pub scope: NamespaceScope,
+    /// Where values come from.
+    pub backend: Result<Arc<BackendRecord>, Problem>,
+    /// What it claims; `None` where that part is broken, and then it claims nothing.
+    pub naming: Option<Naming>,
+    /// The label that holds a namespace in its series; `None`: its requests get no namespace matcher.
+    pub namespace_label: Option<String>,
+    /// How values are asked for; `None` where that part is broken.
+    pub query: Option<MetricsQuery>,
+    /// What `windowSeconds` says.
+    pub window: Option<Duration>,
+    /// What a negative value becomes.
+    pub negative: NegativePolicy,
+    /// Bounds on what it brings in.
+    pub limits: RuleLimits,
+    /// Why it is not Accepted; empty where it is.
+    pub refusals: Vec<Problem>,
+    /// What does not keep it from answering.
+    pub warnings: Vec<Problem>,
+}
+
+/// Compiles one rule against the backend that it names and a snapshot of the REST mapping. Never fails: what is wrong is
+/// kept in the rule, where it hurts no other.
+pub fn compile(
+    object: RuleObject,
+    backend: Result<Arc<BackendRecord>, Problem>,
+    resources: &Resources,
+) -> CompiledRule {
+    let spec = match &object.spec {
+        Ok(spec) => spec.clone(),
+        Err(message) => {
+            let problem = Problem::new(Reason::Undecodable, "", message.clone());
+            return CompiledRule::refused(object, backend, problem);
+        }
+    };
+    let mut rule = CompiledRule::empty(object, backend, &spec);
+    rule.check_schema();
+    rule.compile_scope(&spec);
+    rule.compile_naming(&spec, resources);
+    rule.compile_query(&spec);
+    rule.check_window(&spec);
+    rule
+}
+
+// === impl CompiledRule ===
+
+impl CompiledRule {
+    /// Namespace and name.
+    pub fn key(&self) -> &RuleKey {
+        &self.object.key
+    }
+
+    /// Whether it is a `MetricRule`, whose every query is confined.
+    pub fn is_namespaced(&self) -> bool {
+        self.object.key.namespace.is_some()
+    }
+
+    /// Why it does not answer, whoever asks.
+    pub fn refusal(&self) -> Option<&Problem> {
+        self.refusals.first().or_else(|| self.backend.as_ref().err())
+    }
+
+    /// The text that its backend's series are listed with; `None` for a static rule and for one that lists nothing.
+    pub fn listed(&self) -> Option<&Arc<str>> {
+        match &self.naming.as_ref()?.source {
+            Source::Series { listed, .. } => Some(listed),
+            Source::Static { .. } => None,
+        }
+    }
+
+    fn empty(object: RuleObject, backend: Result<Arc<BackendRecord>, Problem>, spec: &RuleSpec) -> Self {
+        let scope = match &object.key.namespace {
+            Some(namespace) => NamespaceScope::Only(namespace.as_str().into()),
+            None => NamespaceScope::All,
+        };
+        Self {
+            object,
+            api: spec.api,
+            priority: spec.priority.unwrap_or(0),
+            scope,
+            backend,
+            naming: None,
+            namespace_label: None,
+            query: None,
+            window: None,
+            negative: spec.effective_negative(),
+            limits: spec.effective_limits(),
+            refusals: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn refused(object: RuleObject, backend: Result<Arc<BackendRecord>, Problem>, problem: Problem) -> Self {
+        let mut rule = Self::empty(object, backend, &RuleSpec::default());
+        rule.refusals.push(problem);
+        rule
+    }
+
+    /// The schema states these rules too, but an object may have been written under an older one.
+    fn check_schema(&mut self) {
+        for violation in self.object.violations.clone() {
+            self.refuse(&violation.path, violation.message);
+        }
+    }
+
+    fn compile_scope(&mut self, spec: &RuleSpec) {
+        if self.is_namespaced() {
+            return;
+        }
+        match NamespaceScope::from_label_selector(spec.namespace_selector.as_ref()) {
+            Ok(scope) => self.scope = scope,
+            Err(message) => {
+                // A scope that cannot be read must not become "all".
+                self.scope = NamespaceScope::Only("".into());
+                self.refuse("spec.namespaceSelector", message);
+            }
+        }
+    }
+
+    fn compile_naming(&mut self, spec: &RuleSpec, resources: &Resources) {
+        let association = match Association::compile(spec.resources.as_ref(), resources) {
+            Ok(association) => association,
+            Err(problem) => return self.refusals.push(problem),
+        };
+        self.namespace_label = self.choose_namespace_label(spec, &association, resources);
+        self.check_kinds(&association);
+        match self.source(spec) {
+            Ok(source) => self.naming = Some(Naming { source, association }),
+            Err(problem) => self.refusals.push(problem),
+        }
+    }
+
+    fn choose_namespace_label(
+        &mut self,
+        spec: &RuleSpec,
+        association: &Association,
+        resources: &Resources,
+    ) -> Option<String> {
+        let lifted = spec.resources.as_ref().and_then(|mapping| mapping.namespaced) == Some(false);
+        if lifted && spec.api == MetricsApi::External && !self.is_namespaced() {
+            return None;
+        }
+        let mapped = association.namespace_label(resources);
+        let Ok(backend) = &self.backend else { return mapped };
+        let trusted = &backend.namespace_labels;
+        match mapped {
+            Some(label) if self.is_namespaced() && !trusted.contains(&label) => {
+                let message = format!(
+                    "{label:?} is mapped to namespaces, but the MetricBackend {:?} trusts only {} to hold one; map one \
+                     of those, or leave the mapping out",
+                    backend.name,
+                    trusted.join(", ")
+                );
+                self.refusals
+                    .push(Problem::new(Reason::NotConfinable, "spec.resources", message));
+                None
+            }
+            // Custom rules of the platform team say themselves whether their series have a namespace at all.
+            None if self.is_namespaced() || spec.api == MetricsApi::External => {
+                Some(backend.first_namespace_label().to_owned())
+            }
+            mapped => mapped,
+        }
+    }
+
+    fn check_kinds(&mut self, association: &Association) {
+        if !self.is_namespaced() {
+            return;
+        }
+        let namespaces = GroupResource::namespaces();
+        let cluster_scoped = association
+            .overridden()
+            .find(|info| info.scope == Scope::Cluster && info.group_resource != namespaces)
+            .map(|info| info.group_resource.to_string());
+        if let Some(kind) = cluster_scoped {
+            let message = format!("{kind} are cluster-scoped; only a ClusterMetricRule may map them");
+            self.refusals.push(Problem::new(
+                Reason::NotConfinable,
+                "spec.resources.overrides",
+                message,
+            ));
+        }
+    }
+
+    fn source(&mut self, spec: &RuleSpec) -> Result<Source, Problem> {
+        let Some(text) = &spec.series_query else {
+            return Ok(Source::Static {
+                metric: naming::static_name(spec)?,
+            });
+        };
+        let path = "spec.seriesQuery";
+        let selector = SeriesSelector::parse(text).map_err(|error| {
+            let mut problem = Problem::new(Reason::InvalidQuery, path, error.message);
+            problem.position = error.position.and_then(|(line, column)| {
+                Some(Position {
+                    line: u32::try_from(line).ok()?,
+                    column: u32::try_from(column).ok()?,
+                })
+            });
+            problem
+        })?;
+        let filters = spec
+            .series_filters
+            .iter()
+            .enumerate()
+            .map(|(index, filter)| Filter::compile(index, filter));
+        let filters = filters.collect::<Result<Vec<_>, _>>()?;
+        let rename = Rename::compile(spec.name.as_ref())?;
+        let allowed = self.limits.allow_match_all && !self.is_namespaced();
+        if !allowed && !selector.is_selective() {
+            let hint = if self.is_namespaced() {
+                ""
+            } else {
+                ", or set limits.allowMatchAll"
+            };
+            let message = format!(
+                "no matcher narrows the series: give a name, a label with a value, or a pattern that does not match \
+                 everything{hint}"
+            );
+            self.refusals.push(Problem::new(Reason::MatchAll, path, message));
+        }
+        let listed = match self.confinement() {
+            Some(matcher) => selector.to_string_with(&matcher),
+            None => selector.to_string(),
+        };
+        Ok(Source::Series {
+            selector,
+            listed: listed.into(),
+            filters,
+            rename,
+        })
+    }
+
+    /// What every selector of a `MetricRule`'s queries gets.
+    fn confinement(&self) -> Option<Matcher> {
+        let namespace = self.object.key.namespace.as_ref()?;
+        let label = self.namespace_label.as_deref().or_else(|| {
+            self.backend
+                .as_ref()
+                .ok()
+                .map(|backend| backend.first_namespace_label())
+        })?;
+        Some(Matcher::equal(label, namespace))
+    }
+
+    fn compile_query(&mut self, spec: &RuleSpec) {
+        let confinement = self.confinement();
+        if self.is_namespaced() && confinement.is_none() {
+            // Without a backend it is not known which label confines; the rule answers nothing until there is one.
+            return;
+        }
+        let association = self.naming.as_ref().map(|naming| &naming.association);
+        let object_label = (spec.api == MetricsApi::Custom).then(|| {
+            // Any kind will do, but the namespace's label may be that of the namespace matcher as well.
+            let namespaces = GroupResource::namespaces();
+            let mut kinds = association.into_iter().flat_map(Association::overridden);
+            let first = kinds
+                .clone()
+                .find(|info| info.group_resource != namespaces)
+                .or_else(|| kinds.next());
+            first
+                .and_then(|info| association?.label_for(info))
+                .unwrap_or_default()
+        });
+        let setting = Setting {
+            has_series: spec.series_query.is_some(),
+            object_label: object_label.as_deref(),
+            namespace_label: self.namespace_label.as_deref(),
+            confinement: confinement.as_ref(),
+        };
+        match MetricsQuery::compile(&spec.metrics_query, setting) {
+            Ok((query, warnings)) => {
+                self.window = query.window();
+                self.query = Some(query);
+                self.warnings.extend(warnings);
+            }
+            Err(problem) => self.refusals.push(problem),
+        }
+    }
+
+    fn check_window(&mut self, spec: &RuleSpec) {
+        if let Some(text) = &spec.window {
+            match parse_duration(text) {
+                Ok(window) => self.window = Some(window),
+                Err(error) => self.refuse("spec.window", error.to_string()),
+            }
+        }
+    }
+
+    fn refuse(&mut self, path: &str, message: impl Into<String>) {
+        self.refusals
+            .push(Problem::new(Reason::InvalidSpec, path, message));
+    }
+}

@@ -1,0 +1,270 @@
+//! `spec.metricsQuery`: a template whose every rendering is placed, and for a `MetricRule` confined, before it is sent.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::{
+    Problem,
+    locate::{locate, offset_of},
+};
+use crate::{
+    language::{
+        promql::{self, Matcher, Query, QueryError, matcher::is_label_name},
+        span::Span,
+        template::{Data, Fields, Position, QueryData, Template},
+    },
+    reason::Reason,
+};
+
+const PATH: &str = "spec.metricsQuery";
+/// Stands for a series while a rule is checked; a legal name that no one has.
+const SENTINEL_SERIES: &str = "metricrule_series";
+/// Stands for the label of an object that only a template of `spec.resources` can name.
+const SENTINEL_LABEL: &str = "metricrule_object";
+/// Stands for a value.
+const SENTINEL_VALUE: &str = "metricrule-value";
+
+/// A checked query template.
+#[derive(Clone, Debug)]
+pub struct MetricsQuery {
+    template: Template,
+    /// What every vector selector of every rendering gets.
+    confinement: Option<Matcher>,
+    /// Keys that the template reads whatever the request sends.
+    required: BTreeSet<String>,
+    window: Option<Duration>,
+}
+
+/// What a rule gives its query; decides which renderings are tried when the rule is checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting<'a> {
+    /// Whether there is a series to name.
+    pub has_series: bool,
+    /// The label of one of the kinds that the rule describes; `None` for an External rule.
+    pub object_label: Option<&'a str>,
+    /// The label that holds the namespace, where requests get its matcher.
+    pub namespace_label: Option<&'a str>,
+    /// For a `MetricRule`: what confines it.
+    pub confinement: Option<&'a Matcher>,
+}
+
+/// The data of one rendering.
+#[derive(Clone, Debug, Default)]
+pub struct Ingredients {
+    /// `.Series`; empty for a static rule.
+    pub series: String,
+    /// `.LabelMatchers`, in the order in which they are to stand.
+    pub matchers: Vec<Matcher>,
+    /// `.LabelValuesByName`.
+    pub values: BTreeMap<String, Vec<String>>,
+    /// `.GroupBy`.
+    pub group_by: Vec<String>,
+}
+
+/// Why a rendering came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct RenderError {
+    /// `SelectorRequired`, `InvalidTemplate` or `NotConfinable`.
+    pub reason: Reason,
+    /// Where in the template, as far as it is known.
+    pub position: Option<Position>,
+    /// Names the template's place or the selector's key; never the query's text.
+    pub message: String,
+}
+
+// === impl MetricsQuery ===
+
+impl MetricsQuery {
+    /// Parses the template and tries it with made-up data: once with every key that it reads, once with only those
+    /// that it cannot do without, once for several objects.
+    ///
+    /// The second part of the result are warnings.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidTemplate` with the position, and for a confined rule `InvalidQuery` and `NotConfinable`.
+    pub fn compile(text: &str, setting: Setting<'_>) -> Result<(Self, Vec<Problem>), Problem> {
+        let template = Template::parse(text, Fields::Query)
+            .map_err(|error| Problem::new(Reason::InvalidTemplate, PATH, error.message).at(error.position))?;
+        let references = template.references();
+        if let Some(position) = references.field("Series").filter(|_| !setting.has_series) {
+            let message = "a rule without seriesQuery is static: it has no series to put for .Series";
+            return Err(Problem::new(Reason::InvalidTemplate, PATH, message).at(position));
+        }
+        let provided = [setting.object_label, setting.namespace_label];
+        let required = references.required_keys().map(|reference| reference.key.clone());
+        let required: BTreeSet<String> = required
+            .filter(|key| !provided.contains(&Some(key.as_str())))
+            .collect();
+        let optional: BTreeSet<String> = references
+            .keys
+            .iter()
+            .map(|reference| reference.key.clone())
+            .collect();
+        let mut query = Self {
+            template,
+            confinement: setting.confinement.cloned(),
+            required,
+            window: None,
+        };
+
+        let mut warnings = Vec::new();
+        let full = query.try_rendering(&sentinels(setting, &optional, 1), &mut warnings)?;
+        query.window = full.as_ref().and_then(promql::widest_range);
+        if optional.len() > query.required.len() {
+            query.try_rendering(&sentinels(setting, &query.required, 1), &mut warnings)?;
+        }
+        if setting.object_label.is_some() {
+            let ingredients = sentinels(setting, &optional, 2);
+            if let Err(error) = query.render(&ingredients) {
+                let message = format!(
+                    "requests for several objects at once, as an HPA makes them for pods, will fail: {}",
+                    error.message
+                );
+                warnings.push(error.problem(message));
+            }
+        }
+        warnings.dedup();
+        Ok((query, warnings))
+    }
+
+    /// The query to send.
+    ///
+    /// # Errors
+    ///
+    /// `SelectorRequired` names a key that the request must send; `InvalidTemplate` says that this data cannot stand
+    /// where the template puts it; `NotConfinable` that the outcome cannot be held to the rule's namespace.
+    pub fn render(&self, ingredients: &Ingredients) -> Result<String, RenderError> {
+        if let Some(key) = self
+            .required
+            .iter()
+            .find(|key| !ingredients.values.contains_key(*key))
+        {
+            return Err(RenderError {
+                reason: Reason::SelectorRequired,
+                position: None,
+                message: format!(
+                    "the rule's query needs a value for {key:?}; add {key}=… to the metric's selector"
+                ),
+            });
+        }
+        let (_, text) = self.place(ingredients)?;
+        match &self.confinement {
+            Some(matcher) => promql::confine(&text, matcher).map_err(|error| RenderError {
+                reason: Reason::NotConfinable,
+                position: None,
+                message: error.to_string(),
+            }),
+            None => Ok(text),
+        }
+    }
+
+    /// The widest range of the expression, where it has one.
+    pub fn window(&self) -> Option<Duration> {
+        self.window
+    }
+
+    fn place(&self, ingredients: &Ingredients) -> Result<(Vec<(Span, Position)>, String), RenderError> {
+        let matchers: Vec<String> = ingredients.matchers.iter().map(ToString::to_string).collect();
+        let data = Data::Query(QueryData {
+            series: ingredients.series.clone(),
+            label_matchers: matchers.join(","),
+            label_values_by_name: ingredients.values.clone(),
+            group_by: ingredients.group_by.clone(),
+        });
+        let invalid = |position, message| RenderError {
+            reason: Reason::InvalidTemplate,
+            position,
+            message,
+        };
+        let located = self.template.render_located(&data);
+        let located = located.map_err(|error| invalid(Some(error.position), error.message))?;
+        let spans: Vec<Span> = located.iter().map(|(span, _)| span.clone()).collect();
+        match promql::place(&spans) {
+            Ok(text) => Ok((located, text)),
+            Err(error) => Err(invalid(
+                located.get(error.span).map(|(_, position)| *position),
+                error.message,
+            )),
+        }
+    }
+
+    /// Renders with made-up data; the parsed result where it is PromQL.
+    fn try_rendering(
+        &self,
+        ingredients: &Ingredients,
+        warnings: &mut Vec<Problem>,
+    ) -> Result<Option<Query>, Problem> {
+        let (spans, text) = self.place(ingredients).map_err(|error| {
+            let message = error.message.clone();
+            error.problem(message)
+        })?;
+        let parsed = Query::parse(&text).map_err(|error| Self::query_problem(error, &spans, &text));
+        let Some(matcher) = &self.confinement else {
+            return match parsed {
+                Ok(query) => Ok(Some(query)),
+                Err(mut problem) => {
+                    problem.message = format!("{}; sent as it is, the backend is the judge", problem.message);
+                    warnings.push(problem);
+                    Ok(None)
+                }
+            };
+        };
+        let query = parsed?;
+        promql::confine(&text, matcher)
+            .map_err(|error| Problem::new(Reason::NotConfinable, PATH, error.to_string()))?;
+        Ok(Some(query))
+    }
+
+    /// The parser speaks of the rendered text; the author wrote the template.
+    fn query_problem(error: QueryError, spans: &[(Span, Position)], text: &str) -> Problem {
+        let mut problem = Problem::new(Reason::InvalidQuery, PATH, error.message);
+        let offset = error
+            .position
+            .and_then(|(line, column)| offset_of(text, line, column));
+        problem.position = offset.and_then(|offset| locate(spans, offset));
+        problem
+    }
+}
+
+// === impl RenderError ===
+
+impl RenderError {
+    fn problem(self, message: String) -> Problem {
+        Problem {
+            reason: self.reason,
+            path: PATH.to_owned(),
+            position: self.position,
+            message,
+        }
+    }
+}
+
+fn sentinels(setting: Setting<'_>, keys: &BTreeSet<String>, objects: usize) -> Ingredients {
+    let value = |index: usize| format!("{SENTINEL_VALUE}-{index}");
+    let mut ingredients = Ingredients::default();
+    if setting.has_series {
+        SENTINEL_SERIES.clone_into(&mut ingredients.series);
+    }
+    for key in keys {
+        ingredients.values.insert(key.clone(), vec![value(0)]);
+        if is_label_name(key) {
+            ingredients.matchers.push(Matcher::one_of(key, &[value(0)]));
+        }
+    }
+    if let Some(label) = setting.namespace_label {
+        ingredients.values.insert(label.to_owned(), vec![value(0)]);
+        ingredients.matchers.push(Matcher::one_of(label, &[value(0)]));
+    }
+    if let Some(label) = setting.object_label {
+        let label = if label.is_empty() { SENTINEL_LABEL } else { label };
+        let names: Vec<String> = (0..objects).map(value).collect();
+        ingredients.matchers.push(Matcher::one_of(label, &names));
+        ingredients.values.insert(label.to_owned(), names);
+        ingredients.group_by = vec![label.to_owned()];
+    }
+    ingredients
+}

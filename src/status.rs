@@ -1,0 +1,399 @@
+//! From facts to the status that an object should carry. Pure: whoever writes it adds the times.
+
+mod backend;
+#[cfg(test)]
+mod tests;
+
+pub use self::backend::{DesiredBackend, Probe, desired_backend};
+use crate::{
+    api::rule_status::{Discovered, DiscoveredSample, Dropped, RuleCondition, Warning},
+    catalog::{Catalog, Conflict, Entry, Listing},
+    reason::Reason,
+    rule::{CompiledRule, Problem, RuleTable},
+};
+
+/// How many problems one condition's message spells out.
+const NAMED: usize = 3;
+/// How many warnings a status carries.
+const WARNINGS: usize = 16;
+/// Longest message of a condition or a warning, in characters; the API server's own limit is 32768 bytes.
+const MESSAGE_MAX: usize = 1024;
+
+/// Whether the cluster's API server forwards a metrics API to us.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Registration {
+    /// Not looked at yet.
+    #[default]
+    Pending,
+    /// Its APIService points to our Service.
+    Registered,
+    /// `--register never`: somebody else sees to it.
+    NotManaged,
+    /// Its APIService points elsewhere.
+    OwnedByOther {
+        /// Names the owner and the next step.
+        message: String,
+    },
+    /// It cannot be registered, or the API server says that it is not available.
+    Unavailable {
+        /// The cause and the next step.
+        message: String,
+    },
+}
+
+/// What is known about a rule.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The table that the rule stands in.
+    pub table: &'a RuleTable,
+    /// The rule as it is now.
+    pub rule: &'a CompiledRule,
+    /// Its place in the catalog, once it has one.
+    pub entry: Option<&'a Entry>,
+    /// What it lost to other rules.
+    pub conflict: Option<&'a Conflict>,
+    /// The state of the API that it serves.
+    pub registration: &'a Registration,
+}
+
+/// The status that a rule should carry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Desired {
+    /// In the order of [`RuleCondition::ALL`].
+    pub conditions: Vec<DesiredCondition>,
+    /// What its series came to; `None` until the first listing has succeeded.
+    pub discovered: Option<Discovered>,
+    /// At most 16.
+    pub warnings: Vec<Warning>,
+    /// What fails now, if anything does.
+    pub error: Option<Reason>,
+    /// The generation that all this speaks of.
+    pub generation: i64,
+}
+
+/// A condition without its times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredCondition {
+    /// Its type.
+    pub condition: RuleCondition,
+    /// `None`: unknown.
+    pub status: Option<bool>,
+    /// Its code.
+    pub reason: Reason,
+    /// The cause and the next step.
+    pub message: String,
+}
+
+/// The status that the facts call for.
+pub fn desired(facts: Facts<'_>) -> Desired {
+    let discovered = facts
+        .entry
+        .filter(|entry| entry.metrics.rule.object.generation == facts.rule.object.generation);
+    let conditions = vec![
+        accepted(facts.rule),
+        resolved_refs(facts),
+        discovered_condition(facts.rule, discovered),
+        conflicted(facts.conflict),
+        registered(facts),
+        ready(facts, discovered),
+    ];
+    let error = match discovered.map(|entry| &entry.listing) {
+        Some(Listing::Failed { reason, .. }) => Some(*reason),
+        _ => None,
+    };
+    Desired {
+        conditions,
+        discovered: discovered.and_then(counts),
+        warnings: warnings(facts.rule),
+        error,
+        generation: facts.rule.object.generation,
+    }
+}
+
+/// The facts about one rule of a catalog.
+pub fn facts<'a>(catalog: &'a Catalog, rule: &'a CompiledRule, registration: &'a Registration) -> Facts<'a> {
+    Facts {
+        table: &catalog.table,
+        rule,
+        entry: catalog.entry(rule.key()),
+        conflict: catalog.conflict(rule.key()),
+        registration,
+    }
+}
+
+fn accepted(rule: &CompiledRule) -> DesiredCondition {
+    match rule.refusals.as_slice() {
+        [] => condition(
+            RuleCondition::Accepted,
+            Some(true),
+            Reason::Accepted,
+            "the spec compiles",
+        ),
+        problems @ [first, ..] => condition(
+            RuleCondition::Accepted,
+            Some(false),
+            first.reason,
+            listed(problems),
+        ),
+    }
+}
+
+fn resolved_refs(facts: Facts<'_>) -> DesiredCondition {
+    let kind = RuleCondition::ResolvedRefs;
+    if let Some(problem) = facts.table.unresolved_backend(facts.rule) {
+        return condition(kind, Some(false), problem.reason, problem.to_string());
+    }
+    let unresolved = facts
+        .rule
+        .naming
+        .iter()
+        .flat_map(|naming| naming.association.unresolved());
+    let unresolved: Vec<Problem> = unresolved.cloned().collect();
+    match unresolved.first() {
+        Some(first) => condition(kind, Some(false), first.reason, listed(&unresolved)),
+        None => condition(
+            kind,
+            Some(true),
+            Reason::ResolvedRefs,
+            "the backend and all kinds exist",
+        ),
+    }
+}
+
+fn discovered_condition(rule: &CompiledRule, entry: Option<&Entry>) -> DesiredCondition {
+    let kind = RuleCondition::Discovered;
+    let Some(entry) = entry.filter(|_| rule.naming.is_some()) else {
+        let message = if rule.naming.is_none() {
+            "nothing is looked for until the rule is accepted"
+        } else {
+            "the series are being listed"
+        };
+        return condition(kind, None, Reason::Pending, message);
+    };
+    let found = &entry.metrics.discovered;
+    match &entry.listing {
+        Listing::NotNeeded if rule.listed().is_some() => condition(
+            kind,
+            None,
+            Reason::Pending,
+            "nothing is looked for until the rule is accepted and its backend found",
+        ),
+        Listing::NotNeeded => condition(
+            kind,
+            Some(true),
+            Reason::Static,
+            "the rule has no seriesQuery; its metric is named by spec.name.as",
+        ),
+        Listing::Pending => condition(kind, None, Reason::Pending, "the series are being listed"),
+        Listing::Failed { reason, message } => {
+            let kept = if found.series > 0 {
+                "; the series of the last good listing are kept"
+            } else {
+                ""
+            };
+            condition(kind, Some(false), *reason, format!("{message}{kept}"))
+        }
+        Listing::Current if found.series == 0 => condition(
+            kind,
+            Some(false),
+            Reason::NoSeries,
+            "the backend has no series for spec.seriesQuery within spec.discovery.lookback",
+        ),
+        Listing::Current if found.metrics == 0 => {
+            let message = format!(
+                "{} series, none of which makes a metric: {}",
+                found.series,
+                dropped_text(entry)
+            );
+            condition(kind, Some(false), Reason::NoSeries, message)
+        }
+        Listing::Current if found.dropped.contains_key(&Reason::Truncated) => {
+            let message = format!(
+                "{} series make {} metrics after cutting to spec.limits: {}",
+                found.series,
+                found.metrics,
+                dropped_text(entry)
+            );
+            condition(kind, Some(true), Reason::Truncated, message)
+        }
+        Listing::Current => {
+            let message = format!("{} series make {} metrics", found.series, found.metrics);
+            condition(kind, Some(true), Reason::Discovered, message)
+        }
+    }
+}
+
+fn conflicted(conflict: Option<&Conflict>) -> DesiredCondition {
+    let kind = RuleCondition::Conflicted;
+    let Some(conflict) = conflict else {
+        return condition(
+            kind,
+            Some(false),
+            Reason::NoConflict,
+            "no other rule claims its metrics",
+        );
+    };
+    let names: Vec<&str> = conflict.metrics.iter().map(AsRef::as_ref).collect();
+    let message = format!(
+        "{} claims are answered by other rules, first by {}: {}; raise spec.priority or rename",
+        conflict.total,
+        conflict.winner,
+        names.join(", ")
+    );
+    condition(kind, Some(true), Reason::NameTaken, message)
+}
+
+fn registered(facts: Facts<'_>) -> DesiredCondition {
+    let kind = RuleCondition::Registered;
+    match facts.registration {
+        Registration::Pending => condition(kind, None, Reason::Pending, "the APIService is not settled yet"),
+        Registration::Registered => condition(
+            kind,
+            Some(true),
+            Reason::Registered,
+            "the APIService points to this installation",
+        ),
+        Registration::NotManaged => condition(
+            kind,
+            Some(true),
+            Reason::NotManaged,
+            "--register is never: the APIService is somebody else's care",
+        ),
+        Registration::OwnedByOther { message } => {
+            condition(kind, Some(false), Reason::OwnedByOther, message.clone())
+        }
+        Registration::Unavailable { message } => {
+            condition(kind, Some(false), Reason::Unavailable, message.clone())
+        }
+    }
+}
+
+fn ready(facts: Facts<'_>, entry: Option<&Entry>) -> DesiredCondition {
+    let kind = RuleCondition::Ready;
+    if let Some(problem) = facts.rule.refusals.first() {
+        return condition(kind, Some(false), problem.reason, problem.to_string());
+    }
+    if let Some(problem) = facts.table.unresolved_backend(facts.rule) {
+        return condition(kind, Some(false), problem.reason, problem.to_string());
+    }
+    if let Some(conflict) = facts.conflict.filter(|conflict| conflict.serves_nothing) {
+        let message = format!(
+            "every metric is answered by other rules, first by {}",
+            conflict.winner
+        );
+        return condition(kind, Some(false), Reason::NameTaken, message);
+    }
+    let Some(entry) = entry else {
+        return condition(kind, None, Reason::Pending, "the series are being listed");
+    };
+    let metrics = entry.metrics.discovered.metrics;
+    match &entry.listing {
+        Listing::Pending => condition(kind, None, Reason::Pending, "the series are being listed"),
+        Listing::Failed { reason, message } if metrics == 0 => {
+            condition(kind, Some(false), *reason, message.clone())
+        }
+        Listing::Failed { message, .. } => condition(
+            kind,
+            Some(true),
+            Reason::Stale,
+            format!("{metrics} metrics of the last good listing: {message}"),
+        ),
+        Listing::NotNeeded | Listing::Current if metrics == 0 => condition(
+            kind,
+            Some(true),
+            Reason::Idle,
+            "in force, but there is no metric now",
+        ),
+        Listing::NotNeeded | Listing::Current => condition(
+            kind,
+            Some(true),
+            Reason::Serving,
+            format!("{metrics} metrics are served"),
+        ),
+    }
+}
+
+fn counts(entry: &Entry) -> Option<Discovered> {
+    let found = &entry.metrics.discovered;
+    if entry.listing == Listing::Pending
+        || (matches!(entry.listing, Listing::Failed { .. }) && found.series == 0)
+    {
+        return None;
+    }
+    let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    let dropped = found.dropped.iter().map(|(reason, dropped)| Dropped {
+        reason: *reason,
+        count: count(*dropped),
+    });
+    let sample = found
+        .sample
+        .iter()
+        .map(|(series, metric, resource)| DiscoveredSample {
+            series: (!series.is_empty()).then(|| series.to_string()),
+            metric: metric.to_string(),
+            resource: resource.as_ref().map(ToString::to_string),
+        });
+    Some(Discovered {
+        series: count(found.series),
+        metrics: count(found.metrics),
+        dropped: dropped.collect(),
+        sample: sample.collect(),
+    })
+}
+
+/// A list-map by reason and path, so two findings of one kind at one place become one.
+fn warnings(rule: &CompiledRule) -> Vec<Warning> {
+    let mut warnings: Vec<Warning> = Vec::new();
+    for problem in &rule.warnings {
+        let path = problem.place();
+        if warnings.len() < WARNINGS
+            && !warnings
+                .iter()
+                .any(|w| w.reason == problem.reason && w.path == path)
+        {
+            warnings.push(Warning {
+                reason: problem.reason,
+                path,
+                message: bounded(problem.message.clone()),
+            });
+        }
+    }
+    warnings
+}
+
+fn dropped_text(entry: &Entry) -> String {
+    let dropped = entry.metrics.discovered.dropped.iter();
+    let dropped: Vec<String> = dropped
+        .map(|(reason, count)| format!("{count} {}", reason.code()))
+        .collect();
+    dropped.join(", ")
+}
+
+fn listed(problems: &[Problem]) -> String {
+    let mut texts: Vec<String> = problems.iter().take(NAMED).map(ToString::to_string).collect();
+    if problems.len() > NAMED {
+        texts.push(format!("and {} more", problems.len() - NAMED));
+    }
+    texts.join("; ")
+}
+
+fn condition(
+    condition: RuleCondition,
+    status: Option<bool>,
+    reason: Reason,
+    message: impl Into<String>,
+) -> DesiredCondition {
+    DesiredCondition {
+        condition,
+        status,
+        reason,
+        message: bounded(message.into()),
+    }
+}
+
+fn bounded(message: String) -> String {
+    match message.char_indices().nth(MESSAGE_MAX) {
+        Some((end, _)) => format!("{}…", message.get(..end).unwrap_or_default()),
+        None => message,
+    }
+}

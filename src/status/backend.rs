@@ -1,0 +1,125 @@
+//! From the last probe of a backend to the status that it should carry.
+
+use crate::{
+    api::metric_backend::BackendCondition,
+    reason::Reason,
+    rule::{Problem, RuleTable},
+};
+
+/// What the last probe came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// It answered.
+    Answered {
+        /// The version that it says it has.
+        version: Option<String>,
+    },
+    /// It did not, or not as it should.
+    Failed {
+        /// `BackendDown`, `BackendTimeout`, `Unauthenticated`, or what is wrong with its credentials.
+        reason: Reason,
+        /// The cause; no credential, no user-info.
+        message: String,
+    },
+}
+
+/// The status that a backend should carry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredBackend {
+    /// In the order of [`BackendCondition::ALL`]: status (`None`: unknown), reason, message.
+    pub conditions: Vec<(BackendCondition, Option<bool>, Reason, String)>,
+    /// The version that the server says it has.
+    pub version: Option<String>,
+    /// How many rules use it.
+    pub rules: u64,
+    /// What fails now.
+    pub error: Option<(Reason, String)>,
+}
+
+/// The status of the backend `name` of `table`. `probe` is `None` until the first one has ended.
+pub fn desired_backend(table: &RuleTable, name: &str, probe: Option<&Probe>) -> DesiredBackend {
+    use BackendCondition::{Authenticated, Reachable, Ready};
+    let users = table
+        .rules
+        .iter()
+        .filter(|rule| rule.backend.as_ref().is_ok_and(|backend| &*backend.name == name));
+    let mut desired = DesiredBackend {
+        conditions: Vec::new(),
+        version: None,
+        rules: u64::try_from(users.count()).unwrap_or(u64::MAX),
+        error: None,
+    };
+    let mut all = |status: [Option<bool>; 3], reasons: [Reason; 3], messages: [&str; 3]| {
+        for (index, condition) in [Reachable, Authenticated, Ready].into_iter().enumerate() {
+            let (Some(status), Some(reason), Some(message)) =
+                (status.get(index), reasons.get(index), messages.get(index))
+            else {
+                continue;
+            };
+            desired
+                .conditions
+                .push((condition, *status, *reason, (*message).to_owned()));
+        }
+    };
+    let invalid: Option<&Problem> = table
+        .backends
+        .get(name)
+        .and_then(|backend| backend.as_ref().err());
+    if let Some(problem) = invalid {
+        let message = problem.to_string();
+        let pending = "it is not asked until its spec is valid";
+        all(
+            [None, None, Some(false)],
+            [Reason::Pending, Reason::Pending, problem.reason],
+            [pending, pending, &message],
+        );
+        return desired;
+    }
+    match probe {
+        None => {
+            let pending = "the first probe has not ended";
+            all([None; 3], [Reason::Pending; 3], [pending; 3]);
+        }
+        Some(Probe::Answered { version }) => {
+            all(
+                [Some(true); 3],
+                [Reason::Reachable, Reason::Authenticated, Reason::Ready],
+                [
+                    "it answers",
+                    "it takes the credentials, or needs none",
+                    "it answers queries",
+                ],
+            );
+            desired.version.clone_from(version);
+        }
+        Some(Probe::Failed { reason, message }) => {
+            // A refusal of the credentials is an answer.
+            let (reachable, authenticated) = match reason {
+                Reason::Unauthenticated => ((Some(true), Reason::Reachable), (Some(false), *reason)),
+                Reason::CredentialsNotFound | Reason::CredentialsInvalid => {
+                    ((None, Reason::Pending), (Some(false), *reason))
+                }
+                _ => ((Some(false), *reason), (None, Reason::Pending)),
+            };
+            all(
+                [reachable.0, authenticated.0, Some(false)],
+                [reachable.1, authenticated.1, *reason],
+                [
+                    if reachable.0 == Some(true) {
+                        "it answers"
+                    } else {
+                        message
+                    },
+                    if authenticated.0.is_none() {
+                        "not known while it does not answer"
+                    } else {
+                        message
+                    },
+                    message,
+                ],
+            );
+            desired.error = Some((*reason, message.clone()));
+        }
+    }
+    desired
+}
