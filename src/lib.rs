@@ -13,8 +13,11 @@
 //! whom stands in `docs/architecture.md`, and a test holds the code to it.
 
 pub mod api;
+pub mod backend;
 pub mod catalog;
+pub mod kubernetes;
 pub mod language;
+pub mod metrics;
 pub mod query;
 pub mod reason;
 pub mod resource;

@@ -1,0 +1,88 @@
+//! Where values come from: one trait, the client of the Prometheus HTTP API behind it, and what keeps a backend from
+//! being pressed too hard.
+//!
+//! What a rule's query meets, from the outside in: `flight` joins identical queries, `limits` waits for a slot and
+//! counts, [`prometheus`] asks. [`pool`] builds that stack for every `MetricBackend` and builds it again when its spec or
+//! its credentials change.
+
+pub mod auth;
+mod error;
+mod flight;
+mod limits;
+pub mod pool;
+pub mod prometheus;
+mod settings;
+mod tls;
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::sample::{InstantVector, SeriesSet};
+
+pub use self::{
+    error::BackendError,
+    pool::{BackendInputs, Pool},
+};
+
+/// A query that is evaluated at one instant.
+#[derive(Clone, Debug)]
+pub struct InstantQuery {
+    /// Sent as it is.
+    pub promql: Arc<str>,
+    /// The instant of the evaluation, to the millisecond.
+    pub at: Timestamp,
+    /// When the answer is of no use any more. The backend's own `timeout` may end the query before.
+    pub deadline: Instant,
+    /// The most rows of an answer; more are [`LimitExceeded`](crate::reason::Reason::LimitExceeded). `None`: as many as
+    /// the bound on the answer's size lets through.
+    pub max_samples: Option<u64>,
+    /// On whose behalf: the namespace of the request, `None` for one that has none.
+    pub namespace: Option<Arc<str>>,
+}
+
+/// Which series exist that match a selector.
+#[derive(Clone, Debug)]
+pub struct SeriesQuery {
+    /// A `PromQL` series selector: `http_requests_total{pod!=""}`.
+    pub selector: Arc<str>,
+    /// Series without a sample since then are left out.
+    pub start: Timestamp,
+    /// Series without a sample before then are left out.
+    pub end: Timestamp,
+    /// When the answer is of no use any more.
+    pub deadline: Instant,
+}
+
+/// What a backend says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BuildInfo {
+    /// For example `3.5.0`; `None` where the backend does not tell.
+    pub version: Option<String>,
+    /// `Prometheus`, `Thanos`, `Mimir`, `VictoriaMetrics`, where what it tells suffices to know.
+    pub flavour: Option<&'static str>,
+}
+
+/// A place that values come from.
+///
+/// Dropping a future cancels the query. No method waits beyond its deadline.
+pub trait Backend: Send + Sync {
+    /// Evaluates a query. Rows come sorted by their labels; one answer may serve several who ask the same at a time.
+    fn instant(&self, query: InstantQuery) -> BoxFuture<'_, Result<InstantVector, BackendError>>;
+
+    /// Lists series. No limit is sent: which series a backend leaves out is its own choice, and differs from replica to
+    /// replica of it. More than 500,000, or than 64 MiB of them, are `LimitExceeded`.
+    fn series(&self, query: SeriesQuery) -> BoxFuture<'_, Result<SeriesSet, BackendError>>;
+
+    /// Finds out whether the backend answers queries with the present credentials, and what it is.
+    fn probe(&self, deadline: Instant) -> BoxFuture<'_, Result<BuildInfo, BackendError>>;
+}
+
+/// What `main` does first; a client cannot be built before.
+#[cfg(test)]
+pub(crate) fn install_crypto() {
+    // The second test to come finds it installed.
+    let _ = tokio_rustls::rustls::crypto::aws_lc_rs::default_provider().install_default();
+}

@@ -1,0 +1,129 @@
+//! Why a backend gave no answer.
+
+use std::{borrow::Cow, sync::Arc};
+
+use crate::reason::Reason;
+
+/// The longest [`BackendError::detail`], in bytes.
+const MAX_DETAIL: usize = 256;
+
+/// A failed query, in two voices: the cause is for any client and names no address, credential or `PromQL`; the detail is
+/// for logs and the `MetricBackend`'s status.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{cause}")]
+pub struct BackendError {
+    reason: Reason,
+    cause: Cow<'static, str>,
+    detail: Arc<str>,
+}
+
+// === impl BackendError ===
+
+impl BackendError {
+    /// `cause`: a sentence without capital and full stop, fit for any client.
+    pub fn new(reason: Reason, cause: impl Into<Cow<'static, str>>) -> Self {
+        let cause = cause.into();
+        let detail = Arc::from(&*cause);
+        Self {
+            reason,
+            cause,
+            detail,
+        }
+    }
+
+    /// Adds what the backend or the connection said: one line of at most 256 bytes, without user-info of addresses.
+    #[must_use]
+    pub fn with_detail(mut self, text: &str) -> Self {
+        let line = tidy(text, MAX_DETAIL);
+        if !line.is_empty() {
+            self.detail = line.into();
+        }
+        self
+    }
+
+    /// The code for condition, HTTP reply and metric.
+    pub const fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// What went wrong, fit for any client.
+    pub fn cause(&self) -> &str {
+        &self.cause
+    }
+
+    /// What went wrong, for those who run the backend; the cause where nothing more is known.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
+/// One line of at most `max` bytes, in which no address keeps its user-info.
+pub(super) fn tidy(text: &str, max: usize) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line: String = line.chars().filter(|c| !c.is_control()).collect();
+    let mut line = without_user_info(&line);
+    if line.len() > max {
+        line.truncate(line.floor_char_boundary(max - '…'.len_utf8()));
+        line.push('…');
+    }
+    line
+}
+
+/// `http://user:password@host/` becomes `http://host/`.
+fn without_user_info(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, authority) = rest.split_at(at + 3);
+        clean.push_str(before);
+        let end = authority
+            .find(['/', '?', '#', '"', '\'', ' '])
+            .unwrap_or(authority.len());
+        rest = authority
+            .get(..end)
+            .and_then(|authority| authority.rfind('@'))
+            .map_or(authority, |at| &authority[at + 1..]);
+    }
+    clean.push_str(rest);
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_are_one_short_line_without_user_info() {
+        for (text, expected) in [
+            ("a\n  b\tc", "a b c"),
+            (
+                r#"Get "http://admin:s3cr3t@prom:9090/api": refused"#,
+                r#"Get "http://prom:9090/api": refused"#,
+            ),
+            ("http://a@b@c/x http://u@v", "http://c/x http://v"),
+            ("mail to a@b", "mail to a@b"),
+            ("see http://host/path@2", "see http://host/path@2"),
+            ("://", "://"),
+        ] {
+            let error = BackendError::new(Reason::BackendError, "failed").with_detail(text);
+            assert_eq!(error.detail(), expected, "{text:?}");
+        }
+        assert_eq!(
+            BackendError::new(Reason::BackendError, "x")
+                .with_detail(" \n")
+                .detail(),
+            "x"
+        );
+
+        let long = BackendError::new(Reason::BackendError, "x").with_detail(&"é".repeat(500));
+        let detail = long.detail();
+        assert!(detail.len() <= 256 && detail.ends_with("é…"), "{}", detail.len());
+    }
+
+    #[test]
+    fn the_detail_is_not_what_clients_see() {
+        let error = BackendError::new(Reason::BackendDown, "it cannot be reached")
+            .with_detail("dns error: prom.corp");
+        assert_eq!(error.to_string(), "it cannot be reached");
+    }
+}

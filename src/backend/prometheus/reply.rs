@@ -1,0 +1,266 @@
+//! What a reply without an answer means: one place turns status, error type and connection errors into reasons.
+
+use http::StatusCode;
+
+use super::decode::{Complaint, Undecodable};
+use crate::{backend::BackendError, reason::Reason};
+
+/// A reply whose status is no success. `location` is where a redirect leads; `body` may be cut.
+pub(super) fn refusal(
+    status: StatusCode,
+    location: Option<&str>,
+    complaint: Option<&Complaint>,
+    body: &str,
+) -> BackendError {
+    let code = status.as_u16();
+    let kind = complaint.map_or("", |complaint| complaint.kind.as_str());
+    let (reason, cause) = match (code, kind) {
+        (300..=399, _) => (
+            Reason::RedirectRefused,
+            "the backend answered with a redirect, which is not followed",
+        ),
+        (401 | 403, _) => (
+            Reason::Unauthenticated,
+            "the backend refused the operator's credentials",
+        ),
+        (_, "bad_data") => (Reason::QueryRejected, "the backend refused the query as invalid"),
+        (_, "execution") => (Reason::QueryRejected, "the backend could not execute the query"),
+        (408 | 504, _) | (_, "timeout" | "canceled") => (
+            Reason::BackendTimeout,
+            "the backend gave the query up after its timeout",
+        ),
+        (_, "unavailable") | (502 | 503, _) => (Reason::BackendDown, "the backend is unavailable"),
+        (400 | 422, _) if complaint.is_some() => (Reason::QueryRejected, "the backend refused the query"),
+        (413 | 414, _) => (
+            Reason::QueryRejected,
+            "the query is too long for the backend, or for a proxy before it",
+        ),
+        (404 | 405, _) => (
+            Reason::BackendError,
+            "there is no Prometheus API at the backend's address",
+        ),
+        (429, _) => (Reason::BackendError, "the backend has too many queries"),
+        _ => (Reason::BackendError, "the backend answered with an error"),
+    };
+    let said = match (complaint, location) {
+        (_, Some(location)) => format!("leads to {}", without_query(location)),
+        (Some(complaint), _) if complaint.kind.is_empty() => complaint.text.clone(),
+        (Some(complaint), _) => format!("{}: {}", complaint.kind, complaint.text),
+        // A page says nothing that its status does not.
+        (None, None) if body.trim_start().starts_with('<') => String::new(),
+        (None, None) => body.to_owned(),
+    };
+    let status = status.to_string();
+    BackendError::new(reason, cause).with_detail(format!("{status}: {said}").trim_end_matches(": "))
+}
+
+/// A reply with a success status whose body is no answer.
+pub(super) fn undecodable(error: Undecodable, max: Option<u64>, body: &[u8]) -> BackendError {
+    match error {
+        Undecodable::Failed(complaint) => refusal(StatusCode::OK, None, Some(&complaint), ""),
+        Undecodable::Type(kind) => BackendError::new(
+            Reason::UnexpectedResult,
+            format!("the query gives a {kind}, not an instant vector"),
+        ),
+        Undecodable::TooMany => BackendError::new(
+            Reason::LimitExceeded,
+            format!(
+                "the backend's answer has more than {} rows",
+                max.unwrap_or_default()
+            ),
+        ),
+        Undecodable::Garbage(words) => {
+            let page = body.trim_ascii_start().starts_with(b"<");
+            let cause = if page {
+                "the backend answered with a page, not with the Prometheus API"
+            } else {
+                "the backend's answer is not that of the Prometheus API"
+            };
+            BackendError::new(Reason::BackendError, cause).with_detail(&words)
+        }
+    }
+}
+
+/// A request that got no reply, or half of one.
+pub(super) fn broken(error: reqwest::Error) -> BackendError {
+    let error = error.without_url();
+    let detail = chain(&error);
+    // A server that wants a client certificate says so after the handshake; HTTP/2 hands only the words of that on.
+    let alerted = detail.contains("received fatal alert");
+    if alerted || caused_by::<tokio_rustls::rustls::Error>(&error) {
+        return BackendError::new(Reason::TlsFailed, "the TLS handshake with the backend failed")
+            .with_detail(&detail);
+    }
+    if error.is_decode() {
+        return BackendError::new(Reason::BackendError, "the backend's answer cannot be unpacked")
+            .with_detail(&detail);
+    }
+    let cause = if error.is_connect() {
+        "the backend cannot be reached"
+    } else {
+        "the backend broke the connection off"
+    };
+    BackendError::new(Reason::BackendDown, cause).with_detail(&detail)
+}
+
+/// The messages of an error and its sources; reqwest's own says only that there was one.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut words: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let message = error.to_string();
+        if words.last().is_none_or(|last| !last.contains(&message)) {
+            words.push(message);
+        }
+        next = error.source();
+    }
+    // The outermost says "error sending request".
+    let skip = usize::from(words.len() > 1);
+    words.get(skip..).unwrap_or_default().join(": ")
+}
+
+fn caused_by<E: std::error::Error + 'static>(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        // An io::Error's own source skips the error that it wraps.
+        let wrapped = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        if error.is::<E>() || wrapped.is_some_and(|wrapped| caused_by::<E>(wrapped)) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// A redirect to a log-in page carries state in its query.
+fn without_query(location: &str) -> &str {
+    location.split(['?', '#']).next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::prometheus::decode::complaint;
+
+    fn expect(status: u16, body: &str, reason: Reason, detail: &str) {
+        let code = StatusCode::from_u16(status).unwrap();
+        let error = refusal(code, None, complaint(body.as_bytes()).as_ref(), body);
+        assert_eq!(
+            (error.reason(), error.detail()),
+            (reason, detail),
+            "{status} {body}"
+        );
+        assert!(
+            !error.cause().contains("why"),
+            "clients do not see the backend's words"
+        );
+    }
+
+    #[test]
+    fn error_types_have_their_reasons() {
+        for (status, kind, reason) in [
+            ("400 Bad Request", "bad_data", Reason::QueryRejected),
+            ("422 Unprocessable Entity", "execution", Reason::QueryRejected),
+            ("503 Service Unavailable", "timeout", Reason::BackendTimeout),
+            ("503 Service Unavailable", "canceled", Reason::BackendTimeout),
+            ("503 Service Unavailable", "unavailable", Reason::BackendDown),
+            ("500 Internal Server Error", "internal", Reason::BackendError),
+            ("401 Unauthorized", "bad_data", Reason::Unauthenticated),
+        ] {
+            let body = format!(r#"{{"status":"error","errorType":"{kind}","error":"why"}}"#);
+            expect(
+                status[..3].parse().unwrap(),
+                &body,
+                reason,
+                &format!("{status}: {kind}: why"),
+            );
+        }
+        let google = r#"{"error":{"code":400,"message":"Unknown name"}}"#;
+        expect(
+            400,
+            google,
+            Reason::QueryRejected,
+            "400 Bad Request: Unknown name",
+        );
+    }
+
+    #[test]
+    fn statuses_without_one_have_their_reasons() {
+        for (status, body, reason, detail) in [
+            (
+                401,
+                "no org id\n",
+                Reason::Unauthenticated,
+                "401 Unauthorized: no org id",
+            ),
+            (
+                403,
+                "<html>Forbidden</html>",
+                Reason::Unauthenticated,
+                "403 Forbidden",
+            ),
+            (
+                404,
+                "404 page not found",
+                Reason::BackendError,
+                "404 Not Found: 404 page not found",
+            ),
+            (
+                429,
+                "slow down",
+                Reason::BackendError,
+                "429 Too Many Requests: slow down",
+            ),
+            (
+                502,
+                "<html><h1>Bad gateway</h1>",
+                Reason::BackendDown,
+                "502 Bad Gateway",
+            ),
+            (503, "", Reason::BackendDown, "503 Service Unavailable"),
+            (
+                504,
+                "upstream timed out",
+                Reason::BackendTimeout,
+                "504 Gateway Timeout: upstream timed out",
+            ),
+            (400, "<html>", Reason::BackendError, "400 Bad Request"),
+            (413, "", Reason::QueryRejected, "413 Payload Too Large"),
+        ] {
+            expect(status, body, reason, detail);
+        }
+    }
+
+    #[test]
+    fn a_redirect_names_its_target_without_state() {
+        let target = Some("https://u:p@sso.corp/login?state=s3cr3t#x");
+        let error = refusal(StatusCode::FOUND, target, None, "");
+        assert_eq!(error.reason(), Reason::RedirectRefused);
+        assert_eq!(error.detail(), "302 Found: leads to https://sso.corp/login");
+    }
+
+    #[test]
+    fn bodies_that_are_no_answer_have_their_reasons() {
+        for (error, body, reason) in [
+            (Undecodable::Type("matrix".into()), "{}", Reason::UnexpectedResult),
+            (Undecodable::TooMany, "{}", Reason::LimitExceeded),
+            (Undecodable::Garbage("x".into()), " <html>", Reason::BackendError),
+            (Undecodable::Garbage("x".into()), "{}", Reason::BackendError),
+            (
+                Undecodable::Failed(Complaint::default()),
+                "{}",
+                Reason::BackendError,
+            ),
+        ] {
+            assert_eq!(
+                undecodable(error.clone(), Some(5), body.as_bytes()).reason(),
+                reason,
+                "{error:?}"
+            );
+        }
+        let page = undecodable(Undecodable::Garbage("x".into()), None, b"<html>");
+        assert!(page.cause().contains("a page"), "{page}");
+    }
+}

@@ -1,0 +1,11 @@
+//! What is read from the cluster and asked of it: objects, its REST mapping, credentials, who may do what.
+
+pub mod authentication;
+pub mod client;
+pub mod credentials;
+#[cfg(test)]
+pub(crate) mod fake;
+pub mod mapper;
+pub mod objects;
+pub mod reviews;
+pub mod watch;

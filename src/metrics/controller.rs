@@ -1,0 +1,137 @@
+//! Families of watches, rules, status writes, registration, lease and certificates.
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+/// What the controller and the operator's own CA count.
+#[derive(Clone, Debug)]
+pub struct ControllerMetrics {
+    rules: Family<ConditionLabels, Gauge>,
+    watch_events: Family<KindLabels, Counter>,
+    watch_restarts: Family<KindLabels, Counter>,
+    writes: Family<WriteLabels, Counter>,
+    leader: Gauge,
+    certificate_expiry: Family<NameLabels, Gauge>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ConditionLabels {
+    condition: &'static str,
+    status: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WriteLabels {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NameLabels {
+    name: &'static str,
+}
+
+// === impl ControllerMetrics ===
+
+impl ControllerMetrics {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            rules: Family::default(),
+            watch_events: Family::default(),
+            watch_restarts: Family::default(),
+            writes: Family::default(),
+            leader: Gauge::default(),
+            certificate_expiry: Family::default(),
+        };
+        registry.register(
+            "rules",
+            "Rules by condition, status and reason",
+            metrics.rules.clone(),
+        );
+        registry.register(
+            "watch_events",
+            "Events of a watch by kind",
+            metrics.watch_events.clone(),
+        );
+        registry.register(
+            "watch_restarts",
+            "Watches that failed and were started again after a back-off, by kind",
+            metrics.watch_restarts.clone(),
+        );
+        registry.register(
+            "writes",
+            "Writes to the API server by what was written (status, apiservice, secret, lease, event) and outcome",
+            metrics.writes.clone(),
+        );
+        registry.register(
+            "leader",
+            "1 on the replica that writes status, Events and registration",
+            metrics.leader.clone(),
+        );
+        registry.register(
+            "certificate_expiry_timestamp_seconds",
+            "When a certificate in use ends (serving, ca), in Unix time",
+            metrics.certificate_expiry.clone(),
+        );
+        metrics
+    }
+
+    /// Replaces the counts of rules by (condition, status, reason).
+    pub fn rules(
+        &self,
+        counts: impl IntoIterator<Item = ((&'static str, &'static str, &'static str), usize)>,
+    ) {
+        self.rules.clear();
+        for ((condition, status, reason), count) in counts {
+            let labels = ConditionLabels {
+                condition,
+                status,
+                reason,
+            };
+            self.rules
+                .get_or_create(&labels)
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// A watch of `kind` begins. Its failures count from 0 on: an alert on a rise needs a value to rise from.
+    pub fn watch_start(&self, kind: &'static str) {
+        drop(self.watch_restarts.get_or_create(&KindLabels { kind }));
+    }
+
+    /// An event of the watch of `kind`.
+    pub fn watch_event(&self, kind: &'static str) {
+        self.watch_events.get_or_create(&KindLabels { kind }).inc();
+    }
+
+    /// A watch of `kind` failed.
+    pub fn watch_restart(&self, kind: &'static str) {
+        self.watch_restarts.get_or_create(&KindLabels { kind }).inc();
+    }
+
+    /// A write of `kind` with its outcome, `ok` or `error`.
+    pub fn write(&self, kind: &'static str, outcome: &'static str) {
+        self.writes.get_or_create(&WriteLabels { kind, outcome }).inc();
+    }
+
+    /// Whether this replica leads now.
+    pub fn leader(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+    }
+
+    /// When the certificate `name` (`serving`, `ca`) ends, in Unix seconds.
+    pub fn certificate_expiry(&self, name: &'static str, at: i64) {
+        self.certificate_expiry
+            .get_or_create(&NameLabels { name })
+            .set(at);
+    }
+}
