@@ -12,6 +12,7 @@
 //! pure: no clock, no client, no runtime. Ring 2 does the I/O, `app` puts it together, `cli` is what a user types. Who may use
 //! whom stands in `docs/architecture.md`, and a test holds the code to it.
 
+pub mod answer;
 pub mod api;
 pub mod backend;
 pub mod catalog;
@@ -20,6 +21,7 @@ pub mod language;
 pub mod metrics;
 pub mod query;
 pub mod reason;
+pub mod relist;
 pub mod resource;
 pub mod rule;
 pub mod sample;

@@ -1,0 +1,240 @@
+//! The one path from a route to values: look up, names, plan, ask, project.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::{sync::watch, time::Instant};
+
+use crate::{
+    backend::{BackendError, InstantQuery, pool::Pool},
+    catalog::{Catalog, Served},
+    kubernetes::objects::{Objects, ObjectsError},
+    metrics::Metrics,
+    query::{
+        Answer, Ask, CustomItem, ExternalItem, Failure, Tally, plan_custom, plan_external, project_custom,
+        project_external,
+        route::{CustomRoute, ExternalRoute, ObjectName},
+    },
+    reason::Reason,
+    resource::{ResourceInfo, Scope},
+    rule::RuleTable,
+    sample::InstantVector,
+};
+
+/// Answers routes from the catalog in force.
+#[derive(Clone)]
+pub struct Answerer {
+    catalog: watch::Receiver<Arc<Catalog>>,
+    pool: Pool,
+    objects: Objects,
+    metrics: Metrics,
+}
+
+// === impl Answerer ===
+
+impl Answerer {
+    /// Answers from what `catalog` publishes, with values of `pool` for objects of `objects`.
+    pub fn new(
+        catalog: watch::Receiver<Arc<Catalog>>,
+        pool: Pool,
+        objects: Objects,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            catalog,
+            pool,
+            objects,
+            metrics,
+        }
+    }
+
+    /// The catalog in force; for discovery.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.borrow().clone()
+    }
+
+    /// The values of a metric of objects.
+    ///
+    /// # Errors
+    ///
+    /// See [`Failure`]; `BackendTimeout` once `deadline` or the backend's own timeout has passed.
+    pub async fn custom(
+        &self,
+        route: &CustomRoute,
+        deadline: Instant,
+    ) -> Result<Answer<CustomItem>, Failure> {
+        let catalog = self.catalog();
+        let resource = known_kind(&catalog.table, route)?;
+        let namespace = route.namespace.as_deref();
+        let served = catalog
+            .custom(&resource.group_resource, &route.metric, namespace)
+            .ok_or_else(|| unknown_custom(&catalog, resource, route))?;
+        check(&catalog.table, served, namespace)?;
+        let names = match &route.object {
+            ObjectName::Named(name) => vec![name.clone()],
+            ObjectName::Namespace => namespace.map(ToOwned::to_owned).into_iter().collect(),
+            ObjectName::All => self.select(resource, route).await?,
+        };
+        let plan = plan_custom(served, route, &names)?;
+        let Some(ask) = &plan.ask else {
+            return Ok(Answer {
+                items: Vec::new(),
+                window: served.rule.window,
+                tally: Tally::default(),
+                warnings: Vec::new(),
+            });
+        };
+        let (rows, at) = self.ask(ask, namespace, deadline).await?;
+        let answer = project_custom(&plan, &rows, at)?;
+        self.note(served, &answer.tally, &answer.warnings);
+        Ok(answer)
+    }
+
+    /// The values of an external metric.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::custom`].
+    pub async fn external(
+        &self,
+        route: &ExternalRoute,
+        deadline: Instant,
+    ) -> Result<Answer<ExternalItem>, Failure> {
+        let catalog = self.catalog();
+        check_synced(&catalog.table)?;
+        let namespace = route.namespace.as_str();
+        let served = catalog.external(&route.metric, namespace).ok_or_else(|| {
+            let cause = "no rule makes an external metric of that name for this namespace; `kubectl get \
+                         metricrules,clustermetricrules -A` shows the rules";
+            Failure::new(Reason::UnknownMetric, cause).after(route.sought())
+        })?;
+        check(&catalog.table, served, Some(namespace))?;
+        let plan = plan_external(served, route)?;
+        let Some(ask) = &plan.ask else {
+            return Err(Failure::new(
+                Reason::Internal,
+                "an external metric was planned without a query",
+            ));
+        };
+        let (rows, at) = self.ask(ask, Some(namespace), deadline).await?;
+        let answer = project_external(&plan, &rows, at)?;
+        self.note(served, &answer.tally, &answer.warnings);
+        Ok(answer)
+    }
+
+    async fn select(&self, resource: &ResourceInfo, route: &CustomRoute) -> Result<Vec<String>, Failure> {
+        let namespace = route
+            .namespace
+            .as_deref()
+            .filter(|_| resource.scope == Scope::Namespaced);
+        let objects = self
+            .objects
+            .list(&resource.group_resource, namespace, &route.label_selector);
+        let objects = objects
+            .await
+            .map_err(|error: ObjectsError| Failure::new(error.reason(), error.to_string()))?;
+        Ok(objects.into_iter().map(|object| object.name.clone()).collect())
+    }
+
+    async fn ask(
+        &self,
+        ask: &Ask,
+        namespace: Option<&str>,
+        deadline: Instant,
+    ) -> Result<(InstantVector, Timestamp), Failure> {
+        let at = Timestamp::now();
+        let query = InstantQuery {
+            promql: ask.promql.clone(),
+            at,
+            deadline,
+            max_samples: ask.max_samples,
+            namespace: namespace.map(Into::into),
+        };
+        let failed = |error: BackendError| {
+            Failure::new(
+                error.reason(),
+                format!("the MetricBackend {:?}: {}", ask.backend.name, error.cause()),
+            )
+        };
+        let backend = self.pool.get(&ask.backend.name).map_err(failed)?;
+        let rows = backend.instant(query).await.map_err(failed)?;
+        Ok((rows, at))
+    }
+
+    fn note(&self, served: &Served, tally: &Tally, warnings: &[String]) {
+        for (reason, count) in &tally.dropped {
+            self.metrics.server.rows_dropped(reason.code(), *count);
+        }
+        if tally.clamped > 0 {
+            self.metrics.server.values_clamped(tally.clamped);
+        }
+        for warning in warnings {
+            tracing::debug!(rule = %served.rule.key(), metric = %served.metric.name, warning, "query answered with a warning");
+        }
+    }
+}
+
+fn check_synced(table: &RuleTable) -> Result<(), Failure> {
+    if table.synced {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Reason::NotSynced,
+        "the rules have not been read yet; this replica started a moment ago",
+    ))
+}
+
+fn known_kind<'a>(table: &'a RuleTable, route: &CustomRoute) -> Result<&'a ResourceInfo, Failure> {
+    check_synced(table)?;
+    let unknown = |cause: String| Failure::new(Reason::UnknownMetric, cause).after(route.sought_kind());
+    let resource = table.resources.resolve(&route.resource).ok_or_else(|| {
+        unknown(format!(
+            "the cluster has no resource {}; a resource of a group is named like deployments.apps",
+            route.resource
+        ))
+    })?;
+    if route.namespace.is_none() && resource.scope == Scope::Namespaced {
+        let cause = format!(
+            "{} live in namespaces: ask below /namespaces/{{namespace}}/",
+            resource.group_resource
+        );
+        return Err(unknown(cause));
+    }
+    Ok(resource)
+}
+
+fn unknown_custom(catalog: &Catalog, resource: &ResourceInfo, route: &CustomRoute) -> Failure {
+    let namespace = route.namespace.as_deref();
+    let others: Vec<String> = catalog
+        .custom_metrics()
+        .filter(|(other, _)| {
+            other.group_resource != resource.group_resource
+                && catalog
+                    .custom(&other.group_resource, &route.metric, namespace)
+                    .is_some()
+        })
+        .map(|(other, _)| other.group_resource.to_string())
+        .take(3)
+        .collect();
+    let cause = if others.is_empty() {
+        "no rule makes it for this request; `kubectl get metricrules,clustermetricrules -A` shows the rules, and their \
+         conditions what became of their series"
+            .to_owned()
+    } else {
+        format!(
+            "no rule makes it for this kind of object; there are rules that make it for {}",
+            others.join(", ")
+        )
+    };
+    Failure::new(Reason::UnknownMetric, cause).after(route.sought_kind())
+}
+
+fn check(table: &RuleTable, served: &Served, namespace: Option<&str>) -> Result<(), Failure> {
+    let rule = &served.rule;
+    if let Some(problem) = rule.refusal() {
+        return Err(Failure::of_rule(&rule.key().to_string(), problem));
+    }
+    table
+        .check_backend(rule, namespace)
+        .map_err(|problem| Failure::new(problem.reason, problem.message))
+}

@@ -1,0 +1,265 @@
+//! What relist keeps through edits and failures.
+
+use super::*;
+use crate::{
+    resource::GroupResource,
+    rule::{
+        Index,
+        testing::{REQUESTS, backend, index, rule, series},
+    },
+};
+
+struct World {
+    index: Index,
+    selectors: Selectors,
+    catalog: Catalog,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            index: index(),
+            selectors: Selectors::default(),
+            catalog: Catalog::default(),
+        }
+    }
+
+    /// What the task does with a new table.
+    fn publish(&mut self) {
+        let table = Arc::new(self.index.table());
+        self.selectors.apply(&table);
+        self.rebuild(table);
+    }
+
+    fn rebuild(&mut self, table: Arc<RuleTable>) {
+        let entries = self.selectors.entries(&table, &self.catalog);
+        self.catalog = Catalog::build(table, entries);
+    }
+
+    /// Lists all that is due; `answer` gives the series of a selector.
+    fn list(&mut self, answer: impl Fn(&str) -> Result<SeriesSet, BackendError>) -> Vec<String> {
+        let mut asked = Vec::new();
+        while let Some(target) = self.selectors.take_due(Instant::now()) {
+            asked.push(target.selector.to_string());
+            let result = answer(&target.selector);
+            let outcome = Outcome {
+                result,
+                at: Timestamp::UNIX_EPOCH,
+                took: Duration::ZERO,
+            };
+            self.selectors.finish(&target, outcome, Instant::now());
+        }
+        self.rebuild(Arc::new(self.index.table()));
+        asked
+    }
+
+    fn edit(&mut self, at: &str, generation: i64, spec: &str) {
+        let mut object = rule(at, spec);
+        object.generation = generation;
+        self.index.apply_rule(object);
+        self.publish();
+    }
+
+    fn serves(&self, metric: &str) -> bool {
+        self.catalog
+            .custom(&GroupResource::pods(), metric, Some("shop"))
+            .is_some()
+    }
+}
+
+fn requests() -> SeriesSet {
+    series(&[r#"http_requests_total{namespace="shop",pod="a"}"#])
+}
+
+fn down() -> BackendError {
+    BackendError::new(Reason::BackendDown, "it cannot be reached")
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_listing_serves_all_rules_that_share_a_selector() {
+    let mut world = World::new();
+    world.edit("a", 1, REQUESTS);
+    world.edit("b", 1, &REQUESTS.replace("_per_second", "_rate"));
+    assert_eq!(
+        world.list(|_| Ok(requests())),
+        [r#"http_requests_total{pod!=""}"#]
+    );
+    assert!(world.serves("http_requests_per_second") && world.serves("http_requests_rate"));
+    assert!(world.selectors.all_attempted());
+    tokio::time::advance(Duration::from_secs(50)).await;
+    assert!(
+        world.selectors.take_due(Instant::now()).is_none(),
+        "not before its interval of a minute"
+    );
+    tokio::time::advance(Duration::from_secs(11)).await;
+    assert_eq!(world.list(|_| Ok(requests())).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_keeps_the_last_good_series_and_touches_no_other() {
+    let mut world = World::new();
+    world.edit("a", 1, REQUESTS);
+    world.edit(
+        "b",
+        1,
+        &REQUESTS.replace("http_requests_total", "grpc_requests_total"),
+    );
+    let grpc = || series(&[r#"grpc_requests_total{namespace="shop",pod="a"}"#]);
+    world.list(|selector| {
+        if selector.starts_with("http") {
+            Ok(requests())
+        } else {
+            Ok(grpc())
+        }
+    });
+    tokio::time::advance(Duration::from_secs(61)).await;
+    world.list(|selector| {
+        if selector.starts_with("http") {
+            Err(down())
+        } else {
+            Ok(SeriesSet::default())
+        }
+    });
+    assert!(
+        world.serves("http_requests_per_second"),
+        "a failed call never ages a name out"
+    );
+    assert!(
+        !world.serves("grpc_requests_per_second"),
+        "a successful call that no longer returns it does"
+    );
+    let entry = world.catalog.entry(&RuleKey::cluster("a")).unwrap();
+    assert!(matches!(
+        entry.listing,
+        Listing::Failed {
+            reason: Reason::BackendDown,
+            ..
+        }
+    ));
+    tokio::time::advance(RETRY).await;
+    assert_eq!(
+        world.list(|_| Ok(requests())).len(),
+        1,
+        "what failed is tried again soon"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_of_the_name_is_served_from_the_series_that_are_known() {
+    let mut world = World::new();
+    world.edit("a", 1, REQUESTS);
+    world.list(|_| Ok(requests()));
+    world.edit("a", 2, &REQUESTS.replace("_per_second", "_rate"));
+    assert!(world.serves("http_requests_rate") && !world.serves("http_requests_per_second"));
+    assert!(world.selectors.take_due(Instant::now()).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_of_the_selector_keeps_the_former_generation_until_it_is_listed() {
+    let mut world = World::new();
+    world.edit("a", 1, REQUESTS);
+    world.list(|_| Ok(requests()));
+    let edited = REQUESTS.replace("pod!=\"\"", "code!=\"\"");
+    world.edit("a", 2, &edited);
+    assert!(world.serves("http_requests_per_second"));
+    let entry = world.catalog.entry(&RuleKey::cluster("a")).unwrap();
+    assert_eq!(
+        (entry.metrics.rule.object.generation, &entry.listing),
+        (1, &Listing::Pending)
+    );
+    world.edit(
+        "a",
+        3,
+        &format!("{edited}\nnamespaceSelector: {{matchLabels: {{team: bank}}}}"),
+    );
+    assert!(
+        !world.serves("http_requests_per_second"),
+        "what narrows holds at once"
+    );
+    world.edit("a", 4, &edited);
+    world.list(|_| Err(down()));
+    assert!(
+        !world.serves("http_requests_per_second"),
+        "after an attempt the former generation is over"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_edit_answers_for_the_names_that_were_there() {
+    let mut world = World::new();
+    world.edit("a", 1, REQUESTS);
+    world.list(|_| Ok(requests()));
+    world.edit("a", 2, &REQUESTS.replace("<<.GroupBy>>", "<<.Nope>>"));
+    let served = world
+        .catalog
+        .custom(&GroupResource::pods(), "http_requests_per_second", Some("shop"))
+        .unwrap();
+    assert_eq!(
+        served.rule.refusal().map(|problem| problem.reason),
+        Some(Reason::InvalidTemplate)
+    );
+    world.index.delete_rule(&RuleKey::cluster("a"));
+    world.publish();
+    assert!(!world.serves("http_requests_per_second"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_backend_is_asked_at_once_and_a_late_answer_of_the_former_is_dropped() {
+    let mut world = World::new();
+    world.edit("a", 1, REQUESTS);
+    world.list(|_| Ok(requests()));
+    tokio::time::advance(Duration::from_secs(61)).await;
+    let late = world.selectors.take_due(Instant::now()).unwrap();
+    let mut changed = backend("default", "{discovery: {interval: 10s}}", true);
+    changed.generation = 2;
+    world.index.apply_backend(changed);
+    world.publish();
+    let outcome = Outcome {
+        result: Ok(SeriesSet::default()),
+        at: Timestamp::UNIX_EPOCH,
+        took: Duration::ZERO,
+    };
+    assert!(!world.selectors.finish(&late, outcome, Instant::now()).changed);
+    assert_eq!(world.list(|_| Ok(requests())).len(), 1);
+    assert!(world.serves("http_requests_per_second"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_would_match_everything_is_not_listed() {
+    let mut world = World::new();
+    world.edit(
+        "a",
+        1,
+        &REQUESTS.replace("http_requests_total{pod!=\"\"}", "'{pod!=\"\"}'"),
+    );
+    assert!(world.list(|_| Ok(requests())).is_empty());
+    world.edit(
+        "b",
+        1,
+        &format!(
+            "{}\nlimits: {{allowMatchAll: true}}",
+            REQUESTS.replace("http_requests_total{pod!=\"\"}", "'{pod!=\"\"}'")
+        ),
+    );
+    assert_eq!(world.list(|_| Ok(requests())).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_hangs_does_not_hold_up_another() {
+    let mut world = World::new();
+    world.index.apply_backend(backend("second", "{}", false));
+    for rule in 0..20 {
+        let spec = REQUESTS.replace("http_requests_total", &format!("series_{rule}_total"));
+        world.edit(&format!("rule-{rule}"), 1, &spec);
+    }
+    let hanging = std::iter::from_fn(|| world.selectors.take_due(Instant::now())).count();
+    assert_eq!(hanging, CONCURRENCY);
+    assert_eq!(
+        world.selectors.next_due(),
+        None,
+        "the rest waits for one of them to end"
+    );
+    world.edit("other", 1, &format!("{REQUESTS}\nbackendRef: {{name: second}}"));
+    let target = world.selectors.take_due(Instant::now()).unwrap();
+    assert_eq!(&*target.backend, "second");
+}
