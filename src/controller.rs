@@ -1,0 +1,28 @@
+//! What the operator writes to the cluster: statuses, Events, `APIService`s, its CA; and the lease that says which replica
+//! may.
+//!
+//! Every part is a pure core with a table of tests and a shell around it. A shell is a future that its owner spawns; it
+//! ends when the token it was given is cancelled, and an end of any other kind is an error that should end the process.
+
+pub mod authority;
+mod call;
+mod clock;
+pub mod desired;
+pub mod events;
+#[cfg(test)]
+mod fake;
+mod leadership;
+pub mod lease;
+pub mod probes;
+pub mod registration;
+mod single;
+pub mod status_writer;
+pub mod watches;
+
+pub use self::{clock::Clock, leadership::Leadership};
+
+/// The field manager of every write, and the value of the label [`MANAGED_BY`].
+pub const MANAGER: &str = "metricrule";
+
+/// The label that says who looks after an object.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";

@@ -1,0 +1,397 @@
+//! The operator's own CA, kept in a Secret: made once, rotated by the leader, turned into a serving certificate by each
+//! replica for itself.
+//!
+//! The Secret is created by POST, so that of two replicas that start at once one wins and the other reads what the first
+//! made; it is changed by a patch that names the `resourceVersion` it was made for, so that no newer one is overwritten.
+//! Who deletes it gets a new CA: clients trust it as soon as the registration has written it into the `APIService`s,
+//! which takes about a second.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams, PostParams},
+    core::{DeserializeGuard, ObjectMeta},
+};
+use serde_json::{Map, Value, json};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Clock, Leadership, MANAGED_BY, MANAGER,
+    call::{Backoff, CallError, outcome, within},
+    registration::{Carried, InstallError, owner},
+    single::{Observed, watch_one},
+};
+use crate::{
+    metrics::ControllerMetrics,
+    pki::{self, CaState, Facts, Leaf, PkiError, ServiceNames, ServingCertificate, Step},
+};
+
+/// How long a replica that does not lead leaves the creation of the Secret to the leader.
+const COURTESY: Duration = Duration::from_secs(1);
+
+/// How often age is looked at without another reason to.
+const TICK: Duration = Duration::from_hours(1);
+
+/// The same while a next CA waits for its promotion.
+const ROTATION_TICK: Duration = Duration::from_secs(10);
+
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// What the CA is for, and where it is kept.
+#[derive(Clone, Debug)]
+pub struct AuthorityConfig {
+    /// The operator's namespace, which holds the Secret and the Service.
+    pub namespace: String,
+    /// The Secret's name.
+    pub secret: String,
+    /// The Service that the serving certificate names.
+    pub service: String,
+    /// The install's `ClusterRole`, which owns the Secret: an uninstall leaves no key behind.
+    pub cluster_role: Option<String>,
+}
+
+/// What the CA gives to the other parts.
+#[derive(Clone, Debug)]
+pub struct AuthorityHandles {
+    /// What the listener serves; `None` until there is a CA.
+    pub serving: watch::Receiver<Option<Arc<ServingCertificate>>>,
+    /// What clients should trust, in PEM; `None` until there is a CA.
+    pub bundle: watch::Receiver<Option<Arc<[u8]>>>,
+}
+
+/// Keeps the CA, to be run.
+pub struct Authority {
+    client: Client,
+    config: AuthorityConfig,
+    names: ServiceNames,
+    carried: watch::Receiver<Option<Carried>>,
+    leadership: Leadership,
+    clock: Clock,
+    metrics: ControllerMetrics,
+    serving: watch::Sender<Option<Arc<ServingCertificate>>>,
+    bundle: watch::Sender<Option<Arc<[u8]>>>,
+    leaf: Option<Leaf>,
+    /// What the Secret of that `resourceVersion` holds.
+    decoded: Option<(Option<String>, CaState)>,
+    absent_since: Option<Instant>,
+    /// The version that was written last, while the watch still shows the one before.
+    written_over: Option<String>,
+    complaint: Option<String>,
+    backoff: Backoff,
+    retry_at: Option<Instant>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum AuthorityError {
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    #[error("the CA Secret could not be {0}: {1}")]
+    Call(&'static str, CallError),
+    #[error("no CA is issued: {0}")]
+    Install(InstallError),
+    #[error("the CA Secret does not decode: {0}")]
+    Undecodable(Arc<str>),
+}
+
+// === impl Authority ===
+
+impl Authority {
+    /// `carried`: which bundle the `APIService`s carry, as the registration sees it.
+    pub fn new(
+        client: Client,
+        config: AuthorityConfig,
+        carried: watch::Receiver<Option<Carried>>,
+        leadership: Leadership,
+        clock: Clock,
+        metrics: ControllerMetrics,
+    ) -> (Self, AuthorityHandles) {
+        let (serving, serving_receiver) = watch::channel(None);
+        let (bundle, bundle_receiver) = watch::channel(None);
+        let authority = Self {
+            names: ServiceNames {
+                service: config.service.clone(),
+                namespace: config.namespace.clone(),
+            },
+            client,
+            config,
+            carried,
+            leadership,
+            clock,
+            metrics,
+            serving,
+            bundle,
+            leaf: None,
+            decoded: None,
+            absent_since: None,
+            written_over: None,
+            complaint: None,
+            backoff: Backoff::new(Duration::from_millis(200), LONGEST_PAUSE),
+            retry_at: None,
+        };
+        (
+            authority,
+            AuthorityHandles {
+                serving: serving_receiver,
+                bundle: bundle_receiver,
+            },
+        )
+    }
+
+    /// Watches, issues and rotates until `shutdown` is cancelled. A Secret that cannot be read leaves what was issued
+    /// in force.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let (observe, observed) = watch::channel(Observed::Unknown);
+        let api: Api<DeserializeGuard<Secret>> = Api::namespaced(self.client.clone(), &self.config.namespace);
+        let (name, metrics) = (self.config.secret.clone(), self.metrics.clone());
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            never = watch_one(api, &name, "secret", &metrics, observe) => match never {},
+            () = self.reconcile(observed) => {}
+        }
+    }
+
+    async fn reconcile(&mut self, mut observed: watch::Receiver<Observed<Secret>>) {
+        loop {
+            let secret = observed.borrow_and_update().clone();
+            self.carried.borrow_and_update();
+            let now = Instant::now();
+            if self.retry_at.is_none_or(|at| at <= now) {
+                self.retry_at = None;
+                match self.pass(&secret).await {
+                    Ok(()) => {
+                        self.complaint = None;
+                        self.backoff.reset();
+                    }
+                    Err(error) => {
+                        self.retry_at = Some(self.backoff.next_try(Instant::now()));
+                        self.complain(error.to_string());
+                    }
+                }
+            }
+            let again = self.again();
+            tokio::select! {
+                changed = observed.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    // News may be what a retry waits for.
+                    self.retry_at = None;
+                }
+                () = self.leadership.changed() => {}
+                () = news(&mut self.carried) => {}
+                () = sleep_until(again) => {}
+            }
+        }
+    }
+
+    fn again(&self) -> Instant {
+        let courtesy = self.absent_since.map(|since| since + COURTESY);
+        let at = [self.retry_at, courtesy.filter(|at| *at > Instant::now())];
+        let rotating = self
+            .decoded
+            .as_ref()
+            .is_some_and(|(_, state)| state.is_rotating());
+        let tick = Instant::now() + if rotating { ROTATION_TICK } else { TICK };
+        at.into_iter().flatten().fold(tick, Instant::min)
+    }
+
+    async fn pass(&mut self, secret: &Observed<Secret>) -> Result<(), AuthorityError> {
+        let secret = match secret {
+            Observed::Unknown => return Ok(()),
+            Observed::Undecodable(error) => return Err(AuthorityError::Undecodable(Arc::clone(error))),
+            Observed::Absent => return self.absent().await,
+            Observed::Present(secret) => secret,
+        };
+        self.absent_since = None;
+        if self.written_over.is_some() && self.written_over == secret.metadata.resource_version {
+            return Ok(());
+        }
+        self.written_over = None;
+        let version = &secret.metadata.resource_version;
+        let state = match &self.decoded {
+            Some((decoded, state)) if decoded == version => state.clone(),
+            _ => {
+                let state = decode(secret)?;
+                self.decoded = Some((version.clone(), state.clone()));
+                state
+            }
+        };
+        self.publish(&state)?;
+        if self.leadership.is_leader() {
+            self.rotate(secret, &state).await?;
+        }
+        Ok(())
+    }
+
+    /// The Secret is not there: the leader makes one at once; the others, where nobody does.
+    async fn absent(&mut self) -> Result<(), AuthorityError> {
+        let since = *self.absent_since.get_or_insert_with(Instant::now);
+        if !self.leadership.is_leader() && since.elapsed() < COURTESY {
+            return Ok(());
+        }
+        let owner = match owner(&self.client, self.config.cluster_role.as_deref()).await {
+            Ok(owner) => owner,
+            Err(error @ (InstallError::Absent(_) | InstallError::Leaving(_))) => {
+                return Err(AuthorityError::Install(error));
+            }
+            // Better a Secret that outlives an uninstall than no certificate because a ClusterRole cannot be read.
+            Err(error) => {
+                tracing::warn!(%error, "the CA Secret gets no owner");
+                None
+            }
+        };
+        let state = CaState::new(self.clock.now())?;
+        let secret = Secret {
+            metadata: ObjectMeta {
+                name: Some(self.config.secret.clone()),
+                labels: Some([(MANAGED_BY.to_owned(), MANAGER.to_owned())].into()),
+                owner_references: owner.map(|owner| vec![owner]),
+                ..ObjectMeta::default()
+            },
+            type_: Some("Opaque".into()),
+            data: Some(encode(&state)),
+            ..Secret::default()
+        };
+        let parameters = PostParams {
+            field_manager: Some(MANAGER.into()),
+            ..PostParams::default()
+        };
+        let written = within(self.secrets().create(&parameters, &secret)).await;
+        self.metrics.write("secret", outcome(&written));
+        match written {
+            Ok(_) => {
+                tracing::info!(secret = %self.config.secret, "a new CA was issued");
+                self.publish(&state)
+            }
+            // Another replica was faster: the watch brings what it made.
+            Err(error) if error.is_conflict() => Ok(()),
+            Err(error) => Err(AuthorityError::Call("created", error)),
+        }
+    }
+
+    async fn rotate(&mut self, secret: &Secret, state: &CaState) -> Result<(), AuthorityError> {
+        let now = self.clock.now();
+        let bundle = state.bundle_pem();
+        let carried = self.carried.borrow().clone();
+        let facts = Facts {
+            carried_since: carried
+                .filter(|carried| *carried.bundle == *bundle.as_bytes())
+                .map(|carried| carried.since),
+        };
+        let Some(step) = pki::due(state, now, facts) else {
+            return Ok(());
+        };
+        let next = state.after(step, now)?;
+        let patch = Patch::Merge(patch(secret, &next));
+        let parameters = PatchParams {
+            field_manager: Some(MANAGER.into()),
+            ..PatchParams::default()
+        };
+        let secrets = self.secrets();
+        let leadership = self.leadership.clone();
+        let written = tokio::select! {
+            () = leadership.lost() => return Ok(()),
+            written = within(secrets.patch(&self.config.secret, &parameters, &patch)) => written,
+        };
+        self.metrics.write("secret", outcome(&written));
+        match written {
+            Ok(_) => {
+                match step {
+                    Step::Publish => tracing::info!("the next CA is published in the bundle"),
+                    Step::Promote => tracing::info!("the next CA issues from now on"),
+                    Step::Retire => tracing::info!("the former CA has left the bundle"),
+                    Step::Replace => tracing::warn!("the CA had ended; a new one was issued"),
+                }
+                self.written_over.clone_from(&secret.metadata.resource_version);
+                self.publish(&next)
+            }
+            // Changed or deleted meanwhile: the watch brings what it is now.
+            Err(error) if error.is_conflict() || error.is_not_found() => Ok(()),
+            Err(error) => Err(AuthorityError::Call("written", error)),
+        }
+    }
+
+    /// Puts a state into force in this replica.
+    fn publish(&mut self, state: &CaState) -> Result<(), AuthorityError> {
+        let now = self.clock.now();
+        let bundle = state.bundle_pem();
+        self.bundle.send_if_modified(|published| {
+            let changed = published.as_deref() != Some(bundle.as_bytes());
+            if changed {
+                *published = Some(bundle.into_bytes().into());
+            }
+            changed
+        });
+        let ca = state.current();
+        self.metrics
+            .certificate_expiry("ca", ca.certificate().not_after().as_second());
+        if self.leaf.as_ref().is_none_or(|leaf| leaf.is_due(ca, now)) && now < ca.certificate().not_after() {
+            let leaf = Leaf::issue(ca, &self.names, now)?;
+            let not_after = leaf.serving.not_after;
+            tracing::info!(%not_after, "a serving certificate was issued");
+            self.metrics.certificate_expiry("serving", not_after.as_second());
+            self.serving.send_replace(Some(Arc::new(leaf.serving.clone())));
+            self.leaf = Some(leaf);
+        }
+        Ok(())
+    }
+
+    fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), &self.config.namespace)
+    }
+
+    fn complain(&mut self, complaint: String) {
+        if self.complaint.as_ref() != Some(&complaint) {
+            tracing::error!(secret = %self.config.secret, "{complaint}");
+            self.complaint = Some(complaint);
+        }
+    }
+}
+
+async fn news<T>(receiver: &mut watch::Receiver<T>) {
+    if receiver.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn encode(state: &CaState) -> BTreeMap<String, ByteString> {
+    state
+        .encode()
+        .into_iter()
+        .map(|(key, value)| (key, ByteString(value)))
+        .collect()
+}
+
+fn decode(secret: &Secret) -> Result<CaState, PkiError> {
+    let data = secret.data.iter().flatten();
+    CaState::decode(&data.map(|(key, value)| (key.clone(), value.0.clone())).collect())
+}
+
+/// A merge patch from what the Secret holds to `state`, for exactly that version of it. Keys that we know and do not need
+/// any more are taken out; those of others stay.
+fn patch(secret: &Secret, state: &CaState) -> Value {
+    let now = encode(state);
+    let mut data: Map<String, Value> = now
+        .iter()
+        .map(|(key, value)| (key.clone(), json!(value)))
+        .collect();
+    for key in CaState::KEYS {
+        if !now.contains_key(key) {
+            data.insert(key.to_owned(), Value::Null);
+        }
+    }
+    json!({
+        "metadata": {"uid": secret.metadata.uid, "resourceVersion": secret.metadata.resource_version},
+        "data": data,
+    })
+}
+
+#[cfg(test)]
+mod tests;

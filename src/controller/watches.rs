@@ -1,0 +1,356 @@
+//! Drives the index: one guarded watch per kind, each with its own back-off, into one synchronous index, out as whole
+//! tables.
+
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, Client, Resource, ResourceExt as _,
+    core::{ApiResource, DynamicObject, PartialObjectMeta},
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::status_writer::{StatusKey, StatusKind};
+use crate::{
+    api::{
+        ClusterMetricRule, MetricBackend, MetricRule,
+        metric_rule::{RuleKey, RuleResource},
+    },
+    kubernetes::watch::{Change, ObjectKey, config, drive},
+    metrics::ControllerMetrics,
+    resource::Resources,
+    rule::{
+        Index, Namespaces, RuleObject, RuleTable,
+        index::{BackendObject, RuleScope},
+    },
+};
+
+/// The status of each object as its watch last brought it.
+pub type ObservedStatuses = BTreeMap<StatusKey, ObservedStatus>;
+
+/// A status and which object it is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedStatus {
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `metadata.resourceVersion`.
+    pub resource_version: String,
+    /// `.status`, as it stands there.
+    pub status: Option<Value>,
+}
+
+/// The watches of rules, backends and namespaces.
+pub struct Watches {
+    client: Client,
+    resources: watch::Receiver<Arc<Resources>>,
+    state: watch::Sender<State>,
+    tables: watch::Sender<Arc<RuleTable>>,
+    statuses: watch::Sender<Arc<ObservedStatuses>>,
+    metrics: ControllerMetrics,
+}
+
+#[derive(Default)]
+struct State {
+    index: Index,
+    statuses: Arc<ObservedStatuses>,
+    /// Raised when the table differs, so that a status that comes back does not make a new one.
+    revision: u64,
+}
+
+// === impl Watches ===
+
+impl Watches {
+    /// The watches, and what they publish: tables, and the statuses that objects carry.
+    pub fn new(
+        client: Client,
+        resources: watch::Receiver<Arc<Resources>>,
+        metrics: ControllerMetrics,
+    ) -> (
+        Self,
+        watch::Receiver<Arc<RuleTable>>,
+        watch::Receiver<Arc<ObservedStatuses>>,
+    ) {
+        let (tables, table_receiver) = watch::channel(Arc::default());
+        let (statuses, status_receiver) = watch::channel(Arc::default());
+        let state = watch::Sender::new(State::default());
+        let watches = Self {
+            client,
+            resources,
+            state,
+            tables,
+            statuses,
+            metrics,
+        };
+        (watches, table_receiver, status_receiver)
+    }
+
+    /// Runs for as long as it is polled.
+    pub async fn run(self) -> Infallible {
+        let rules = self.drive::<MetricRule>("MetricRule", |state, change| {
+            state.apply_rules::<MetricRule>(RuleScope::Namespaced, StatusKind::MetricRule, change);
+        });
+        let cluster_rules = self.drive::<ClusterMetricRule>("ClusterMetricRule", |state, change| {
+            state.apply_rules::<ClusterMetricRule>(RuleScope::Cluster, StatusKind::ClusterMetricRule, change);
+        });
+        let backends = self.drive::<MetricBackend>("MetricBackend", State::apply_backends);
+        let namespaces = drive(
+            Api::<PartialObjectMeta<Namespace>>::all(self.client.clone()),
+            config(),
+            "Namespace",
+            &self.metrics,
+            |change| self.change(|state| state.apply_namespaces(change)),
+        );
+        tokio::select! {
+            never = rules => never,
+            never = cluster_rules => never,
+            never = backends => never,
+            never = namespaces => never,
+            never = self.take_resources() => never,
+            never = self.publish() => never,
+        }
+    }
+
+    /// Objects are watched as they are and decoded afterwards, so that one that does not decode keeps its status: the
+    /// writer must see it, or it would write it again for ever.
+    async fn drive<K>(
+        &self,
+        kind: &'static str,
+        apply: impl Fn(&mut State, Change<DynamicObject>) + Copy,
+    ) -> Infallible
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let resource = ApiResource::erase::<K>(&());
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+        drive(api, config(), kind, &self.metrics, |change| {
+            self.change(|state| apply(state, change));
+        })
+        .await
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        self.state.send_modify(change);
+    }
+
+    async fn take_resources(&self) -> Infallible {
+        let mut resources = self.resources.clone();
+        loop {
+            let now = resources.borrow_and_update().clone();
+            self.change(|state| {
+                if state.index.set_resources(now) {
+                    state.revision += 1;
+                }
+            });
+            if resources.changed().await.is_err() {
+                // The mapper's own task says what happened; what it last published stays true for now.
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// Publishes what a burst of events came to, once.
+    async fn publish(&self) -> Infallible {
+        let mut state = self.state.subscribe();
+        let mut published = 0;
+        loop {
+            {
+                let state = state.borrow_and_update();
+                if state.revision != published {
+                    published = state.revision;
+                    self.tables.send_replace(Arc::new(state.index.table()));
+                }
+                let statuses = state.statuses.clone();
+                self.statuses.send_if_modified(|known| {
+                    let changed = !Arc::ptr_eq(known, &statuses);
+                    *known = statuses;
+                    changed
+                });
+            }
+            if state.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+}
+
+// === impl State ===
+
+impl State {
+    fn apply_rules<K>(&mut self, scope: RuleScope, kind: StatusKind, change: Change<DynamicObject>)
+    where
+        K: RuleResource + DeserializeOwned,
+    {
+        let changed = match change {
+            Change::Reset(objects) => {
+                let objects: Vec<DynamicObject> = objects.into_iter().filter_map(decoded).collect();
+                self.reset_statuses(kind, &objects);
+                // The first listing is news even when it is empty: it says that there are no rules.
+                self.index
+                    .reset_rules(scope, objects.into_iter().map(rule_object::<K>).collect());
+                true
+            }
+            Change::Apply(object) => decoded(object).is_some_and(|object| {
+                self.observe(kind, &object);
+                self.index.apply_rule(rule_object::<K>(object))
+            }),
+            Change::Delete(key) => {
+                self.forget(kind, &key);
+                self.index.delete_rule(&RuleKey {
+                    namespace: key.namespace,
+                    name: key.name,
+                })
+            }
+            Change::Failed(_) => false,
+        };
+        self.revision += u64::from(changed);
+    }
+
+    fn apply_backends(&mut self, change: Change<DynamicObject>) {
+        let kind = StatusKind::MetricBackend;
+        let changed = match change {
+            Change::Reset(objects) => {
+                let objects: Vec<DynamicObject> = objects.into_iter().filter_map(decoded).collect();
+                self.reset_statuses(kind, &objects);
+                self.index
+                    .reset_backends(objects.into_iter().map(backend_object).collect());
+                true
+            }
+            Change::Apply(object) => decoded(object).is_some_and(|object| {
+                self.observe(kind, &object);
+                self.index.apply_backend(backend_object(object))
+            }),
+            Change::Delete(key) => {
+                self.forget(kind, &key);
+                self.index.delete_backend(&key.name)
+            }
+            Change::Failed(_) => false,
+        };
+        self.revision += u64::from(changed);
+    }
+
+    fn apply_namespaces(&mut self, change: Change<PartialObjectMeta<Namespace>>) {
+        let changed = match change {
+            Change::Reset(objects) => {
+                let namespaces: Namespaces = objects
+                    .into_iter()
+                    .filter_map(decoded)
+                    .map(|object| (object.name_any(), object.labels().clone()))
+                    .collect();
+                self.index.reset_namespaces(namespaces);
+                true
+            }
+            Change::Apply(object) => decoded(object).is_some_and(|object| {
+                self.index
+                    .apply_namespace(&object.name_any(), object.labels().clone())
+            }),
+            Change::Delete(key) => self.index.delete_namespace(&key.name),
+            Change::Failed(_) => false,
+        };
+        self.revision += u64::from(changed);
+    }
+
+    fn reset_statuses(&mut self, kind: StatusKind, objects: &[DynamicObject]) {
+        let statuses = Arc::make_mut(&mut self.statuses);
+        statuses.retain(|key, _| key.kind != kind);
+        for object in objects {
+            statuses.insert(
+                status_key(kind, &ObjectKey::of(&object.metadata)),
+                observed(object),
+            );
+        }
+    }
+
+    fn observe(&mut self, kind: StatusKind, object: &DynamicObject) {
+        let key = status_key(kind, &ObjectKey::of(&object.metadata));
+        Arc::make_mut(&mut self.statuses).insert(key, observed(object));
+    }
+
+    fn forget(&mut self, kind: StatusKind, key: &ObjectKey) {
+        Arc::make_mut(&mut self.statuses).remove(&status_key(kind, key));
+    }
+}
+
+fn status_key(kind: StatusKind, key: &ObjectKey) -> StatusKey {
+    StatusKey {
+        kind,
+        namespace: key.namespace.as_deref().map(Into::into),
+        name: key.name.as_str().into(),
+    }
+}
+
+fn observed(object: &DynamicObject) -> ObservedStatus {
+    ObservedStatus {
+        uid: object.uid().unwrap_or_default(),
+        resource_version: object.resource_version().unwrap_or_default(),
+        status: object.data.get("status").cloned(),
+    }
+}
+
+/// These types take whatever an API server stores; if one ever did not, the watch's own log would be all there is.
+fn decoded<K>(entry: crate::kubernetes::watch::Entry<K>) -> Option<K> {
+    entry
+        .inspect_err(|invalid| tracing::warn!(error = %invalid.error, "object without usable metadata"))
+        .ok()
+}
+
+fn rule_object<K: RuleResource + DeserializeOwned>(object: DynamicObject) -> RuleObject {
+    let key = RuleKey {
+        namespace: object.namespace(),
+        name: object.name_any(),
+    };
+    let meta = &object.metadata;
+    let uid = meta.uid.clone().unwrap_or_default();
+    let generation = meta.generation.unwrap_or_default();
+    let created = meta.creation_timestamp.as_ref().map(|time| time.0);
+    match decode::<K>(object) {
+        Ok(rule) => RuleObject {
+            key,
+            uid,
+            generation,
+            created,
+            violations: rule.violations(),
+            spec: Ok(Arc::new(rule.to_rule_spec())),
+        },
+        Err(message) => RuleObject {
+            key,
+            uid,
+            generation,
+            created,
+            violations: Vec::new(),
+            spec: Err(message),
+        },
+    }
+}
+
+fn backend_object(object: DynamicObject) -> BackendObject {
+    let name = object.name_any();
+    let uid = object.uid().unwrap_or_default();
+    let generation = object.metadata.generation.unwrap_or_default();
+    let backend = decode::<MetricBackend>(object);
+    let is_default = backend.as_ref().is_ok_and(MetricBackend::is_default);
+    let violations = backend
+        .as_ref()
+        .map(MetricBackend::violations)
+        .unwrap_or_default();
+    let spec = backend.map(|backend| Arc::new(backend.spec));
+    BackendObject {
+        name,
+        uid,
+        generation,
+        is_default,
+        spec,
+        violations,
+    }
+}
+
+/// Without the status: one written by a newer operator must not make the object undecodable.
+fn decode<K: DeserializeOwned>(mut object: DynamicObject) -> Result<K, String> {
+    if let Some(data) = object.data.as_object_mut() {
+        data.remove("status");
+    }
+    serde_json::to_value(object)
+        .and_then(serde_json::from_value)
+        .map_err(|error| format!("the object does not decode: {error}; apply the CRDs of this version"))
+}

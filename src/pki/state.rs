@@ -1,0 +1,194 @@
+//! What the CA Secret holds.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{CaCertificate, CaPair, PkiError};
+
+/// The key of the bundle in the Secret. It is the name that cert-manager's cainjector and others look for.
+pub const BUNDLE_KEY: &str = "ca.crt";
+
+const CURRENT_CERTIFICATE: &str = "current.crt";
+const CURRENT_KEY: &str = "current.key";
+const NEXT_CERTIFICATE: &str = "next.crt";
+const NEXT_KEY: &str = "next.key";
+const ROTATION: &str = "rotation.json";
+const FORMAT: u32 = 1;
+
+/// The CA: what is trusted, what issues, what will issue.
+///
+/// The `data` of the Secret, all of it text:
+///
+/// | key | value |
+/// |---|---|
+/// | `ca.crt` | the bundle: every CA certificate that clients should trust, the current one first |
+/// | `current.crt`, `current.key` | the CA that issues, and its key (PKCS #8) |
+/// | `next.crt`, `next.key` | the CA that will issue; only while a rotation is under way |
+/// | `rotation.json` | `{"format": 1, "currentSince": …, "nextPublishedAt": …}`, times in RFC 3339 |
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaState {
+    pub(super) current: CaPair,
+    pub(super) current_since: Timestamp,
+    pub(super) next: Option<Next>,
+    /// Former CAs, whose leaves may still be in use.
+    pub(super) former: Vec<CaCertificate>,
+}
+
+/// The CA that will issue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Next {
+    pub(super) pair: CaPair,
+    pub(super) published_at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Rotation {
+    format: u32,
+    current_since: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next_published_at: Option<String>,
+}
+
+// === impl CaState ===
+
+impl CaState {
+    /// Every key that [`Self::encode`] may write.
+    pub const KEYS: [&str; 6] = [
+        BUNDLE_KEY,
+        CURRENT_CERTIFICATE,
+        CURRENT_KEY,
+        NEXT_CERTIFICATE,
+        NEXT_KEY,
+        ROTATION,
+    ];
+
+    /// A first CA.
+    pub fn new(now: Timestamp) -> Result<Self, PkiError> {
+        Ok(Self {
+            current: CaPair::generate(now)?,
+            current_since: now,
+            next: None,
+            former: Vec::new(),
+        })
+    }
+
+    /// The CA that issues.
+    pub fn current(&self) -> &CaPair {
+        &self.current
+    }
+
+    /// Whether a next CA waits for its promotion.
+    pub fn is_rotating(&self) -> bool {
+        self.next.is_some()
+    }
+
+    /// Every certificate that clients should trust: the current one, the next one, the former ones.
+    pub fn bundle(&self) -> impl Iterator<Item = &CaCertificate> {
+        std::iter::once(self.current.certificate())
+            .chain(self.next.iter().map(|next| next.pair.certificate()))
+            .chain(&self.former)
+    }
+
+    /// The bundle in PEM, as a `caBundle` takes it (before base64).
+    pub fn bundle_pem(&self) -> String {
+        self.bundle().map(CaCertificate::pem).collect()
+    }
+
+    /// Writes the `data` of the Secret.
+    pub fn encode(&self) -> BTreeMap<String, Vec<u8>> {
+        let rotation = Rotation {
+            format: FORMAT,
+            current_since: self.current_since.to_string(),
+            next_published_at: self.next.as_ref().map(|next| next.published_at.to_string()),
+        };
+        // A struct of numbers and strings; there is nothing in it that could fail.
+        let rotation = serde_json::to_vec(&rotation).unwrap_or_default();
+        let mut data = BTreeMap::from([
+            (BUNDLE_KEY.to_owned(), self.bundle_pem().into_bytes()),
+            (
+                CURRENT_CERTIFICATE.to_owned(),
+                self.current.certificate().pem().into(),
+            ),
+            (CURRENT_KEY.to_owned(), self.current.key_pem().into_bytes()),
+            (ROTATION.to_owned(), rotation),
+        ]);
+        if let Some(next) = &self.next {
+            data.insert(NEXT_CERTIFICATE.to_owned(), next.pair.certificate().pem().into());
+            data.insert(NEXT_KEY.to_owned(), next.pair.key_pem().into_bytes());
+        }
+        data
+    }
+
+    /// Reads the `data` of the Secret. Keys that are not ours are passed over.
+    pub fn decode(data: &BTreeMap<String, Vec<u8>>) -> Result<Self, PkiError> {
+        let rotation: Rotation =
+            serde_json::from_slice(value(data, ROTATION)?).map_err(|error| PkiError::Garbled {
+                key: ROTATION,
+                problem: format!("does not read as JSON ({error})"),
+            })?;
+        if rotation.format != FORMAT {
+            return Err(PkiError::Format(rotation.format));
+        }
+        let current = pair(data, CURRENT_CERTIFICATE, CURRENT_KEY)?;
+        let next = match rotation.next_published_at {
+            Some(published_at) => Some(Next {
+                pair: pair(data, NEXT_CERTIFICATE, NEXT_KEY)?,
+                published_at: time(&published_at)?,
+            }),
+            None => None,
+        };
+        let bundle =
+            CaCertificate::parse_all(value(data, BUNDLE_KEY)?).map_err(|problem| PkiError::Garbled {
+                key: BUNDLE_KEY,
+                problem,
+            })?;
+        let mut former = bundle;
+        for pair in std::iter::once(&current).chain(next.iter().map(|next| &next.pair)) {
+            let before = former.len();
+            former.retain(|certificate| certificate != pair.certificate());
+            if former.len() == before {
+                return Err(PkiError::Garbled {
+                    key: BUNDLE_KEY,
+                    problem: "lacks a CA that the Secret has the key of".to_owned(),
+                });
+            }
+        }
+        Ok(Self {
+            current,
+            current_since: time(&rotation.current_since)?,
+            next,
+            former,
+        })
+    }
+}
+
+fn value<'a>(data: &'a BTreeMap<String, Vec<u8>>, key: &'static str) -> Result<&'a [u8], PkiError> {
+    data.get(key).map(Vec::as_slice).ok_or(PkiError::Missing(key))
+}
+
+fn pair(
+    data: &BTreeMap<String, Vec<u8>>,
+    certificate_key: &'static str,
+    key_key: &'static str,
+) -> Result<CaPair, PkiError> {
+    CaPair::parse(value(data, certificate_key)?, value(data, key_key)?).map_err(|problem| match problem {
+        Ok(problem) => PkiError::Garbled {
+            key: certificate_key,
+            problem,
+        },
+        Err(problem) => PkiError::Garbled {
+            key: key_key,
+            problem,
+        },
+    })
+}
+
+fn time(text: &str) -> Result<Timestamp, PkiError> {
+    text.parse().map_err(|_| PkiError::Garbled {
+        key: ROTATION,
+        problem: "holds a time that is not RFC 3339".to_owned(),
+    })
+}
