@@ -27,4 +27,5 @@ pub mod relist;
 pub mod resource;
 pub mod rule;
 pub mod sample;
+pub mod server;
 pub mod status;

@@ -1,0 +1,18 @@
+//! The aggregated API server.
+
+pub mod answers;
+pub mod authn;
+pub mod authz;
+mod discovery;
+mod handlers;
+pub mod health;
+pub mod identity;
+pub mod listener;
+mod openapi;
+pub mod peer;
+mod respond;
+pub mod router;
+pub mod tls;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,56 @@
+//! Where values come from: the port between the server and the way to the backends.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use tokio::time::Instant;
+
+use crate::{
+    catalog::Catalog,
+    query::{
+        Answer, CustomItem, ExternalItem, Failure,
+        route::{CustomRoute, ExternalRoute},
+    },
+};
+
+/// Gives values for routes. A call that is dropped must let go of what it asked.
+pub trait Answers: Send + Sync {
+    /// The catalog in force.
+    fn catalog(&self) -> Arc<Catalog>;
+
+    /// The values of a metric of objects.
+    fn custom<'a>(
+        &'a self,
+        route: &'a CustomRoute,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Answer<CustomItem>, Failure>>;
+
+    /// The values of an external metric.
+    fn external<'a>(
+        &'a self,
+        route: &'a ExternalRoute,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Answer<ExternalItem>, Failure>>;
+}
+
+impl Answers for crate::answer::Answerer {
+    fn catalog(&self) -> Arc<Catalog> {
+        self.catalog()
+    }
+
+    fn custom<'a>(
+        &'a self,
+        route: &'a CustomRoute,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Answer<CustomItem>, Failure>> {
+        Box::pin(self.custom(route, deadline))
+    }
+
+    fn external<'a>(
+        &'a self,
+        route: &'a ExternalRoute,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Answer<ExternalItem>, Failure>> {
+        Box::pin(self.external(route, deadline))
+    }
+}

@@ -1,0 +1,56 @@
+use super::*;
+
+fn listing(custom: &[(&str, bool)], external: &[&str]) -> Listing {
+    Listing {
+        custom: custom
+            .iter()
+            .map(|(name, namespaced)| ((*name).to_owned(), *namespaced))
+            .collect(),
+        external: external.iter().map(|name| (*name).to_owned()).collect(),
+    }
+}
+
+fn text(lists: &Lists, index: usize) -> &str {
+    std::str::from_utf8(&lists.0[index].3).unwrap()
+}
+
+#[test]
+fn every_version_of_a_group_lists_the_same() {
+    let lists = Lists::new(&listing(&[("namespaces/m", false), ("pods/m", true)], &["q"]));
+    let custom = |version| {
+        format!(
+            r#"{{"kind":"APIResourceList","apiVersion":"v1","groupVersion":"custom.metrics.k8s.io/{version}","resources":[{{"name":"namespaces/m","singularName":"","namespaced":false,"kind":"MetricValueList","verbs":["get"]}},{{"name":"pods/m","singularName":"","namespaced":true,"kind":"MetricValueList","verbs":["get"]}}]}}"#
+        ) + "\n"
+    };
+    assert_eq!(text(&lists, 0), custom("v1beta2"));
+    assert_eq!(text(&lists, 1), custom("v1beta1"));
+    assert_eq!(
+        text(&lists, 2),
+        "{\"kind\":\"APIResourceList\",\"apiVersion\":\"v1\",\"groupVersion\":\"external.metrics.k8s.io/v1beta1\",\"resources\":[{\"name\":\"q\",\"singularName\":\"\",\"namespaced\":true,\"kind\":\"ExternalMetricValueList\",\"verbs\":[\"get\"]}]}\n"
+    );
+}
+
+#[test]
+fn lists_are_made_once_for_a_catalog() {
+    let discovery = Discovery::new().unwrap();
+    let first = Arc::new(Catalog::default());
+    let lists = discovery.lists(&first);
+    assert!(Arc::ptr_eq(&lists, &discovery.lists(&first)));
+    let second = Arc::new(Catalog::default());
+    assert!(!Arc::ptr_eq(&lists, &discovery.lists(&second)));
+    assert_eq!(Listing::of(&first), Listing::default());
+}
+
+/// Conformance points 51 to 54: the tag depends on what is served alone.
+#[test]
+fn the_aggregated_document_is_the_same_everywhere() {
+    let (one, other) = (Discovery::new().unwrap(), Discovery::new().unwrap());
+    assert_eq!(one.aggregated.hash, other.aggregated.hash);
+    assert_eq!(one.aggregated.hash.len(), 128);
+    assert!(
+        one.aggregated
+            .hash
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte))
+    );
+}

@@ -1,0 +1,84 @@
+//! The other end of a connection.
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_util::sync::CancellationToken;
+
+use super::authn::x509::Verified;
+
+/// What is known of a connection; every request on it carries a clone in its extensions.
+#[derive(Clone)]
+pub struct Peer(Arc<Inner>);
+
+struct Inner {
+    addr: SocketAddr,
+    /// As offered in the handshake, leaf first; only the possession of the leaf's key is proven.
+    chain: Vec<CertificateDer<'static>>,
+    close: CancellationToken,
+    /// The last check of the chain, so that not every request of a connection repeats it.
+    verified: Mutex<Option<Arc<Verified>>>,
+}
+
+// === impl Peer ===
+
+impl Peer {
+    /// A peer at `addr` that offered `chain`, which may be empty.
+    pub fn new(addr: SocketAddr, chain: Vec<CertificateDer<'static>>) -> Self {
+        Self(Arc::new(Inner {
+            addr,
+            chain,
+            close: CancellationToken::new(),
+            verified: Mutex::new(None),
+        }))
+    }
+
+    /// Where the connection comes from.
+    pub fn addr(&self) -> SocketAddr {
+        self.0.addr
+    }
+
+    /// The client's certificates, leaf first, **not verified**.
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.0.chain
+    }
+
+    /// Ends the connection once the requests in flight on it are answered: GOAWAY, or `Connection: close`.
+    pub fn close(&self) {
+        self.0.close.cancel();
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.0.close.is_cancelled()
+    }
+
+    /// Resolves after [`Peer::close`].
+    pub(super) async fn closing(&self) {
+        self.0.close.cancelled().await;
+    }
+
+    pub(super) fn verified(&self) -> Option<Arc<Verified>> {
+        self.0
+            .verified
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(super) fn set_verified(&self, verified: Arc<Verified>) {
+        *self.0.verified.lock().unwrap_or_else(PoisonError::into_inner) = Some(verified);
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer")
+            .field("addr", &self.0.addr)
+            .field("certificates", &self.0.chain.len())
+            .finish_non_exhaustive()
+    }
+}
