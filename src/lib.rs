@@ -14,8 +14,10 @@
 
 pub mod answer;
 pub mod api;
+pub mod app;
 pub mod backend;
 pub mod catalog;
+pub mod cli;
 pub mod controller;
 pub mod kubernetes;
 pub mod language;
@@ -29,3 +31,4 @@ pub mod rule;
 pub mod sample;
 pub mod server;
 pub mod status;
+pub mod telemetry;

@@ -1,0 +1,159 @@
+//! What is written to the cluster, by the one replica that leads; and the CA, of which every replica issues its leaf.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Certificate, Config, Register,
+    serving::{self, FirstCertificate},
+    tasks::Tasks,
+};
+use crate::{
+    backend::pool::Pool,
+    catalog::Catalog,
+    controller::{
+        Clock, Leadership,
+        authority::{Authority, AuthorityConfig},
+        desired::DesiredStatuses,
+        events::events,
+        lease::{Election, LeaseConfig},
+        probes::probe_backends,
+        registration::{CaBundle, Carried, Needs, RegisterMode, Registration, RegistrationConfig},
+        status_writer::StatusWriter,
+        watches::ObservedStatuses,
+    },
+    kubernetes::client::Connection,
+    metrics::ControllerMetrics,
+    rule::RuleTable,
+    server::tls::FileCertificate,
+};
+
+/// The parts that write.
+pub(super) struct Leader<'a> {
+    pub(super) config: &'a Config,
+    pub(super) connection: &'a Connection,
+    pub(super) counts: &'a ControllerMetrics,
+    /// Cancelled when the process goes out of service: leadership is given up then.
+    pub(super) stop: CancellationToken,
+}
+
+/// What they write about.
+pub(super) struct Known {
+    pub(super) catalog: watch::Receiver<Arc<Catalog>>,
+    pub(super) attempted: watch::Receiver<bool>,
+    pub(super) observed: watch::Receiver<Arc<ObservedStatuses>>,
+    pub(super) tables: watch::Receiver<Arc<RuleTable>>,
+    pub(super) needs: watch::Receiver<Needs>,
+    pub(super) pool: Pool,
+}
+
+// === impl Leader ===
+
+impl Leader<'_> {
+    /// Spawns all of them; gives the serving certificate, which they keep.
+    pub(super) fn start(self, known: Known, tasks: &mut Tasks) -> anyhow::Result<FirstCertificate> {
+        let Connection { client, namespace } = self.connection.clone();
+        let (clock, counts, stop) = (Clock::system(), self.counts, &self.stop);
+        let lease = LeaseConfig::new(
+            namespace.clone(),
+            self.config.lease_name.clone(),
+            self.config.identity.clone(),
+        );
+        let (election, leadership) = Election::new(client.clone(), lease, clock.clone(), counts.clone())?;
+        tasks.spawn_until(stop, "lease", election.run(stop.clone()));
+        let (event_sink, event_writer) = events(client.clone(), self.config.identity.clone(), counts.clone());
+        tasks.spawn_until(stop, "events", event_writer.run(stop.clone()));
+
+        let (carried, carried_bundle) = watch::channel(None);
+        let (serving, bundle) = self.certificate(carried_bundle, &leadership, &clock, tasks)?;
+        let registration = RegistrationConfig {
+            mode: match self.config.register {
+                Register::Auto => RegisterMode::Auto,
+                Register::Always => RegisterMode::Always,
+                Register::Never => RegisterMode::Never,
+            },
+            namespace,
+            service: self.config.service_name.clone(),
+            cluster_role: self.config.cluster_role.clone(),
+        };
+        let (registration, registered) = Registration::new(
+            client.clone(),
+            registration,
+            known.needs,
+            bundle,
+            carried,
+            leadership.clone(),
+            event_sink.clone(),
+            clock.clone(),
+            counts.clone(),
+        );
+        tasks.spawn_until(stop, "registration", registration.run(stop.clone()));
+
+        let (probes, answers) = watch::channel(Arc::default());
+        tasks.spawn(
+            "probes",
+            probe_backends(known.tables, known.pool, leadership.clone(), probes),
+        );
+        let (targets, desired) = watch::channel(Arc::default());
+        let statuses = DesiredStatuses {
+            catalog: known.catalog,
+            attempted: known.attempted,
+            observed: known.observed,
+            registration: registered,
+            probes: answers,
+            targets,
+            metrics: counts.clone(),
+        };
+        tasks.spawn("desired", statuses.run());
+        let writer = StatusWriter::new(client, desired, leadership, event_sink, clock, counts.clone());
+        tasks.spawn_until(stop, "status", writer.run(stop.clone()));
+        Ok(serving)
+    }
+
+    fn certificate(
+        &self,
+        carried: watch::Receiver<Option<Carried>>,
+        leadership: &Leadership,
+        clock: &Clock,
+        tasks: &mut Tasks,
+    ) -> anyhow::Result<(FirstCertificate, CaBundle)> {
+        let Connection { client, namespace } = self.connection.clone();
+        match &self.config.certificate {
+            Certificate::OwnCa { secret_name } => {
+                let config = AuthorityConfig {
+                    namespace,
+                    secret: secret_name.clone(),
+                    service: self.config.service_name.clone(),
+                    cluster_role: self.config.cluster_role.clone(),
+                };
+                let (leadership, clock, counts) = (leadership.clone(), clock.clone(), self.counts.clone());
+                let (authority, handles) = Authority::new(client, config, carried, leadership, clock, counts);
+                tasks.spawn_until(&self.stop, "authority", authority.run(self.stop.clone()));
+                Ok((
+                    serving::issued(handles.serving, tasks),
+                    CaBundle::Published(handles.bundle),
+                ))
+            }
+            Certificate::Files {
+                chain,
+                key,
+                ca_bundle,
+            } => {
+                let bundle = match ca_bundle {
+                    Some(path) => CaBundle::Published(serving::bundle_file(path.clone(), tasks)?),
+                    None => CaBundle::LeaveAlone,
+                };
+                let (chain, key) = (chain.clone(), key.clone());
+                let files = async move {
+                    let (file, certificate) = FileCertificate::load(chain, key).await?;
+                    // It lives as long as the process, whose end it cannot cause: the old pair stays in force.
+                    tokio::spawn(file.run());
+                    anyhow::Ok(certificate)
+                };
+                Ok((Box::pin(files), bundle))
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The binary: crypto provider, arguments, exit code.
+
+use std::process::ExitCode;
+
+use metricrule::cli::Cli;
+
+fn main() -> ExitCode {
+    Cli::run()
+}
