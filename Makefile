@@ -1,0 +1,101 @@
+# metricrule: `make help` lists the targets.
+
+TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
+IMAGE ?= metricrule:dev
+DENY_VERSION := 0.20.2
+# The program of a name, where tools/build put it.
+program = $$(tools/build --print | sed -n 's/^$(1)=//p')
+
+# Each target uses all cores by itself, and its messages are to be read in order.
+.NOTPARALLEL:
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build the library, the binary and the testbed (debug)
+	cargo build --workspace
+
+.PHONY: check
+check: ## type-check everything, tests included
+	cargo check --workspace --all-targets
+
+.PHONY: fmt
+fmt: ## format the sources
+	cargo fmt --all
+
+.PHONY: lint
+lint: ## clippy over everything; a warning is an error
+	cargo clippy --workspace --all-targets --locked -- --deny warnings
+
+.PHONY: test
+test: ## formatting, lints, unit, property, integration and end-to-end tests; an hour the first time, then 10 minutes at most
+	@echo "[1/4] external programs (the first time half an hour, with progress; then at once)"
+	@tools/build >/dev/null
+	@echo "[2/4] formatting"
+	@cargo fmt --all --check
+	@echo "[3/4] lints (the first time about 10 minutes)"
+	@cargo clippy --workspace --all-targets --locked -- --deny warnings
+	@echo "[4/4] tests, with the debug binary: unit and property, then integration, then end to end (the first time about 10 minutes more)"
+	@cargo test --workspace --locked
+	@echo "all passed"
+
+.PHONY: doc
+doc: ## the API documentation; a warning is an error
+	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --locked
+
+.PHONY: deny
+deny: cargo-deny ## licences, banned and doubled crates, sources; needs no network once everything is fetched
+	@cargo fetch --locked
+	cargo deny --offline --workspace check bans licenses sources
+
+.PHONY: audit
+audit: cargo-deny ## known vulnerabilities and yanked crates; needs a network
+	cargo deny --workspace check advisories
+
+.PHONY: cargo-deny
+cargo-deny:
+	@command -v cargo-deny >/dev/null || { \
+	  echo "cargo-deny is missing; installing $(DENY_VERSION), once, about 10 minutes on 2 cores"; \
+	  cargo install cargo-deny --version $(DENY_VERSION) --locked; }
+
+.PHONY: crds
+crds: tools ## write what is generated: crds/, the chart's copies, docs/reasons.md, docs/metrics.md, tests/it/rbac.txt
+	METRICRULE_WRITE=1 cargo test --package metricrule --lib up_to_date
+	METRICRULE_WRITE=1 cargo test --package metricrule --test it up_to_date
+
+.PHONY: fixtures
+fixtures: ## write tests/fixtures with the Go programs of tests/oracles
+	@cd tests/oracles && for oracle in */; do \
+	  echo "$${oracle%/}" && go run "./$$oracle" >"../fixtures/.new" && mv "../fixtures/.new" "../fixtures/$${oracle%/}.json" || exit 1; \
+	done
+
+.PHONY: chart-lint
+chart-lint: tools ## lint and render the chart
+	@$(call program,helm) lint --strict charts/metricrule
+	@$(call program,helm) template metricrule charts/metricrule --set prometheus.url=http://prometheus.example:9090 >/dev/null
+
+.PHONY: image-root
+image-root: ## lay out build/image-root: the image's files, without a container engine (release build, about 10 minutes)
+	cargo build --release --locked --package metricrule --bin metricrule
+	tools/image-root $(TARGET)/release/metricrule build/image-root
+
+.PHONY: image
+image: ## build the container image $(IMAGE) with podman, else docker
+	$$(command -v podman || command -v docker) build --file Containerfile --tag $(IMAGE) .
+
+.PHONY: tools
+tools: ## build the external programs (Kubernetes, etcd, KWOK, helm, Prometheus) once, into a cache; half an hour the first time
+	@tools/build >/dev/null
+
+.PHONY: demo
+demo: tools ## watch an HPA scale on a MetricRule; DEMO_SECONDS=90 ends by itself, exit 0 if it scaled up and down again
+	@echo "building metricrule and the testbed (about 10 minutes the first time)"
+	@cargo build --package metricrule --package testbed
+	@$(TARGET)/debug/testbed demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
+
+.PHONY: clean
+clean: ## remove what was built here; the cache of external programs stays
+	cargo clean
+	rm -rf build
