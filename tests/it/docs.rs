@@ -1,0 +1,120 @@
+//! The documents say what is there.
+
+use anyhow::{Result, ensure};
+
+use crate::repository;
+
+/// Relative links of a Markdown text, without their anchors.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let targets = text
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')').map(|(target, _)| target));
+    targets
+        .filter(|target| !target.contains("://") && !target.starts_with('#') && !target.contains(' '))
+        .map(|target| target.split_once('#').map_or(target, |(file, _)| file))
+}
+
+#[test]
+fn links_lead_somewhere() -> Result<()> {
+    let mut documents = repository::files("docs", "md")?;
+    documents.extend(["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(Into::into));
+    let mut dead = Vec::new();
+    for document in documents {
+        let text = repository::read(&document)?;
+        let folder = repository::root().join(&document);
+        let folder = folder.parent().unwrap_or(&folder);
+        dead.extend(
+            links(&text)
+                .filter(|link| !folder.join(link).exists())
+                .map(|link| format!("{}: {link}", document.display())),
+        );
+    }
+    ensure!(dead.is_empty(), "links to nothing:\n{}", dead.join("\n"));
+    Ok(())
+}
+
+/// The crates that a manifest names, of all its tables of dependencies.
+fn dependencies(manifest: &str) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    let mut inside = false;
+    for line in repository::read(manifest)?.lines() {
+        if line.starts_with('[') {
+            inside = line.ends_with("dependencies]");
+        } else if let Some((name, _)) = line.split_once(" = ").filter(|_| inside) {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
+#[test]
+fn every_dependency_has_its_line() -> Result<()> {
+    let document = repository::read("docs/dependencies.md")?;
+    let mut names = dependencies("Cargo.toml")?;
+    names.extend(dependencies("tests/testbed/Cargo.toml")?);
+    names.retain(|name| !document.contains(&format!("\n| `{name}` |")));
+    ensure!(names.is_empty(), "docs/dependencies.md says nothing of {names:?}");
+    Ok(())
+}
+
+#[test]
+fn every_dependency_is_used() -> Result<()> {
+    let packages = [
+        ("Cargo.toml", vec!["src", "tests/it", "tests/e2e"]),
+        ("tests/testbed/Cargo.toml", vec!["tests/testbed"]),
+    ];
+    for (manifest, folders) in packages {
+        let mut text = String::new();
+        for folder in folders {
+            for file in repository::files(folder, "rs")? {
+                text += &repository::read(file)?;
+            }
+        }
+        let used = |name: &str| {
+            let path = format!("{}::", name.replace('-', "_"));
+            let starts =
+                |at: usize| !text[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_');
+            text.match_indices(&path).any(|(at, _)| starts(at))
+        };
+        let unused: Vec<_> = dependencies(manifest)?
+            .into_iter()
+            .filter(|name| !used(name))
+            .collect();
+        ensure!(unused.is_empty(), "{manifest}: not used: {unused:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn files_that_the_documents_name_exist() -> Result<()> {
+    let mut gone = Vec::new();
+    for document in [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/architecture.md",
+        "docs/installing.md",
+        "docs/rules.md",
+    ] {
+        let text = repository::read(document)?;
+        let names = text.split('`').skip(1).step_by(2);
+        let folders = [
+            "src/",
+            "tests/",
+            "tools/",
+            "charts/",
+            "docs/",
+            "examples/",
+            "crds/",
+        ];
+        let files =
+            names.filter(|name| folders.iter().any(|folder| name.starts_with(folder)) && !name.contains(' '));
+        gone.extend(
+            files
+                .filter(|file| !repository::root().join(file).exists())
+                .map(|file| format!("{document}: {file}")),
+        );
+    }
+    ensure!(gone.is_empty(), "no such file:\n{}", gone.join("\n"));
+    Ok(())
+}
