@@ -111,7 +111,7 @@ impl Index {
     pub fn apply_backend(&mut self, object: BackendObject) -> bool {
         let changed = self.insert_backend(object);
         if changed {
-            self.recompile();
+            self.rebind();
         }
         changed
     }
@@ -120,7 +120,7 @@ impl Index {
     pub fn delete_backend(&mut self, name: &str) -> bool {
         let changed = Arc::make_mut(&mut self.backends).remove(name).is_some();
         if changed {
-            self.recompile();
+            self.rebind();
         }
         changed
     }
@@ -136,7 +136,7 @@ impl Index {
             changed |= self.insert_backend(object);
         }
         if changed {
-            self.recompile();
+            self.rebind();
         }
         changed
     }
@@ -190,13 +190,17 @@ impl Index {
     }
 
     fn compile(&self, object: RuleObject) -> CompiledRule {
+        let backend = self.backend_of(&object);
+        compile(object, backend, &self.resources)
+    }
+
+    fn backend_of(&self, object: &RuleObject) -> Result<Arc<BackendRecord>, Problem> {
         let named = object
             .spec
             .as_ref()
             .ok()
             .and_then(|spec: &Arc<RuleSpec>| spec.backend_ref.as_ref());
-        let backend = backend::resolve(&self.backends, named.map(|named| named.name.as_str()));
-        compile(object, backend, &self.resources)
+        backend::resolve(&self.backends, named.map(|named| named.name.as_str()))
     }
 
     fn insert_backend(&mut self, object: BackendObject) -> bool {
@@ -222,9 +226,22 @@ impl Index {
         true
     }
 
-    /// Backends and kinds are few and change rarely; rules depend on them in too many ways to tell them apart.
+    /// Compiles the rules again whose backend is no longer the one that they were compiled for. The others wait for
+    /// nobody's backend: an edit that comes with it is served as soon as any other.
+    fn rebind(&mut self) {
+        let rebound = self
+            .rules
+            .values()
+            .filter(|rule| rule.backend != self.backend_of(&rule.object));
+        self.compile_again(rebound.map(|rule| rule.object.clone()).collect());
+    }
+
+    /// Kinds change rarely, and rules depend on them in too many ways to tell them apart.
     fn recompile(&mut self) {
-        let objects: Vec<RuleObject> = self.rules.values().map(|rule| rule.object.clone()).collect();
+        self.compile_again(self.rules.values().map(|rule| rule.object.clone()).collect());
+    }
+
+    fn compile_again(&mut self, objects: Vec<RuleObject>) {
         for object in objects {
             let rule = self.compile(object);
             self.rules.insert(rule.key().clone(), Arc::new(rule));

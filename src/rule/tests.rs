@@ -245,6 +245,23 @@ fn references_resolve_to_the_named_or_the_default_backend() {
 }
 
 #[test]
+fn a_backend_that_a_rule_does_not_use_compiles_nothing() {
+    let mut index = index();
+    index.apply_rule(rule("shop/requests", REQUESTS));
+    let before = index.table().rules[0].clone();
+    assert!(index.apply_backend(testing::backend("second", "{}", false)));
+    assert!(index.delete_backend("second"));
+    assert!(Arc::ptr_eq(&before, &index.table().rules[0]));
+
+    let mut changed = testing::backend("default", "{discovery: {interval: 7s}}", true);
+    changed.generation = 2;
+    assert!(index.apply_backend(changed));
+    let after = index.table().rules[0].clone();
+    let interval = after.backend.as_ref().unwrap().interval;
+    assert_eq!(interval, std::time::Duration::from_secs(7));
+}
+
+#[test]
 fn a_backend_may_leave_namespaces_out() {
     let mut index = index();
     let selector = "{allowedNamespaces: {from: Selector, selector: {matchLabels: {team: bank}}}}";
