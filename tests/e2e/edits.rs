@@ -29,6 +29,7 @@ const EDITS: usize = 50;
 const PROMISE: Duration = Duration::from_secs(1);
 
 const BACKEND: &str = "edits";
+const OTHER_BACKEND: &str = "edits-other";
 const EDITED: &str = "edits-edited";
 const CONTESTED: &str = "edits_contested";
 /// What the rival of the edited rule answers.
@@ -177,6 +178,7 @@ impl Scene<'_> {
             "limits": {"queriesPerSecond": 2000, "maxConcurrent": 64},
         });
         create(&self.client, &backend(BACKEND, &spec)).await?;
+        create(&self.client, &backend(OTHER_BACKEND, &spec)).await?;
 
         let mut manifests: Vec<Value> = (0..RULES)
             .map(|number| {
@@ -230,6 +232,7 @@ impl Scene<'_> {
 
     async fn edits(&self) -> Result<()> {
         let api = objects(&self.client, "ClusterMetricRule", None);
+        let backends = objects(&self.client, "MetricBackend", None);
         let mut now = Now::first();
         let (mut new, mut old) = (Distribution::default(), Distribution::default());
         let mut questions = Distribution::default();
@@ -238,7 +241,15 @@ impl Scene<'_> {
             let what = now.edit(number);
             let (appears, goes) = self.expectations(&before, &now);
             let spec = now.spec();
-            let times = follow(&self.client, &appears, &goes, || edit(&api, EDITED, &spec)).await;
+            let times = follow(&self.client, &appears, &goes, async || {
+                if number.is_multiple_of(5) {
+                    // somebody else's backend changes at the same moment
+                    let interval = json!({"discovery": {"interval": format!("{}s", 60 + number)}});
+                    edit(&backends, OTHER_BACKEND, &interval).await?;
+                }
+                edit(&api, EDITED, &spec).await
+            })
+            .await;
             let times = times.with_context(|| format!("edit {number}, of {what}"))?;
             new.add(what, times.first_new);
             old.add(what, times.last_old);
