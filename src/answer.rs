@@ -1,10 +1,13 @@
 //! The one path from a route to values: look up, names, plan, ask, project.
 
+mod warned;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::{sync::watch, time::Instant};
 
+use self::warned::Warned;
 use crate::{
     backend::{BackendError, InstantQuery, pool::Pool},
     catalog::{Catalog, Served},
@@ -28,6 +31,7 @@ pub struct Answerer {
     pool: Pool,
     objects: Objects,
     metrics: Metrics,
+    warned: Arc<Warned>,
 }
 
 // === impl Answerer ===
@@ -45,6 +49,7 @@ impl Answerer {
             pool,
             objects,
             metrics,
+            warned: Arc::default(),
         }
     }
 
@@ -85,7 +90,8 @@ impl Answerer {
             });
         };
         let (rows, at) = self.ask(ask, namespace, deadline).await?;
-        let answer = project_custom(&plan, &rows, at)?;
+        let answer =
+            project_custom(&plan, &rows, at).inspect_err(|failure| self.note(served, &failure.tally, &[]))?;
         self.note(served, &answer.tally, &answer.warnings);
         Ok(answer)
     }
@@ -117,7 +123,8 @@ impl Answerer {
             ));
         };
         let (rows, at) = self.ask(ask, Some(namespace), deadline).await?;
-        let answer = project_external(&plan, &rows, at)?;
+        let answer = project_external(&plan, &rows, at)
+            .inspect_err(|failure| self.note(served, &failure.tally, &[]))?;
         self.note(served, &answer.tally, &answer.warnings);
         Ok(answer)
     }
@@ -168,8 +175,14 @@ impl Answerer {
         if tally.clamped > 0 {
             self.metrics.server.values_clamped(tally.clamped);
         }
+        if tally.negative > 0 {
+            self.metrics.server.values_negative(tally.negative);
+        }
         for warning in warnings {
-            tracing::debug!(rule = %served.rule.key(), metric = %served.metric.name, warning, "query answered with a warning");
+            let rule = served.rule.key().to_string();
+            if self.warned.is_due(&format!("{rule} {warning}"), Instant::now()) {
+                tracing::warn!(rule, metric = %served.metric.name, warning, "query answered with a warning");
+            }
         }
     }
 }

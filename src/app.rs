@@ -1,7 +1,9 @@
 //! The composition root: builds every part, runs them, and stops them in order.
 
 mod clients;
+mod descriptors;
 mod leader;
+mod reach;
 mod serving;
 mod tasks;
 mod tokens;
@@ -155,6 +157,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     };
     let connection = Connection::new(options).await?;
 
+    let limits = Limits::default().within(descriptors::raise());
+
     let metrics = Metrics::new();
     let shutdown = Shutdown::new(config.shutdown_delay);
     let mut tasks = Tasks::default();
@@ -175,7 +179,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     };
 
     // Health answers from the first moment on, so that a probe sees what is missing.
-    let plain = Listener::new(sockets.http, None, Limits::default(), metrics.server.clone());
+    let plain = Listener::new(sockets.http, None, Limits::plain(), metrics.server.clone());
     let http_address = plain.local_addr()?;
     tracing::info!(http = %http_address, "health and own metrics are served");
     let plain = plain.serve(
@@ -200,12 +204,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let started = async {
         let serving = parts.serving.await?;
         let (configs, tls) = TlsConfigs::new(serving, parts.authentication, metrics.controller.clone())?;
-        let secure = Listener::new(
-            sockets.secure,
-            Some(tls),
-            Limits::default(),
-            metrics.server.clone(),
-        );
+        let secure = Listener::new(sockets.secure, Some(tls), limits, metrics.server.clone());
         let address = secure.local_addr()?;
         anyhow::Ok((configs, secure, address))
     };
@@ -257,12 +256,18 @@ impl Parts {
         tasks: &mut Tasks,
         gates: Gates,
     ) -> anyhow::Result<Self> {
-        let Connection { client, namespace } = connection.clone();
+        let Connection {
+            client,
+            namespace,
+            server,
+        } = connection.clone();
         let counts = &metrics.controller;
 
+        let contact = reach::first_contact(client.clone(), server, reach::PATIENCE);
+        tasks.spawn_critical("first contact", contact);
         let (authentication, authentication_config) =
             AuthenticationWatch::new(client.clone(), counts.clone());
-        tasks.spawn("authentication", async move { authentication.run().await });
+        tasks.spawn_fallible("authentication", authentication.run());
         tasks.open_when(
             "authentication",
             gates.authentication,

@@ -9,6 +9,7 @@ mod call;
 mod clock;
 pub mod desired;
 pub mod events;
+pub mod expiry;
 #[cfg(test)]
 mod fake;
 mod leadership;

@@ -5,6 +5,7 @@
 
 pub mod promql;
 pub mod quantity;
+pub mod quote;
 pub mod re2;
 pub mod selector;
 pub mod span;

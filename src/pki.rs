@@ -6,7 +6,8 @@
 //!
 //! The order of a rotation, so that no client ever meets a certificate that it cannot verify: the next CA joins the
 //! bundle; the bundle becomes the `caBundle` of every `APIService`; once all carry it, and [`SETTLE`] later, the next CA
-//! becomes the current one; every replica issues itself a new leaf; the old CA leaves the bundle after [`LEAF_LIFE`].
+//! becomes the current one; every replica issues itself a new leaf; the old CA leaves the bundle after [`LEAF_LIFE`], or,
+//! where its key has leaked, [`SETTLE`] after the promotion.
 
 mod ca;
 mod leaf;
@@ -19,8 +20,8 @@ use jiff::{SignedDuration, Timestamp};
 pub use self::{
     ca::{CaCertificate, CaPair, carries},
     leaf::{Leaf, ServiceNames},
-    rotation::{Facts, Step, due},
-    serving::{ServingCertificate, ServingError},
+    rotation::{Asked, Facts, MAX_FORMER, Step, UnknownRequest, due},
+    serving::{ServingCertificate, ServingError, check_bundle},
     state::{BUNDLE_KEY, CaState},
 };
 

@@ -116,6 +116,7 @@ reasons! {
         BackendWarning 200 "The backend answered with the warning given."
         InsecureTls 200 "`insecureSkipVerify` takes any certificate: name the authority in `caRef` instead."
         PlaintextCredentials 200 "Credentials are sent to an http address: use https."
+        CertificateExpiring 200 "The serving certificate ends soon or has ended, and nothing has renewed it: see what should."
     }
     Request {
         BadRequest 400 "The request does not follow the metrics API."

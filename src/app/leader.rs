@@ -18,6 +18,7 @@ use crate::{
         authority::{Authority, AuthorityConfig},
         desired::DesiredStatuses,
         events::events,
+        expiry::Expiry,
         lease::{Election, LeaseConfig},
         probes::probe_backends,
         registration::{CaBundle, Carried, Needs, RegisterMode, Registration, RegistrationConfig},
@@ -54,7 +55,9 @@ pub(super) struct Known {
 impl Leader<'_> {
     /// Spawns all of them; gives the serving certificate, which they keep.
     pub(super) fn start(self, known: Known, tasks: &mut Tasks) -> anyhow::Result<FirstCertificate> {
-        let Connection { client, namespace } = self.connection.clone();
+        let Connection {
+            client, namespace, ..
+        } = self.connection.clone();
         let (clock, counts, stop) = (Clock::system(), self.counts, &self.stop);
         let lease = LeaseConfig::new(
             namespace.clone(),
@@ -68,6 +71,20 @@ impl Leader<'_> {
 
         let (carried, carried_bundle) = watch::channel(None);
         let (serving, bundle) = self.certificate(carried_bundle, &leadership, &clock, tasks)?;
+        let service = (namespace.clone(), self.config.service_name.clone());
+        let expiry = Expiry::new(
+            client.clone(),
+            service,
+            leadership.clone(),
+            clock.clone(),
+            event_sink.clone(),
+        );
+        let serving: FirstCertificate = Box::pin(async move {
+            let certificates = serving.await?;
+            // It only warns; nothing depends on it.
+            tokio::spawn(expiry.run(certificates.clone()));
+            Ok(certificates)
+        });
         let registration = RegistrationConfig {
             mode: match self.config.register {
                 Register::Auto => RegisterMode::Auto,
@@ -119,7 +136,9 @@ impl Leader<'_> {
         clock: &Clock,
         tasks: &mut Tasks,
     ) -> anyhow::Result<(FirstCertificate, CaBundle)> {
-        let Connection { client, namespace } = self.connection.clone();
+        let Connection {
+            client, namespace, ..
+        } = self.connection.clone();
         match &self.config.certificate {
             Certificate::OwnCa { secret_name } => {
                 let config = AuthorityConfig {
@@ -145,9 +164,9 @@ impl Leader<'_> {
                     Some(path) => CaBundle::Published(serving::bundle_file(path.clone(), tasks)?),
                     None => CaBundle::LeaveAlone,
                 };
-                let (chain, key) = (chain.clone(), key.clone());
+                let (chain, key, counts) = (chain.clone(), key.clone(), self.counts.clone());
                 let files = async move {
-                    let (file, certificate) = FileCertificate::load(chain, key).await?;
+                    let (file, certificate) = FileCertificate::load(chain, key, counts).await?;
                     // It lives as long as the process, whose end it cannot cause: the old pair stays in force.
                     tokio::spawn(file.run());
                     anyhow::Ok(certificate)

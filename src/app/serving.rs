@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::tasks::Tasks;
-use crate::pki::ServingCertificate;
+use crate::pki::{self, ServingCertificate};
 
 /// Ends when there is a certificate; gives that and those to come.
 pub(super) type FirstCertificate =
@@ -22,7 +22,7 @@ pub(super) fn issued(
     tasks: &mut Tasks,
 ) -> FirstCertificate {
     let (first, mut receiver) = watch::channel(None::<watch::Receiver<Arc<ServingCertificate>>>);
-    tasks.spawn("serving", async move {
+    tasks.spawn_fallible("serving", async move {
         let Ok(leaf) = leaves.wait_for(Option::is_some).await.map(|leaf| leaf.clone()) else {
             return std::future::pending().await;
         };
@@ -55,12 +55,19 @@ pub(super) fn bundle_file(
     path: PathBuf,
     tasks: &mut Tasks,
 ) -> anyhow::Result<watch::Receiver<Option<Arc<[u8]>>>> {
-    let bundle = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bundle =
+        std::fs::read(&path).with_context(|| format!("the CA bundle {} cannot be read", path.display()))?;
+    pki::check_bundle(&bundle).with_context(|| format!("the CA bundle {} cannot be used", path.display()))?;
     let (sender, receiver) = watch::channel(Some(bundle.into()));
     tasks.spawn("ca bundle", async move {
         loop {
             tokio::time::sleep(REREAD).await;
-            match tokio::fs::read(&path).await {
+            let read = tokio::fs::read(&path).await.map_err(anyhow::Error::from);
+            let checked = read.and_then(|bundle| {
+                pki::check_bundle(&bundle)?;
+                Ok(bundle)
+            });
+            match checked {
                 Ok(bundle) => {
                     _ = sender.send_if_modified(|known| {
                         let changed = known.as_deref() != Some(bundle.as_slice());
@@ -69,7 +76,7 @@ pub(super) fn bundle_file(
                     });
                 }
                 Err(error) => {
-                    tracing::warn!(path = %path.display(), %error, "the CA bundle was not read again");
+                    tracing::warn!(path = %path.display(), %error, "the CA bundle was not read again; the former stays in force");
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! The tasks that the process consists of. One that ends by itself ends the process: a replica that limps is worse than one
 //! that is started anew.
 
-use std::{fmt::Debug, time::Duration};
+use std::{convert::Infallible, fmt::Display, time::Duration};
 
 use anyhow::anyhow;
 use tokio::{sync::watch, task::JoinSet};
@@ -18,15 +18,35 @@ pub(super) struct Tasks {
 // === impl Tasks ===
 
 impl Tasks {
-    /// A task that is to run for as long as the process does; what it ends with is the cause.
-    pub(super) fn spawn<T: Debug>(
+    /// A task that is to run for as long as the process does.
+    pub(super) fn spawn<T>(&mut self, name: &'static str, task: impl Future<Output = T> + Send + 'static) {
+        self.running.spawn(async move {
+            task.await;
+            (name, Err(returned(name)))
+        });
+    }
+
+    /// The same for one that can fail for good; the cause is for the person who reads the process's last words.
+    pub(super) fn spawn_fallible<E: Display>(
         &mut self,
         name: &'static str,
-        task: impl Future<Output = T> + Send + 'static,
+        task: impl Future<Output = E> + Send + 'static,
     ) {
         self.running.spawn(async move {
-            let outcome = task.await;
-            (name, Err(format!("{outcome:?}")))
+            let cause = task.await;
+            (name, Err(format!("the task {name} ended: {cause}")))
+        });
+    }
+
+    /// A task that ends only with a sentence on why the process cannot go on.
+    pub(super) fn spawn_critical(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = Result<Infallible, String>> + Send + 'static,
+    ) {
+        self.running.spawn(async move {
+            let Err(sentence) = task.await;
+            (name, Err(sentence))
         });
     }
 
@@ -43,7 +63,7 @@ impl Tasks {
             let outcome = if stop.is_cancelled() {
                 Ok(())
             } else {
-                Err("it returned".to_owned())
+                Err(returned(name))
             };
             (name, outcome)
         });
@@ -72,7 +92,7 @@ impl Tasks {
         while let Some(ended) = self.running.join_next().await {
             match ended {
                 Ok((_, Ok(()))) => {}
-                Ok((name, Err(cause))) => return anyhow!("the task {name} ended: {cause}"),
+                Ok((_, Err(cause))) => return anyhow!(cause),
                 Err(error) => return anyhow!("a task ended: {error}"),
             }
         }
@@ -94,5 +114,72 @@ impl Tasks {
             tracing::debug!("the lease was not given up in time; it runs out");
         }
         self.running.abort_all();
+    }
+}
+
+fn returned(name: &str) -> String {
+    format!("the task {name} ended: it returned")
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_cause_is_told_in_its_own_words() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("nobody bound the role")]
+        struct Refused;
+
+        let mut tasks = Tasks::default();
+        tasks.spawn_fallible("authentication", async { Refused });
+        assert_eq!(
+            tasks.ended().await.to_string(),
+            "the task authentication ended: nobody bound the role"
+        );
+        let mut tasks = Tasks::default();
+        tasks.spawn("watches", async {});
+        assert_eq!(
+            tasks.ended().await.to_string(),
+            "the task watches ended: it returned"
+        );
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    async fn ended(tasks: &mut Tasks) -> String {
+        timeout(PATIENCE, tasks.ended()).await.unwrap().to_string()
+    }
+
+    #[tokio::test]
+    async fn a_task_that_ends_is_named() {
+        let mut tasks = Tasks::default();
+        tasks.spawn("forever", std::future::pending::<()>());
+        tasks.spawn("watches", async {});
+        assert_eq!(ended(&mut tasks).await, "the task watches ended: it returned");
+
+        let stop = CancellationToken::new();
+        tasks.spawn_until(&stop, "lease", async {});
+        assert_eq!(ended(&mut tasks).await, "the task lease ended: it returned");
+
+        tasks.spawn_critical("contact", async { Err("the API server is not there".to_owned()) });
+        let sentence = ended(&mut tasks).await;
+        assert!(sentence.ends_with("the API server is not there"), "{sentence}");
+
+        tasks.spawn("objects", async { assert_eq!(1, 2, "a mistake") });
+        let sentence = ended(&mut tasks).await;
+        assert!(sentence.contains("panicked"), "{sentence}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_told_to_stop_may_end() {
+        let mut tasks = Tasks::default();
+        let stop = CancellationToken::new();
+        stop.cancel();
+        tasks.spawn_until(&stop, "events", async {});
+        let ended = timeout(PATIENCE, tasks.ended()).await;
+        assert!(ended.is_err(), "{ended:?}");
     }
 }

@@ -4,7 +4,7 @@
 //! The Secret is created by POST, so that of two replicas that start at once one wins and the other reads what the first
 //! made; it is changed by a patch that names the `resourceVersion` it was made for, so that no newer one is overwritten.
 //! Who deletes it gets a new CA: clients trust it as soon as the registration has written it into the `APIService`s,
-//! which takes about a second.
+//! which takes about a second. Who wants one without that second annotates it ([`ROTATE`]).
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -29,8 +29,12 @@ use super::{
 };
 use crate::{
     metrics::ControllerMetrics,
-    pki::{self, CaState, Facts, Leaf, PkiError, ServiceNames, ServingCertificate, Step},
+    pki::{self, Asked, CaState, Facts, Leaf, MAX_FORMER, PkiError, ServiceNames, ServingCertificate, Step},
 };
+
+/// The annotation of the Secret that asks for a rotation before the CA's age does: `now`, or `revoke` for a key that has
+/// leaked. The leader takes it off when it begins.
+pub const ROTATE: &str = "metricrule.dev/rotate";
 
 /// How long a replica that does not lead leaves the creation of the Secret to the leader.
 const COURTESY: Duration = Duration::from_secs(1);
@@ -280,16 +284,28 @@ impl Authority {
         let now = self.clock.now();
         let bundle = state.bundle_pem();
         let carried = self.carried.borrow().clone();
+        let request = secret
+            .metadata
+            .annotations
+            .as_ref()
+            .and_then(|annotations| annotations.get(ROTATE));
         let facts = Facts {
             carried_since: carried
                 .filter(|carried| *carried.bundle == *bundle.as_bytes())
                 .map(|carried| carried.since),
+            asked: request.and_then(|request| request.parse().ok()),
         };
-        let Some(step) = pki::due(state, now, facts) else {
+        let step = pki::due(state, now, facts);
+        if step.is_none() && request.is_none() {
             return Ok(());
+        }
+        let next = match step {
+            Some(step) => state.after(step, now)?,
+            None => state.clone(),
         };
-        let next = state.after(step, now)?;
-        let patch = Patch::Merge(patch(secret, &next));
+        // A step that was due anyway leaves the request for the next pass.
+        let answered = request.filter(|_| !matches!(step, Some(Step::Promote | Step::Retire)));
+        let patch = Patch::Merge(patch(secret, &next, answered.is_some()));
         let parameters = PatchParams {
             field_manager: Some(MANAGER.into()),
             ..PatchParams::default()
@@ -304,10 +320,17 @@ impl Authority {
         match written {
             Ok(_) => {
                 match step {
-                    Step::Publish => tracing::info!("the next CA is published in the bundle"),
-                    Step::Promote => tracing::info!("the next CA issues from now on"),
-                    Step::Retire => tracing::info!("the former CA has left the bundle"),
-                    Step::Replace => tracing::warn!("the CA had ended; a new one was issued"),
+                    Some(Step::Publish) => tracing::info!("the next CA is published in the bundle"),
+                    Some(Step::Revoke) => {
+                        tracing::warn!("the CA is to be revoked: the next one is published in the bundle");
+                    }
+                    Some(Step::Promote) => tracing::info!("the next CA issues from now on"),
+                    Some(Step::Retire) => tracing::info!("the former CA has left the bundle"),
+                    Some(Step::Replace) => tracing::warn!("the CA had ended; a new one was issued"),
+                    None => {}
+                }
+                if let Some(request) = answered {
+                    answer(request, step, state);
                 }
                 self.written_over.clone_from(&secret.metadata.resource_version);
                 self.publish(&next)
@@ -355,6 +378,21 @@ impl Authority {
     }
 }
 
+/// Says in the log what becomes of a request for a rotation that begins none.
+fn answer(request: &str, step: Option<Step>, before: &CaState) {
+    match request.parse::<Asked>() {
+        Err(error) => tracing::error!("the annotation {ROTATE} of the CA Secret was taken off: {error}"),
+        Ok(_) if step.is_some() => {}
+        Ok(_) if before.has_next() => {
+            tracing::warn!("no other CA is issued: a rotation is under way already");
+        }
+        Ok(_) => tracing::error!(
+            "no other CA is issued: {MAX_FORMER} former ones are trusted until their last certificates run out; \
+             {ROTATE}=revoke drops them"
+        ),
+    }
+}
+
 async fn news<T>(receiver: &mut watch::Receiver<T>) {
     if receiver.changed().await.is_err() {
         std::future::pending::<()>().await;
@@ -375,8 +413,8 @@ fn decode(secret: &Secret) -> Result<CaState, PkiError> {
 }
 
 /// A merge patch from what the Secret holds to `state`, for exactly that version of it. Keys that we know and do not need
-/// any more are taken out; those of others stay.
-fn patch(secret: &Secret, state: &CaState) -> Value {
+/// any more are taken out, and a request for a rotation where it is answered; those of others stay.
+fn patch(secret: &Secret, state: &CaState, answered: bool) -> Value {
     let now = encode(state);
     let mut data: Map<String, Value> = now
         .iter()
@@ -387,10 +425,14 @@ fn patch(secret: &Secret, state: &CaState) -> Value {
             data.insert(key.to_owned(), Value::Null);
         }
     }
-    json!({
-        "metadata": {"uid": secret.metadata.uid, "resourceVersion": secret.metadata.resource_version},
-        "data": data,
-    })
+    let mut metadata = json!({
+        "uid": secret.metadata.uid,
+        "resourceVersion": secret.metadata.resource_version,
+    });
+    if answered {
+        metadata["annotations"] = json!({ROTATE: null});
+    }
+    json!({"metadata": metadata, "data": data})
 }
 
 #[cfg(test)]

@@ -125,6 +125,8 @@ impl AuthenticationWatch {
     }
 
     fn take(&self, map: &ConfigMap) {
+        self.metrics
+            .authentication_read(jiff::Timestamp::now().as_second());
         let empty = std::collections::BTreeMap::new();
         let last = self.sender.borrow().clone();
         let (config, problems) =

@@ -32,6 +32,8 @@ pub struct Connection {
     pub client: Client,
     /// The operator's own namespace.
     pub namespace: String,
+    /// The API server's address.
+    pub server: String,
 }
 
 /// Why there is no client. None of these is mended by waiting.
@@ -96,9 +98,11 @@ impl Connection {
             config.default_namespace = namespace;
         }
         let namespace = config.default_namespace.clone();
+        let server = config.cluster_url.to_string();
         Ok(Self {
             client: Client::try_from(config)?,
             namespace,
+            server,
         })
     }
 }

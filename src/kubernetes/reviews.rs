@@ -2,6 +2,7 @@
 
 mod cache;
 mod cluster;
+mod turns;
 
 use std::fmt;
 
@@ -53,6 +54,9 @@ pub enum ReviewError {
     /// Not within the deadline.
     #[error("the API server did not answer the {0} in time")]
     Timeout(&'static str),
+    /// Too many are waiting for their answer already; nothing was asked.
+    #[error("too many {0}s are waiting")]
+    Busy(&'static str),
     /// This operator may not ask.
     #[error("the API server refused the {kind} (is the ClusterRole system:auth-delegator bound?): {message}")]
     Refused {

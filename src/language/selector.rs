@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use super::quote;
 pub use error::{FieldError, RequirementError, SelectorError};
 
 /// The longest text that is read as a selector, in bytes.
@@ -97,7 +98,7 @@ pub struct UnsupportedOperator(pub Operator);
 
 /// An operator that `metav1.LabelSelector` does not know.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} is not a valid label selector operator", label::quote(.0))]
+#[error("{} is not a valid label selector operator", quote::quote(.0))]
 pub struct UnknownOperator(pub String);
 
 impl Selector {

@@ -15,6 +15,8 @@ pub struct ControllerMetrics {
     writes: Family<WriteLabels, Counter>,
     leader: Gauge,
     certificate_expiry: Family<NameLabels, Gauge>,
+    authentication_read: Gauge,
+    certificate_reloads: Family<OutcomeLabels, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -36,6 +38,11 @@ struct WriteLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct NameLabels {
     name: &'static str,
 }
@@ -51,6 +58,8 @@ impl ControllerMetrics {
             writes: Family::default(),
             leader: Gauge::default(),
             certificate_expiry: Family::default(),
+            authentication_read: Gauge::default(),
+            certificate_reloads: Family::default(),
         };
         registry.register(
             "rules",
@@ -81,6 +90,16 @@ impl ControllerMetrics {
             "certificate_expiry_timestamp_seconds",
             "When a certificate in use ends (serving, ca), in Unix time",
             metrics.certificate_expiry.clone(),
+        );
+        registry.register(
+            "authentication_timestamp_seconds",
+            "When the ConfigMap extension-apiserver-authentication was last read, in Unix time; 0 before",
+            metrics.authentication_read.clone(),
+        );
+        registry.register(
+            "certificate_reloads",
+            "Changes of the files of the serving certificate by outcome (ok, error); after an error the former one stays in force",
+            metrics.certificate_reloads.clone(),
         );
         metrics
     }
@@ -128,10 +147,30 @@ impl ControllerMetrics {
         self.leader.set(i64::from(leads));
     }
 
+    /// The files of the serving certificate are read from now on. Failures count from 0 on: an alert on a rise needs a value to
+    /// rise from.
+    pub fn certificate_reload_start(&self) {
+        for outcome in ["ok", "error"] {
+            drop(self.certificate_reloads.get_or_create(&OutcomeLabels { outcome }));
+        }
+    }
+
+    /// The files of the serving certificate changed, `ok` or `error`.
+    pub fn certificate_reload(&self, outcome: &'static str) {
+        self.certificate_reloads
+            .get_or_create(&OutcomeLabels { outcome })
+            .inc();
+    }
+
     /// When the certificate `name` (`serving`, `ca`) ends, in Unix seconds.
     pub fn certificate_expiry(&self, name: &'static str, at: i64) {
         self.certificate_expiry
             .get_or_create(&NameLabels { name })
             .set(at);
+    }
+
+    /// When the cluster's word on whom to believe was last read, in Unix seconds.
+    pub fn authentication_read(&self, at: i64) {
+        self.authentication_read.set(at);
     }
 }

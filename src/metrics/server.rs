@@ -24,6 +24,7 @@ pub struct ServerMetrics {
     reviews: Family<ReviewLabels, Counter>,
     rows_dropped: Family<ReasonLabels, Counter>,
     values_clamped: Counter,
+    values_negative: Counter,
     objects: Family<KindLabels, Gauge>,
 }
 
@@ -77,6 +78,7 @@ impl ServerMetrics {
             reviews: Family::default(),
             rows_dropped: Family::default(),
             values_clamped: Counter::default(),
+            values_negative: Counter::default(),
             objects: Family::default(),
         };
         registry.register(
@@ -102,7 +104,7 @@ impl ServerMetrics {
         );
         registry.register(
             "connection_errors",
-            "Connections that failed, by stage (accept, handshake, serve)",
+            "Connections that failed or were ended, by stage (accept, handshake, serve) or cause (crowded, abuse)",
             metrics.connection_errors.clone(),
         );
         registry.register(
@@ -119,6 +121,11 @@ impl ServerMetrics {
             "values_clamped",
             "Values beyond what a quantity in milli-units can carry, cut to its limit",
             metrics.values_clamped.clone(),
+        );
+        registry.register(
+            "values_negative",
+            "Values below 0 that a query gave, whatever the rule makes of them",
+            metrics.values_negative.clone(),
         );
         registry.register(
             "objects",
@@ -166,6 +173,11 @@ impl ServerMetrics {
     /// Values cut to ±(2^63−1) milli.
     pub fn values_clamped(&self, count: u64) {
         self.values_clamped.inc_by(count);
+    }
+
+    /// Values below 0.
+    pub fn values_negative(&self, count: u64) {
+        self.values_negative.inc_by(count);
     }
 
     /// How many objects of a kind a watch holds; the kinds are at most 32.

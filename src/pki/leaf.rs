@@ -64,6 +64,7 @@ impl Leaf {
             serving: ServingCertificate {
                 chain: vec![certificate.der().clone()],
                 key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
+                not_before,
                 not_after,
             },
             issuer: ca.certificate().der().clone(),

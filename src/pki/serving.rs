@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use tokio_rustls::rustls::{
     crypto::aws_lc_rs,
-    pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     sign::CertifiedKey,
 };
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -16,6 +16,8 @@ pub struct ServingCertificate {
     pub chain: Vec<CertificateDer<'static>>,
     /// The leaf's key.
     pub key: PrivateKeyDer<'static>,
+    /// When the leaf begins.
+    pub not_before: Timestamp,
     /// When the leaf ends.
     pub not_after: Timestamp,
 }
@@ -23,14 +25,9 @@ pub struct ServingCertificate {
 /// Why a pair of files is not a serving certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum ServingError {
-    /// Not PEM, or PEM of something else.
-    #[error("the {what} is not PEM: {source}")]
-    Pem {
-        /// `certificate` or `private key`.
-        what: &'static str,
-        /// What the reader says.
-        source: pem::Error,
-    },
+    /// Not PEM, or cut off. Without the reader's words: they can quote a line, and a key may stand in the wrong file.
+    #[error("the {0} is not PEM, or is cut off")]
+    Pem(&'static str),
     /// PEM without a certificate in it.
     #[error("the certificate file holds no certificate")]
     NoCertificate,
@@ -42,6 +39,21 @@ pub enum ServingError {
     Key(tokio_rustls::rustls::Error),
 }
 
+/// Whether a file is a bundle of CA certificates: PEM, at least one certificate, nothing but certificates that can be read. The
+/// API server refuses an `APIService` with anything else, or trusts nobody.
+pub fn check_bundle(bundle: &[u8]) -> Result<(), ServingError> {
+    let mut count = 0;
+    for certificate in CertificateDer::pem_slice_iter(bundle) {
+        let certificate = certificate.map_err(|_| ServingError::Pem("certificate"))?;
+        validity(&certificate)?;
+        count += 1;
+    }
+    if count == 0 {
+        return Err(ServingError::NoCertificate);
+    }
+    Ok(())
+}
+
 // === impl ServingCertificate ===
 
 impl ServingCertificate {
@@ -51,10 +63,11 @@ impl ServingCertificate {
         key: PrivateKeyDer<'static>,
     ) -> Result<Self, ServingError> {
         let leaf = chain.first().ok_or(ServingError::NoCertificate)?;
-        let not_after = not_after(leaf)?;
+        let (not_before, not_after) = validity(leaf)?;
         let certificate = Self {
             chain,
             key,
+            not_before,
             not_after,
         };
         certificate.certified_key()?;
@@ -65,14 +78,8 @@ impl ServingCertificate {
     pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, ServingError> {
         let chain = CertificateDer::pem_slice_iter(certificate)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|source| ServingError::Pem {
-                what: "certificate",
-                source,
-            })?;
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|source| ServingError::Pem {
-            what: "private key",
-            source,
-        })?;
+            .map_err(|_| ServingError::Pem("certificate"))?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| ServingError::Pem("private key"))?;
         Self::new(chain, key)
     }
 
@@ -88,6 +95,7 @@ impl Clone for ServingCertificate {
         Self {
             chain: self.chain.clone(),
             key: self.key.clone_key(),
+            not_before: self.not_before,
             not_after: self.not_after,
         }
     }
@@ -102,10 +110,16 @@ impl fmt::Debug for ServingCertificate {
     }
 }
 
-fn not_after(leaf: &CertificateDer<'_>) -> Result<Timestamp, ServingError> {
+/// From when to when.
+fn validity(leaf: &CertificateDer<'_>) -> Result<(Timestamp, Timestamp), ServingError> {
     let unreadable = |error: &dyn fmt::Display| ServingError::Certificate(error.to_string());
     let (_, leaf) = X509Certificate::from_der(leaf).map_err(|error| unreadable(&error))?;
-    Timestamp::from_second(leaf.validity().not_after.timestamp()).map_err(|error| unreadable(&error))
+    let at = |seconds| Timestamp::from_second(seconds).map_err(|error| unreadable(&error));
+    let validity = leaf.validity();
+    Ok((
+        at(validity.not_before.timestamp())?,
+        at(validity.not_after.timestamp())?,
+    ))
 }
 
 #[cfg(test)]
@@ -134,6 +148,23 @@ mod tests {
     }
 
     #[test]
+    fn a_bundle_has_certificates_and_nothing_else() {
+        let (certificate, key) = pair();
+        let check = |text: &str| check_bundle(text.as_bytes()).map_err(|error| error.to_string());
+        assert_eq!(check(&certificate), Ok(()));
+        assert_eq!(check(&format!("# two\n{certificate}\n{certificate}")), Ok(()));
+        for wrong in ["", "hello", &key, &certificate[..certificate.len() / 2]] {
+            assert!(check(wrong).is_err(), "{wrong}");
+        }
+        let garbled = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert!(
+            check(garbled)
+                .unwrap_err()
+                .starts_with("the certificate cannot be read")
+        );
+    }
+
+    #[test]
     fn refuses_what_is_not_a_pair() {
         let (certificate, key) = pair();
         let (_, other) = pair();
@@ -147,5 +178,18 @@ mod tests {
         assert!(read(&certificate, "").starts_with("the private key is not PEM"));
         let half = &certificate[..certificate.len() / 2];
         assert!(read(half, &key).starts_with("the certificate"));
+    }
+    #[test]
+    fn a_key_is_not_told_whichever_file_it_is_in() {
+        let (certificate, key) = pair();
+        // the line ends were lost, and a dash
+        let joined = key.replace('\n', "").replacen("KEY-----", "KEY----", 1);
+        for (what, certificate, key) in [
+            ("private key", certificate.as_str(), joined.as_str()),
+            ("certificate", joined.as_str(), key.as_str()),
+        ] {
+            let error = ServingCertificate::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap_err();
+            assert_eq!(format!("{error:?}"), format!("Pem({what:?})"));
+        }
     }
 }

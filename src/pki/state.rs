@@ -26,7 +26,7 @@ const FORMAT: u32 = 1;
 /// | `ca.crt` | the bundle: every CA certificate that clients should trust, the current one first |
 /// | `current.crt`, `current.key` | the CA that issues, and its key (PKCS #8) |
 /// | `next.crt`, `next.key` | the CA that will issue; only while a rotation is under way |
-/// | `rotation.json` | `{"format": 1, "currentSince": …, "nextPublishedAt": …}`, times in RFC 3339 |
+/// | `rotation.json` | `{"format": 1, "currentSince": …, "nextPublishedAt": …, "revoking": …}`, times in RFC 3339 |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaState {
     pub(super) current: CaPair,
@@ -34,6 +34,8 @@ pub struct CaState {
     pub(super) next: Option<Next>,
     /// Former CAs, whose leaves may still be in use.
     pub(super) former: Vec<CaCertificate>,
+    /// The former CAs leave as soon as no leaf of theirs is served any more, instead of when the last has run out.
+    pub(super) revoking: bool,
 }
 
 /// The CA that will issue.
@@ -50,6 +52,8 @@ struct Rotation {
     current_since: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     next_published_at: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    revoking: bool,
 }
 
 // === impl CaState ===
@@ -72,6 +76,7 @@ impl CaState {
             current_since: now,
             next: None,
             former: Vec::new(),
+            revoking: false,
         })
     }
 
@@ -80,8 +85,13 @@ impl CaState {
         &self.current
     }
 
-    /// Whether a next CA waits for its promotion.
+    /// Whether a next CA waits for its promotion, or a former one for its early end.
     pub fn is_rotating(&self) -> bool {
+        self.next.is_some() || self.revoking
+    }
+
+    /// Whether a next CA waits for its promotion.
+    pub fn has_next(&self) -> bool {
         self.next.is_some()
     }
 
@@ -103,6 +113,7 @@ impl CaState {
             format: FORMAT,
             current_since: self.current_since.to_string(),
             next_published_at: self.next.as_ref().map(|next| next.published_at.to_string()),
+            revoking: self.revoking,
         };
         // A struct of numbers and strings; there is nothing in it that could fail.
         let rotation = serde_json::to_vec(&rotation).unwrap_or_default();
@@ -161,6 +172,7 @@ impl CaState {
             current_since: time(&rotation.current_since)?,
             next,
             former,
+            revoking: rotation.revoking,
         })
     }
 }

@@ -9,8 +9,8 @@ use tokio_rustls::rustls::{
 };
 
 use super::{
-    BUNDLE_KEY, CA_LIFE, CaState, Facts, LEAF_LIFE, Leaf, PkiError, SETTLE, SKEW, ServiceNames, Step,
-    carries, due,
+    Asked, BUNDLE_KEY, CA_LIFE, CaState, Facts, LEAF_LIFE, Leaf, MAX_FORMER, PkiError, SETTLE, SKEW,
+    ServiceNames, Step, carries, due,
 };
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -194,6 +194,7 @@ fn the_steps_come_in_order_and_in_time() {
     let now = start();
     let carried = |since: Timestamp| Facts {
         carried_since: Some(since),
+        asked: None,
     };
     let nobody = Facts::default();
     let first = CaState::new(now).unwrap();
@@ -281,6 +282,91 @@ fn a_ca_near_its_end_is_replaced_whatever_the_apiservices_carry() {
     let replaced = first.after(Step::Replace, end).unwrap();
     assert_eq!(replaced.bundle().count(), 1);
     assert_ne!(replaced.current(), first.current());
+}
+
+fn asked(asked: Asked) -> Facts {
+    Facts {
+        carried_since: None,
+        asked: Some(asked),
+    }
+}
+
+#[test]
+fn a_rotation_on_request_takes_the_same_steps() {
+    let now = start();
+    let first = CaState::new(now).unwrap();
+    assert_eq!(due(&first, now, asked(Asked::Rotate)), Some(Step::Publish));
+    let published = first.after(Step::Publish, now).unwrap();
+    assert_eq!(
+        due(&published, now, asked(Asked::Rotate)),
+        None,
+        "one is under way"
+    );
+    let promoted = published.after(Step::Promote, now + SETTLE).unwrap();
+    let day = now + DAY;
+    assert_eq!(
+        due(&promoted, day, Facts::default()),
+        None,
+        "the former is trusted on"
+    );
+    assert_eq!(due(&promoted, day, asked(Asked::Rotate)), Some(Step::Publish));
+
+    let mut many = first;
+    for _ in 0..MAX_FORMER {
+        assert_eq!(due(&many, now, asked(Asked::Rotate)), Some(Step::Publish));
+        many = many
+            .after(Step::Publish, now)
+            .unwrap()
+            .after(Step::Promote, now)
+            .unwrap();
+    }
+    assert_eq!(
+        due(&many, now, asked(Asked::Rotate)),
+        None,
+        "the bundle is bounded"
+    );
+    assert_eq!(due(&many, now, asked(Asked::Revoke)), Some(Step::Revoke));
+}
+
+#[test]
+fn a_revoked_ca_leaves_the_bundle_as_soon_as_nobody_serves_with_it() {
+    let now = start();
+    let first = CaState::new(now).unwrap().after(Step::Publish, now).unwrap();
+    assert_eq!(due(&first, now, asked(Asked::Revoke)), Some(Step::Revoke));
+    let published = first.after(Step::Revoke, now).unwrap();
+    assert!(published.is_rotating());
+    assert_eq!(published.bundle().count(), 2, "the next CA that waited is gone");
+    assert_ne!(
+        published.bundle().nth(1),
+        first.bundle().nth(1),
+        "and another one waits"
+    );
+    assert_eq!(due(&published, now + SETTLE, Facts::default()), None, "in order");
+    let carried = Facts {
+        carried_since: Some(now),
+        asked: None,
+    };
+    let promoted_at = now + SETTLE;
+    assert_eq!(due(&published, promoted_at, carried), Some(Step::Promote));
+    let promoted = published.after(Step::Promote, promoted_at).unwrap();
+    let promoted = CaState::decode(&promoted.encode()).unwrap();
+    assert!(promoted.is_rotating());
+    let second = SignedDuration::from_secs(1);
+    assert_eq!(due(&promoted, promoted_at + SETTLE - second, carried), None);
+    assert_eq!(due(&promoted, promoted_at + SETTLE, carried), Some(Step::Retire));
+    let retired = promoted.after(Step::Retire, promoted_at + SETTLE).unwrap();
+    assert_eq!(retired.bundle().count(), 1);
+    assert!(!retired.is_rotating());
+}
+
+#[test]
+fn requests_for_a_rotation_are_two_words() {
+    assert_eq!("now".parse(), Ok(Asked::Rotate));
+    assert_eq!("revoke".parse(), Ok(Asked::Revoke));
+    for unknown in ["", "true", "Now", "now "] {
+        let error = unknown.parse::<Asked>().unwrap_err().to_string();
+        assert!(error.contains("`revoke`"), "{error}");
+    }
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub struct Tally {
     pub dropped: BTreeMap<Reason, u64>,
     /// Values cut to what a quantity can carry.
     pub clamped: u64,
+    /// Values below 0, whatever the rule makes of them.
+    pub negative: u64,
 }
 
 /// The value of one object.

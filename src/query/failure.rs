@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Tally;
 use crate::{reason::Reason, rule::Problem};
 
 /// A failed request: the reason decides the status code, the text says what to do.
@@ -15,6 +16,8 @@ pub struct Failure {
     pub sentence: Option<String>,
     /// The cause and the next step.
     pub cause: String,
+    /// What was left out of the rows that were looked at before it failed.
+    pub tally: Tally,
 }
 
 // === impl Failure ===
@@ -26,6 +29,7 @@ impl Failure {
             reason,
             sentence: None,
             cause: cause.into(),
+            tally: Tally::default(),
         }
     }
 
@@ -33,6 +37,13 @@ impl Failure {
     #[must_use]
     pub fn after(mut self, sentence: impl Into<String>) -> Self {
         self.sentence = Some(sentence.into());
+        self
+    }
+
+    /// The same, with what was counted on the way.
+    #[must_use]
+    pub(super) fn counting(mut self, tally: Tally) -> Self {
+        self.tally = tally;
         self
     }
 

@@ -64,7 +64,7 @@ pub fn project_custom(
             ));
         }
         let Some(row) = rows.first() else { continue };
-        match value(plan, row) {
+        match value(plan, row, &mut tally) {
             Value::Finite { milli, clamped } => {
                 tally.clamped += u64::from(clamped);
                 items.push(item(plan, resource, name, milli, row.timestamp));
@@ -77,14 +77,15 @@ pub fn project_custom(
         }
     }
     if plan.by_name && items.is_empty() {
-        return Err(match refused {
+        let failure = match refused {
             Some(reason) => refusal(plan, reason),
             None => no_data(plan, rows, label, &tally),
-        });
+        };
+        return Err(failure.counting(tally));
     }
     // A list leaves ±Inf out, but a rule that makes negative values an error means the whole request.
     if refused == Some(Reason::NegativeValue) {
-        return Err(refusal(plan, Reason::NegativeValue));
+        return Err(refusal(plan, Reason::NegativeValue).counting(tally));
     }
     Ok(Answer {
         items,
@@ -111,7 +112,7 @@ pub fn project_external(
             tally.drop_rows(reason, 1);
             continue;
         }
-        match value(plan, row) {
+        match value(plan, row, &mut tally) {
             Value::Finite { milli, clamped } => {
                 tally.clamped += u64::from(clamped);
                 items.push(ExternalItem {
@@ -121,7 +122,10 @@ pub fn project_external(
                 });
             }
             Value::None => tally.drop_rows(Reason::NoData, 1),
-            Value::Refused(reason) => return Err(refusal(plan, reason)),
+            Value::Refused(reason) => {
+                tally.drop_rows(reason, 1);
+                return Err(refusal(plan, reason).counting(tally));
+            }
         }
     }
     Ok(Answer {
@@ -157,11 +161,12 @@ fn checked<'a>(
     name.map(Some).ok_or(Reason::ForeignObject)
 }
 
-fn value(plan: &Plan, row: &Sample) -> Value {
+fn value(plan: &Plan, row: &Sample, tally: &mut Tally) -> Value {
     if row.value.is_nan() {
         return Value::None;
     }
     let number = if row.value < 0.0 {
+        tally.negative += 1;
         match plan.served.rule.negative {
             NegativePolicy::Pass => row.value,
             NegativePolicy::Zero => 0.0,

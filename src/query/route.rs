@@ -226,7 +226,8 @@ impl CustomRoute {
 // === impl ExternalRoute ===
 
 impl ExternalRoute {
-    /// Kubernetes' sentence for a metric that is not there.
+    /// Kubernetes' sentence for a metric that is not there. It is made for kinds of objects and ends in the empty name of one
+    /// where prometheus-adapter answers for an external metric; here the namespace stands in that place.
     pub fn sought(&self) -> String {
         format!(
             "the server could not find the metric {} for namespace {}",

@@ -137,6 +137,46 @@ fn a_selector_that_cannot_be_a_matcher_is_refused() {
 }
 
 #[test]
+fn several_values_for_a_place_of_one_are_the_requests_fault() {
+    let query = "sum by (<<.GroupBy>>) (<<.Series>>{<<.LabelMatchers>>,code=\"<<index .LabelValuesByName \"code\">>\"})";
+    let lines = REQUESTS.lines().filter(|line| !line.starts_with("metricsQuery"));
+    let spec = format!(
+        "{}\nmetricsQuery: '{query}'\n",
+        lines.collect::<Vec<_>>().join("\n")
+    );
+    assert!(plan("all", &spec, &["a"], "code=500").is_ok());
+    let failure = plan("all", &spec, &["a"], "code in (500,501)").unwrap_err();
+    assert_eq!(failure.reason, Reason::BadRequest, "{failure}");
+    assert!(failure.to_string().contains("spec.metricsQuery:1:"), "{failure}");
+    assert!(!failure.to_string().contains("http_requests_total"), "{failure}");
+}
+
+#[test]
+fn a_query_that_values_make_unreadable_is_not_sent() {
+    let value = r#"queue="<<index .LabelValuesByName "queue">>""#;
+    let query = EXTERNAL.replace(
+        "sum by (queue) (<<.Series>>{<<.LabelMatchers>>})",
+        &format!("'sum({{{value}}})'"),
+    );
+    let everywhere = format!("{query}\nresources: {{namespaced: false}}\nnamespaceSelector: {{}}");
+    for (at, spec, sent) in [
+        ("all", &everywhere, r#"sum({queue="q"})"#),
+        ("shop/own", &query, r#"sum({queue="q",namespace="shop"})"#),
+    ] {
+        let ask = |selector: &str| {
+            let route = ExternalRoute {
+                namespace: "shop".to_owned(),
+                metric: "queue_length".to_owned(),
+                selector: Selector::parse(selector).unwrap(),
+            };
+            plan_external(&served(at, spec), &route)
+        };
+        assert_eq!(promql(&ask("queue=q").unwrap()), sent);
+        assert_eq!(ask("queue=").unwrap_err().reason, Reason::BadRequest, "{at}");
+    }
+}
+
+#[test]
 fn nobody_selected_means_nothing_asked() {
     let plan = plan("all", REQUESTS, &[], "").unwrap();
     assert!(plan.ask.is_none());
@@ -235,6 +275,11 @@ fn nan_is_no_data_and_infinity_is_refused() {
     for (value, reason) in [(f64::NAN, Reason::NoData), (f64::NEG_INFINITY, Reason::NotFinite)] {
         let failure = project_custom(&one, &rows(&[(r#"{pod="a"}"#, value)]), at()).unwrap_err();
         assert_eq!(failure.reason, reason);
+        assert_eq!(
+            failure.tally.dropped.get(&reason),
+            Some(&1),
+            "counted all the same"
+        );
     }
 }
 
@@ -262,9 +307,16 @@ fn negative_values_are_as_the_rule_says() {
     for (policy, expected) in [("Pass", Some("-1")), ("Zero", Some("0")), ("Error", None)] {
         let plan = plan("all", &format!("{REQUESTS}\nnegative: {policy}"), &["a"], "").unwrap();
         let outcome = project_custom(&plan, &rows(&[(r#"{pod="a"}"#, -1.0)]), at());
-        match expected {
-            Some(value) => assert_eq!(values(&outcome.unwrap())[0].1, value),
-            None => assert_eq!(outcome.unwrap_err().reason, Reason::NegativeValue),
+        if let Some(value) = expected {
+            let answer = outcome.unwrap();
+            assert_eq!(values(&answer)[0].1, value);
+            assert_eq!(answer.tally.negative, 1);
+        } else {
+            let failure = outcome.unwrap_err();
+            assert_eq!(
+                (failure.reason, failure.tally.negative),
+                (Reason::NegativeValue, 1)
+            );
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     language::{
         promql::{self, Matcher, Query, QueryError, matcher::is_label_name},
-        span::Span,
+        span::{Origin, Span},
         template::{Data, Fields, Position, QueryData, Template},
     },
     reason::Reason,
@@ -35,6 +35,8 @@ pub struct MetricsQuery {
     /// Keys that the template reads whatever the request sends.
     required: BTreeSet<String>,
     window: Option<Duration>,
+    /// Whether we can read it, as it was with the values that it was checked with.
+    readable: bool,
 }
 
 /// What a rule gives its query; decides which renderings are tried when the rule is checked.
@@ -67,7 +69,7 @@ pub struct Ingredients {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct RenderError {
-    /// `SelectorRequired`, `InvalidTemplate` or `NotConfinable`.
+    /// `SelectorRequired`, `BadRequest`, `InvalidTemplate` or `NotConfinable`.
     pub reason: Reason,
     /// Where in the template, as far as it is known.
     pub position: Option<Position>,
@@ -109,11 +111,13 @@ impl MetricsQuery {
             confinement: setting.confinement.cloned(),
             required,
             window: None,
+            readable: false,
         };
 
         let mut warnings = Vec::new();
         let full = query.try_rendering(&sentinels(setting, &optional, 1), &mut warnings)?;
         query.window = full.as_ref().and_then(promql::widest_range);
+        query.readable = full.is_some();
         if optional.len() > query.required.len() {
             query.try_rendering(&sentinels(setting, &query.required, 1), &mut warnings)?;
         }
@@ -135,8 +139,9 @@ impl MetricsQuery {
     ///
     /// # Errors
     ///
-    /// `SelectorRequired` names a key that the request must send; `InvalidTemplate` says that this data cannot stand
-    /// where the template puts it; `NotConfinable` that the outcome cannot be held to the rule's namespace.
+    /// `SelectorRequired` names a key that the request must send; `BadRequest` says that the values of this request cannot
+    /// stand where the template puts one (the rule was checked with one of each); `InvalidTemplate` that the template fails on
+    /// this data; `NotConfinable` that the outcome cannot be held to the rule's namespace.
     pub fn render(&self, ingredients: &Ingredients) -> Result<String, RenderError> {
         if let Some(key) = self
             .required
@@ -152,12 +157,25 @@ impl MetricsQuery {
             });
         }
         let (_, text) = self.place(ingredients)?;
+        // Values can make a query none without a way out of their strings: `{a=""}` picks everything.
+        let unreadable = || self.readable && Query::parse(&text).is_err();
+        let unread = || RenderError {
+            reason: Reason::BadRequest,
+            position: None,
+            message: "with these values it is no query that a backend takes".to_owned(),
+        };
         match &self.confinement {
-            Some(matcher) => promql::confine(&text, matcher).map_err(|error| RenderError {
-                reason: Reason::NotConfinable,
-                position: None,
-                message: error.to_string(),
+            Some(matcher) => promql::confine(&text, matcher).map_err(|error| {
+                if unreadable() {
+                    return unread();
+                }
+                RenderError {
+                    reason: Reason::NotConfinable,
+                    position: None,
+                    message: error.to_string(),
+                }
             }),
+            None if unreadable() => Err(unread()),
             None => Ok(text),
         }
     }
@@ -185,10 +203,20 @@ impl MetricsQuery {
         let spans: Vec<Span> = located.iter().map(|(span, _)| span.clone()).collect();
         match promql::place(&spans) {
             Ok(text) => Ok((located, text)),
-            Err(error) => Err(invalid(
-                located.get(error.span).map(|(_, position)| *position),
-                error.message,
-            )),
+            Err(error) => {
+                let span = located.get(error.span);
+                let of_request = span.is_some_and(|(span, _)| span.origin == Origin::Values);
+                let position = span.map(|(_, position)| *position);
+                Err(RenderError {
+                    reason: if of_request {
+                        Reason::BadRequest
+                    } else {
+                        Reason::InvalidTemplate
+                    },
+                    position,
+                    message: error.message,
+                })
+            }
         }
     }
 
@@ -233,9 +261,13 @@ impl MetricsQuery {
 // === impl RenderError ===
 
 impl RenderError {
+    /// What it says of the rule, when the data was made up.
     fn problem(self, message: String) -> Problem {
         Problem {
-            reason: self.reason,
+            reason: match self.reason {
+                Reason::BadRequest => Reason::InvalidTemplate,
+                reason => reason,
+            },
             path: PATH.to_owned(),
             position: self.position,
             message,

@@ -4,20 +4,28 @@
 //! certificate, a bearer token. An authenticator that fails does not end the search; a request for which one failed and none
 //! succeeded is refused, and only a request without any credential is anonymous.
 
+mod complaints;
 mod requestheader;
 mod token;
 pub(super) mod x509;
 
 use std::sync::Arc;
 
-use http::{HeaderMap, header::AUTHORIZATION, request::Parts};
-use tokio::sync::watch;
+use http::{
+    HeaderMap,
+    header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL},
+    request::Parts,
+};
+use tokio::{sync::watch, time::Instant};
 
-use self::x509::{Subject, Verdict, Verified};
+use self::{
+    complaints::Complaints,
+    x509::{Subject, Verdict, Verified},
+};
 use super::{identity::Identity, peer::Peer};
 use crate::kubernetes::{
     authentication::AuthenticationConfig,
-    reviews::{Reviewer, TokenOutcome},
+    reviews::{ReviewError, Reviewer, Token, TokenOutcome},
 };
 
 /// Tells who a request comes from.
@@ -25,6 +33,7 @@ use crate::kubernetes::{
 pub struct Authenticator {
     config: watch::Receiver<Option<Arc<AuthenticationConfig>>>,
     reviewer: Arc<dyn Reviewer>,
+    complaints: Arc<Complaints>,
 }
 
 /// Why a request has no identity.
@@ -33,6 +42,9 @@ pub enum AuthnError {
     /// Its credentials were refused: 401. The texts are for the log, not for the client.
     #[error("{}", .0.join("; "))]
     Unauthorized(Vec<String>),
+    /// Too many tokens are being reviewed to review this one: 429.
+    #[error("too many TokenReviews are waiting")]
+    Busy,
     /// It wants to act as someone else: 403, with this text for the client.
     #[error(
         "impersonation is not supported here: ask through the cluster's API server, which resolves Impersonate-* headers"
@@ -51,7 +63,11 @@ impl Authenticator {
         config: watch::Receiver<Option<Arc<AuthenticationConfig>>>,
         reviewer: Arc<dyn Reviewer>,
     ) -> Self {
-        Self { config, reviewer }
+        Self {
+            config,
+            reviewer,
+            complaints: Arc::default(),
+        }
     }
 
     /// The identity of a request on `peer`'s connection.
@@ -65,13 +81,17 @@ impl Authenticator {
         let requestheader = config.as_ref().and_then(|config| config.requestheader.as_ref());
         requestheader::strip(&mut parts.headers, requestheader);
         parts.headers.remove(AUTHORIZATION);
+        parts.headers.remove(SEC_WEBSOCKET_PROTOCOL);
 
         match &result {
             // Not where the front proxy passed an anonymous user on: its connection carries everyone's requests.
             Ok(identity) if identity.is_anonymous() && peer.chain().is_empty() => peer.close(),
-            Ok(_) => {}
+            Ok(identity) if identity.is_anonymous() => {}
+            Ok(_) => peer.set_known(),
             Err(error) => {
-                tracing::warn!(peer = %peer.addr(), %error, "request refused: not authenticated");
+                if let Some(left_out) = self.complaints.line(Instant::now()) {
+                    tracing::warn!(peer = %peer.addr(), %error, left_out, "request refused: not authenticated");
+                }
                 peer.close();
             }
         }
@@ -93,7 +113,10 @@ impl Authenticator {
         if let (Some(config), Some(leaf)) = (config, peer.chain().first()) {
             let verified = Verified::of(peer, config);
             match by_front_proxy(headers, leaf, &verified, config) {
-                Ok(Some(identity)) => return Ok(identity.authenticated()),
+                Ok(Some(identity)) => {
+                    peer.set_front_proxy();
+                    return Ok(identity.authenticated());
+                }
                 Ok(None) => {}
                 Err(error) => errors.push(format!("front proxy: {error}")),
             }
@@ -108,10 +131,16 @@ impl Authenticator {
                 Err(error) => errors.push(format!("client certificate: {error}")),
             }
         }
-        match self.by_token(headers).await {
-            Ok(Some(identity)) => return Ok(identity.authenticated()),
-            Ok(None) => {}
-            Err(error) => errors.push(format!("bearer token: {error}")),
+        for token in [token::bearer(headers), token::subprotocol(headers)] {
+            let outcome = match token {
+                Ok(None) => continue,
+                Ok(Some(token)) => self.by_token(&token).await?,
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(identity) => return Ok(identity.authenticated()),
+                Err(error) => errors.push(format!("bearer token: {error}")),
+            }
         }
         if errors.is_empty() {
             Ok(Identity::anonymous())
@@ -120,22 +149,20 @@ impl Authenticator {
         }
     }
 
-    async fn by_token(&self, headers: &HeaderMap) -> Result<Option<Identity>, String> {
-        let Some(token) = token::bearer(headers) else {
-            return Ok(None);
-        };
+    /// Whose the token is, or why it is nobody's.
+    async fn by_token(&self, token: &Token) -> Result<Result<Identity, String>, AuthnError> {
         if token.expose().len() > token::MAX_TOKEN {
-            return Err(format!("longer than {} bytes", token::MAX_TOKEN));
+            return Ok(Err(format!("longer than {} bytes", token::MAX_TOKEN)));
         }
-        match self.reviewer.token(&token).await {
-            Ok(TokenOutcome::Authenticated(user)) => match token::identity(*user) {
-                Some(identity) => Ok(Some(identity)),
-                None => Err("the TokenReview names no user".to_owned()),
-            },
+        Ok(match self.reviewer.token(token).await {
+            Ok(TokenOutcome::Authenticated(user)) => {
+                token::identity(*user).ok_or_else(|| "the TokenReview names no user".to_owned())
+            }
             Ok(TokenOutcome::Rejected { error }) if error.is_empty() => Err("invalid".to_owned()),
             Ok(TokenOutcome::Rejected { error }) => Err(error),
+            Err(ReviewError::Busy(_)) => return Err(AuthnError::Busy),
             Err(error) => Err(error.to_string()),
-        }
+        })
     }
 }
 

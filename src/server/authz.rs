@@ -1,6 +1,6 @@
 //! Whether a request is allowed.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
 use k8s_openapi::{
     api::authorization::v1 as authorization, apimachinery::pkg::apis::meta::v1::LabelSelectorRequirement,
@@ -9,6 +9,7 @@ use k8s_openapi::{
 use super::identity::Identity;
 use crate::{
     kubernetes::reviews::{ReviewError, Reviewer},
+    language::quote::quote,
     query::attributes::{Attributes, ResourceAttributes},
 };
 
@@ -200,35 +201,6 @@ fn sanitize(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
-}
-
-/// Go's `%q`.
-fn quote(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            '\x07' => quoted.push_str("\\a"),
-            '\x08' => quoted.push_str("\\b"),
-            '\x0c' => quoted.push_str("\\f"),
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            '\x0b' => quoted.push_str("\\v"),
-            // Writing to a String cannot fail.
-            '\0'..' ' | '\x7f' => _ = write!(quoted, "\\x{:02x}", u32::from(c)),
-            ' '..='~' => quoted.push(c),
-            // What Rust does not print, Go does not either; combining marks are the exception, which Go prints.
-            _ if c.escape_debug().len() > 1 && c <= '\u{ffff}' => {
-                _ = write!(quoted, "\\u{:04x}", u32::from(c));
-            }
-            _ if c.escape_debug().len() > 1 => _ = write!(quoted, "\\U{:08x}", u32::from(c)),
-            _ => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
 }
 
 #[cfg(test)]

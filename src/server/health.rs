@@ -9,10 +9,8 @@ use std::{
 use http::StatusCode;
 use tokio::sync::watch;
 
-use super::respond::Reply;
+use super::respond::{Reply, TEXT};
 use crate::reason::Reason;
-
-const TEXT: &str = "text/plain; charset=utf-8";
 
 /// The checks, in the order in which they were added.
 #[derive(Clone, Default)]

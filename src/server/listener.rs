@@ -2,6 +2,7 @@
 
 mod activity;
 mod connection;
+mod places;
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -9,7 +10,7 @@ use axum::body::Body;
 use http::{Request, Response};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::watch,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -17,7 +18,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use self::connection::Shared;
+use self::{connection::Shared, places::Places};
 use crate::metrics::ServerMetrics;
 
 /// The pause after a failed `accept`, doubled while it goes on failing. Without one, a process that is out of file
@@ -28,20 +29,25 @@ const MAX_ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// What a client may make the listener wait for or keep.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Open connections, handshakes included. At the limit new ones wait in the kernel's queue. From three quarters of it,
-    /// idle connections have [`Limits::crowded_idle`] instead of [`Limits::idle`].
+    /// Open connections, handshakes included. At the limit a new one is let in and another goes: see `places`.
     pub connections: usize,
+    /// Of these, handshakes that are not finished.
+    pub handshakes: usize,
+    /// Of these, connections on which no request was authenticated yet. From three quarters on they have
+    /// [`Limits::crowded_idle`] instead of [`Limits::idle`].
+    pub strangers: usize,
     /// From the accepted connection to the end of the TLS handshake.
     pub handshake: Duration,
     /// To send the head of a request; on a connection that has had none yet, also to begin one.
     pub header: Duration,
     /// Without a request in flight. (On HTTP/1.1 the shorter of this and `header`.)
     pub idle: Duration,
-    /// As `idle`, when connections become scarce.
+    /// As `idle` and `unread`, when connections become scarce, and for those that are to end.
     pub crowded_idle: Duration,
-    /// With a request in flight but nothing moving: neither a new request nor a part of a reply. Longer than any request's
-    /// deadline.
+    /// With a request that waits for its reply, and nothing else moving. Longer than any request's deadline.
     pub stalled: Duration,
+    /// With a reply of which the client takes nothing.
+    pub unread: Duration,
     /// Bytes of a request's head.
     pub header_bytes: u32,
     /// HTTP/2 streams of a connection at a time.
@@ -66,14 +72,53 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 1000,
+            handshakes: 256,
+            strangers: 512,
             handshake: Duration::from_secs(10),
             header: Duration::from_secs(32),
             idle: Duration::from_secs(90),
             crowded_idle: Duration::from_secs(5),
             stalled: Duration::from_mins(2),
+            unread: Duration::from_secs(30),
             header_bytes: 256 * 1024,
             streams: 100,
             ping: (Duration::from_secs(30), Duration::from_secs(15)),
+        }
+    }
+}
+
+/// File descriptors that the process needs besides the connections of its TLS port: the plain port's, the watches, backends, and
+/// connections that were told to go and have not gone yet.
+const OTHER_DESCRIPTORS: u64 = 512;
+
+impl Limits {
+    /// With as many connections as so many file descriptors allow.
+    #[must_use]
+    pub fn within(self, descriptors: u64) -> Self {
+        let possible = usize::try_from(descriptors.saturating_sub(OTHER_DESCRIPTORS)).unwrap_or(usize::MAX);
+        let connections = self.connections.min(possible.max(64));
+        if connections < self.connections {
+            tracing::warn!(
+                descriptors,
+                connections,
+                "few files may be open (ulimit -Hn), so that fewer connections are served"
+            );
+        }
+        let share = |part: usize| (part * connections / self.connections.max(1)).max(1);
+        Self {
+            connections,
+            handshakes: share(self.handshakes),
+            strangers: share(self.strangers),
+            ..self
+        }
+    }
+
+    /// Those of a port for probes and scrapes, where everyone is a stranger.
+    pub fn plain() -> Self {
+        Self {
+            connections: 200,
+            strangers: 200,
+            ..Self::default()
         }
     }
 }
@@ -115,23 +160,16 @@ impl Listener {
             + 'static,
         S::Future: Send,
     {
-        let permits = Arc::new(Semaphore::new(self.limits.connections));
+        let places = Places::new(&self.limits);
         let shared = Arc::new(Shared {
             service,
             limits: self.limits,
             metrics: self.metrics,
-            permits: Arc::clone(&permits),
             shutdown: shutdown.clone(),
         });
         let mut connections = JoinSet::new();
         let mut pause = ACCEPT_PAUSE;
         loop {
-            let permit = tokio::select! {
-                permit = Arc::clone(&permits).acquire_owned() => permit,
-                () = shutdown.cancelled() => break,
-            };
-            // The semaphore is never closed.
-            let Ok(permit) = permit else { break };
             let accepted = tokio::select! {
                 accepted = self.tcp.accept() => accepted,
                 () = shutdown.cancelled() => break,
@@ -142,12 +180,16 @@ impl Listener {
             match accepted {
                 Ok((stream, addr)) => {
                     pause = ACCEPT_PAUSE;
+                    let Some((seat, crowded)) = places.take(addr) else {
+                        shared.metrics.connection_error("crowded");
+                        continue;
+                    };
                     let tls = self.tls.as_ref().map(|tls| Arc::clone(&tls.borrow()));
-                    let connection = connection::serve(stream, addr, tls, Arc::clone(&shared));
-                    connections.spawn(async move {
-                        connection.await;
-                        drop(permit);
-                    });
+                    connections.spawn(connection::serve(stream, addr, tls, seat, Arc::clone(&shared)));
+                    if crowded {
+                        // Those who have to go, go before more come.
+                        tokio::task::yield_now().await;
+                    }
                 }
                 Err(error) if is_the_clients(&error) => shared.metrics.connection_error("accept"),
                 Err(error) => {

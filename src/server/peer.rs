@@ -3,7 +3,10 @@
 use std::{
     fmt,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
 };
 
 use tokio_rustls::rustls::pki_types::CertificateDer;
@@ -20,9 +23,17 @@ struct Inner {
     /// As offered in the handshake, leaf first; only the possession of the leaf's key is proven.
     chain: Vec<CertificateDer<'static>>,
     close: CancellationToken,
+    standing: AtomicU8,
     /// The last check of the chain, so that not every request of a connection repeats it.
     verified: Mutex<Option<Arc<Verified>>>,
 }
+
+/// Nothing is known of it.
+const STRANGER: u8 = 0;
+/// A request of it was authenticated.
+const KNOWN: u8 = 1;
+/// It is the front proxy: it speaks for everyone who asks through the cluster's API server.
+const FRONT_PROXY: u8 = 2;
 
 // === impl Peer ===
 
@@ -33,6 +44,7 @@ impl Peer {
             addr,
             chain,
             close: CancellationToken::new(),
+            standing: AtomicU8::new(STRANGER),
             verified: Mutex::new(None),
         }))
     }
@@ -50,6 +62,24 @@ impl Peer {
     /// Ends the connection once the requests in flight on it are answered: GOAWAY, or `Connection: close`.
     pub fn close(&self) {
         self.0.close.cancel();
+    }
+
+    /// Whether a request on this connection was ever authenticated.
+    pub(super) fn is_known(&self) -> bool {
+        self.0.standing.load(Ordering::Relaxed) != STRANGER
+    }
+
+    /// Whether the front proxy was ever believed on this connection.
+    pub(super) fn is_front_proxy(&self) -> bool {
+        self.0.standing.load(Ordering::Relaxed) == FRONT_PROXY
+    }
+
+    pub(super) fn set_known(&self) {
+        self.0.standing.fetch_max(KNOWN, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_front_proxy(&self) {
+        self.0.standing.store(FRONT_PROXY, Ordering::Relaxed);
     }
 
     pub(super) fn is_closing(&self) -> bool {

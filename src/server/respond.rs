@@ -1,6 +1,7 @@
 //! Replies: how they are written, and the one place that turns a reason into a code and a text.
 
 mod accept;
+mod pieces;
 mod refusal;
 
 #[cfg(test)]
@@ -20,12 +21,16 @@ use http::{
 };
 use serde::Serialize;
 use sha2::{Digest as _, Sha512};
+use tokio::sync::OwnedSemaphorePermit;
 
+use self::pieces::Pieces;
 pub(super) use self::{accept::Accepted, refusal::Refusal};
 use crate::reason::Reason;
 
 /// The media type of everything here but text; without a charset, as Go's clients expect.
 pub(super) const JSON: &str = "application/json";
+/// The media type of texts.
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 /// Larger bodies are compressed for those who ask (`defaultGzipThresholdBytes` of k8s.io/apiserver).
 const GZIP_THRESHOLD: usize = 128 * 1024;
 /// A longer id of a request is not repeated to its sender.
@@ -51,6 +56,7 @@ pub(super) struct Reply {
     pub(super) reason: Option<Reason>,
     headers: HeaderMap,
     body: Bytes,
+    room: Option<OwnedSemaphorePermit>,
 }
 
 /// A document that changes seldom, and the tag that says whether it did.
@@ -117,6 +123,7 @@ impl Reply {
             reason: None,
             headers,
             body: body.into(),
+            room: None,
         }
     }
 
@@ -159,6 +166,7 @@ impl Reply {
                 reason: None,
                 headers: HeaderMap::new(),
                 body: Bytes::new(),
+                room: None,
             }
         } else {
             Self::new(StatusCode::OK, content_type, document.body.clone())
@@ -175,12 +183,23 @@ impl Reply {
         self
     }
 
+    /// Bytes of the body.
+    pub(super) fn len(&self) -> usize {
+        self.body.len()
+    }
+
+    /// Keeps `room` until the body is sent.
+    pub(super) fn holding(self, room: Option<OwnedSemaphorePermit>) -> Self {
+        Self { room, ..self }
+    }
+
     /// The response in full.
     pub(super) async fn finish(self, style: &Style) -> Response<Body> {
         let Self {
             code,
             mut headers,
             mut body,
+            room,
             ..
         } = self;
         headers.insert(AUDIT_ID, style.audit_id.clone());
@@ -202,7 +221,7 @@ impl Reply {
         let mut response = Response::new(if style.head {
             Body::empty()
         } else {
-            Body::from(body)
+            Body::new(Pieces::new(body, room))
         });
         *response.status_mut() = code;
         *response.headers_mut() = headers;

@@ -23,6 +23,7 @@ use super::{
     discovery::Discovery,
     handlers,
     health::{self, Health},
+    identity::Identity,
     openapi::OpenApi,
     peer::Peer,
     respond::{Refusal, Reply, Style},
@@ -51,9 +52,13 @@ pub struct Api {
 /// What a request may take. The defaults are those of k8s.io/apiserver.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestLimits {
-    /// Requests being answered at a time; further ones are sent away with 429. Members of `system:masters`, health and
+    /// Requests being answered at a time, of those that came through the front proxy, and as many of all others: who connects by
+    /// himself cannot take what an HPA needs. Further ones are sent away with 429. Members of `system:masters`, health and
     /// discovery are not counted: under load the cluster must not lose sight of us.
     pub in_flight: usize,
+    /// Bytes of large replies that are not sent yet, of those to the front proxy, and as many of all others; where there is no
+    /// room, 429. A client can ask for much more than it reads.
+    pub reply_room: usize,
     /// From a request's head to its reply; `?timeout=` can make it shorter.
     pub deadline: Duration,
 }
@@ -63,8 +68,21 @@ pub(super) struct Server {
     pub(super) api: Api,
     pub(super) discovery: Discovery,
     pub(super) openapi: OpenApi,
-    permits: Semaphore,
+    /// Through the front proxy.
+    proxied: Semaphore,
+    direct: Semaphore,
+    /// For large replies, in KiB.
+    proxied_room: Arc<Semaphore>,
+    direct_room: Arc<Semaphore>,
+    /// Requests with a large head, which is kept until the reply.
+    large: Semaphore,
 }
+
+/// A head that is larger, in bytes, needs one of so many permits.
+const LARGE_HEAD: usize = 32 * 1024;
+const LARGE_HEADS: usize = 64;
+/// A reply that is larger, in bytes, needs room.
+const LARGE_REPLY: usize = 64 * 1024;
 
 // === impl RequestLimits ===
 
@@ -72,6 +90,7 @@ impl Default for RequestLimits {
     fn default() -> Self {
         Self {
             in_flight: 400,
+            reply_room: 128 * 1024 * 1024,
             deadline: Duration::from_mins(1),
         }
     }
@@ -90,7 +109,11 @@ impl Api {
         let server = Server {
             discovery: Discovery::new()?,
             openapi: OpenApi::new()?,
-            permits: Semaphore::new(self.limits.in_flight),
+            proxied: Semaphore::new(self.limits.in_flight),
+            direct: Semaphore::new(self.limits.in_flight),
+            proxied_room: Arc::new(Semaphore::new(self.limits.reply_room / 1024)),
+            direct_room: Arc::new(Semaphore::new(self.limits.reply_room / 1024)),
+            large: Semaphore::new(LARGE_HEADS),
             api: self,
         };
         Ok(Router::new().fallback(serve).with_state(Arc::new(server)))
@@ -159,6 +182,7 @@ async fn serve(State(server): State<Arc<Server>>, request: axum::extract::Reques
         );
         Err(Refusal::internal("answering the request failed"))
     });
+    let answer = answer.and_then(|reply| server.make_room(&head, reply));
     let (reply, refused) = match answer {
         Ok(reply) => (reply, None),
         Err(refusal) => {
@@ -168,6 +192,15 @@ async fn serve(State(server): State<Arc<Server>>, request: axum::extract::Reques
     };
     account.close(&head, &style, &reply, refused.as_deref());
     reply.finish(&style).await
+}
+
+/// Bytes of a head, as HTTP/2 counts them (RFC 9113, section 6.5.2).
+fn size(head: &Parts) -> usize {
+    let path = head.uri.path_and_query().map_or(0, |path| path.as_str().len());
+    let fields = head.headers.iter();
+    path + fields
+        .map(|(name, value)| name.as_str().len() + value.len() + 32)
+        .sum::<usize>()
 }
 
 /// What a panic said.
@@ -199,6 +232,24 @@ impl Server {
         }
     }
 
+    /// The reply with the room that it takes until it is sent.
+    fn make_room(&self, head: &Parts, reply: Reply) -> Result<Reply, Refusal> {
+        let is_master = head.extensions.get::<Identity>().is_some_and(Identity::is_master);
+        if reply.len() <= LARGE_REPLY || is_master {
+            return Ok(reply);
+        }
+        let is_proxied = head.extensions.get::<Peer>().is_some_and(Peer::is_front_proxy);
+        let room = if is_proxied {
+            &self.proxied_room
+        } else {
+            &self.direct_room
+        };
+        let size = u32::try_from(reply.len() / 1024).unwrap_or(u32::MAX);
+        let room = Arc::clone(room).try_acquire_many_owned(size);
+        let room = room.map_err(|_| Refusal::too_many_requests())?;
+        Ok(reply.holding(Some(room)))
+    }
+
     async fn answer(
         &self,
         head: &mut Parts,
@@ -208,6 +259,15 @@ impl Server {
     ) -> Result<Reply, Refusal> {
         let peer = head.extensions.get::<Peer>().cloned();
         let peer = peer.unwrap_or_else(|| Peer::new(([0, 0, 0, 0], 0).into(), Vec::new()));
+        let _large = if size(head) > LARGE_HEAD {
+            Some(
+                self.large
+                    .try_acquire()
+                    .map_err(|_| Refusal::too_many_requests())?,
+            )
+        } else {
+            None
+        };
         let identity = self.api.authenticator.authenticate(head, &peer).await?;
         head.extensions.insert(identity.clone());
 
@@ -217,7 +277,12 @@ impl Server {
             Err(_) => true,
         };
         let _permit = if counted && !identity.is_master() {
-            let permit = self.permits.try_acquire();
+            let permits = if peer.is_front_proxy() {
+                &self.proxied
+            } else {
+                &self.direct
+            };
+            let permit = permits.try_acquire();
             Some(permit.map_err(|_| Refusal::too_many_requests())?)
         } else {
             None

@@ -55,7 +55,7 @@ pub(super) struct Pki {
     pub(super) front_proxy: Ca,
 }
 
-/// Knows the token `good` (alice of the group devs); `down` makes it fail. Allows what the user `bob` asks.
+/// Knows the token `good` (alice of the group devs); `down` makes it fail, `busy` sends away. Allows what the user `bob` asks.
 #[derive(Default)]
 pub(super) struct FakeReviewer {
     pub(super) tokens: AtomicUsize,
@@ -163,6 +163,7 @@ impl Reviewer for FakeReviewer {
                     ..UserInfo::default()
                 }))),
                 "down" => Err(ReviewError::Timeout("TokenReview")),
+                "busy" => Err(ReviewError::Busy("TokenReview")),
                 "nobody" => Ok(TokenOutcome::Authenticated(Box::default())),
                 _ => Ok(TokenOutcome::Rejected {
                     error: "expired".to_owned(),

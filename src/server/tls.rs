@@ -31,12 +31,22 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("{path}: {source}")]
+    #[error("the file {path} of the serving certificate cannot be read: {source}")]
     Read {
         /// Which one.
         path: String,
         /// Why.
         source: std::io::Error,
+    },
+    /// The pair of files cannot be served with.
+    #[error("{certificate} and {key} cannot be served with: {source}")]
+    Files {
+        /// The certificate's.
+        certificate: String,
+        /// The key's.
+        key: String,
+        /// What is wrong.
+        source: ServingError,
     },
     /// The certificate cannot be served with.
     #[error(transparent)]

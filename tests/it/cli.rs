@@ -1,5 +1,6 @@
 //! The command line, as a user meets it: the binary itself is started.
 
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -106,6 +107,136 @@ fn what_cannot_be_started_is_a_failure() -> Result<()> {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.code() == Some(1), "{}: {said}", output.status);
     ensure!(said.contains("/nowhere/kubeconfig"), "{said}");
+    Ok(())
+}
+
+/// Files of a test; they go with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("metricrule-cli-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<String> {
+        let path = self.0.join(name);
+        std::fs::write(&path, text)?;
+        Ok(path.display().to_string())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn pair() -> Result<(String, String)> {
+    let key = rcgen::KeyPair::generate()?;
+    let certificate = rcgen::CertificateParams::new(["metricrule.monitoring.svc".to_owned()])?;
+    Ok((certificate.self_signed(&key)?.pem(), key.serialize_pem()))
+}
+
+/// Exit code 1, and one sentence that says what is wrong with what.
+fn fails(arguments: &[String], words: &[&str]) -> Result<()> {
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let output = metricrule(&arguments)?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(
+        output.status.code() == Some(1),
+        "{arguments:?}: {}: {said}",
+        output.status
+    );
+    let sentences: Vec<_> = said
+        .lines()
+        .filter(|line| line.starts_with("metricrule: "))
+        .collect();
+    ensure!(sentences.len() == 1, "{arguments:?}: {said}");
+    for word in words {
+        ensure!(
+            sentences[0].contains(word),
+            "{arguments:?} has no {word:?}: {said}"
+        );
+    }
+    ensure!(!said.contains("panicked"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_start_names_the_file_that_it_cannot_use() -> Result<()> {
+    let folder = Folder::new("files")?;
+    let kubeconfig = folder.write(
+        "kubeconfig",
+        "{apiVersion: v1, kind: Config, current-context: c, clusters: [{name: k, cluster: {server: 'http://127.0.0.1:9'}}], \
+         contexts: [{name: c, context: {cluster: k, user: u}}], users: [{name: u, user: {}}]}\n",
+    )?;
+    let (certificate, key) = pair()?;
+    let (other, _) = pair()?;
+    let certificate_file = folder.write("tls.crt", &certificate)?;
+    let key_file = folder.write("tls.key", &key)?;
+    let other_file = folder.write("other.crt", &other)?;
+    let half_file = folder.write("half.crt", &certificate[..certificate.len() / 2])?;
+    let missing = folder.0.join("missing").display().to_string();
+    let serve = |flags: &[(&str, &str)]| -> Vec<String> {
+        let mut arguments = [
+            "serve",
+            "--secure-port=0",
+            "--http-port=0",
+            "--bind-address=127.0.0.1",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        arguments.push(format!("--kubeconfig={kubeconfig}"));
+        arguments.extend(flags.iter().map(|(flag, value)| format!("--{flag}={value}")));
+        arguments
+    };
+    let with = |certificate: &str, key: &str, words: &[&str]| {
+        let flags = [("tls-cert-file", certificate), ("tls-private-key-file", key)];
+        fails(&serve(&flags), words)
+    };
+    with(&missing, &key_file, &[&missing, "cannot be read", "No such file"])?;
+    with(&certificate_file, &missing, &[&missing, "cannot be read"])?;
+    with(
+        &other_file,
+        &key_file,
+        &[&other_file, &key_file, "cannot be served with"],
+    )?;
+    with(&half_file, &key_file, &[&half_file, "cannot be served with"])?;
+    with(&key_file, &key_file, &[&key_file, "no certificate"])?;
+
+    for (bundle, word) in [
+        (&missing, "cannot be read"),
+        (&key_file, "no certificate"),
+        (&half_file, "PEM"),
+    ] {
+        let flags = [
+            ("tls-cert-file", certificate_file.as_str()),
+            ("tls-private-key-file", key_file.as_str()),
+            ("ca-bundle-file", bundle.as_str()),
+        ];
+        fails(&serve(&flags), &["the CA bundle", bundle, word])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_port_in_use_is_named() -> Result<()> {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let port = taken.local_addr()?.port().to_string();
+    for flag in ["--secure-port", "--http-port"] {
+        let arguments = ["serve", "--bind-address=127.0.0.1"].map(str::to_owned);
+        let mut arguments = arguments.to_vec();
+        arguments.push(format!("{flag}={port}"));
+        let other = if flag == "--http-port" {
+            "--secure-port=0"
+        } else {
+            "--http-port=0"
+        };
+        arguments.push(other.to_owned());
+        fails(&arguments, &["cannot listen on 127.0.0.1", &port, "in use"])?;
+    }
     Ok(())
 }
 

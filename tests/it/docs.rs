@@ -18,7 +18,7 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn links_lead_somewhere() -> Result<()> {
     let mut documents = repository::files("docs", "md")?;
-    documents.extend(["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(Into::into));
+    documents.extend(["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"].map(Into::into));
     let mut dead = Vec::new();
     for document in documents {
         let text = repository::read(&document)?;
@@ -52,8 +52,14 @@ fn dependencies(manifest: &str) -> Result<Vec<String>> {
 fn every_dependency_has_its_line() -> Result<()> {
     let document = repository::read("docs/dependencies.md")?;
     let mut names = dependencies("Cargo.toml")?;
-    names.extend(dependencies("tests/testbed/Cargo.toml")?);
-    names.retain(|name| !document.contains(&format!("\n| `{name}` |")));
+    for manifest in [
+        "tests/testbed/Cargo.toml",
+        "tests/fuzz/Cargo.toml",
+        "fuzz/Cargo.toml",
+    ] {
+        names.extend(dependencies(manifest)?);
+    }
+    names.retain(|name| name != "metricrule" && !document.contains(&format!("\n| `{name}` |")));
     ensure!(names.is_empty(), "docs/dependencies.md says nothing of {names:?}");
     Ok(())
 }
@@ -61,8 +67,13 @@ fn every_dependency_has_its_line() -> Result<()> {
 #[test]
 fn every_dependency_is_used() -> Result<()> {
     let packages = [
-        ("Cargo.toml", vec!["src", "tests/it", "tests/e2e"]),
+        (
+            "Cargo.toml",
+            vec!["src", "tests/it", "tests/e2e", "tests/conformance"],
+        ),
         ("tests/testbed/Cargo.toml", vec!["tests/testbed"]),
+        ("tests/fuzz/Cargo.toml", vec!["tests/fuzz"]),
+        ("fuzz/Cargo.toml", vec!["fuzz/targets"]),
     ];
     for (manifest, folders) in packages {
         let mut text = String::new();
@@ -116,5 +127,49 @@ fn files_that_the_documents_name_exist() -> Result<()> {
         );
     }
     ensure!(gone.is_empty(), "no such file:\n{}", gone.join("\n"));
+    Ok(())
+}
+
+/// Names in the last column of the tables of a Markdown text.
+fn tests_named(text: &str) -> impl Iterator<Item = &str> {
+    let rows = text
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.ends_with(" |"));
+    let columns = rows.filter_map(|row| row.trim_end_matches(" |").rsplit_once(" | "));
+    columns.flat_map(|(_, names)| names.split('`').skip(1).step_by(2))
+}
+
+#[test]
+fn every_claim_about_security_has_a_test() -> Result<()> {
+    let text = repository::read("SECURITY.md")?;
+    let mut sources = String::new();
+    for folder in ["src", "tests"] {
+        for file in repository::files(folder, "rs")? {
+            sources += &repository::read(&file)?;
+        }
+    }
+    sources += &repository::read("docs/conformance.md")?;
+    let exists = |name: &str| match name.strip_prefix("point_") {
+        Some(number) => sources.contains(&format!("\n| {} |", number.trim_start_matches('0'))),
+        None => sources.contains(&format!("fn {name}(")),
+    };
+    let names: Vec<_> = tests_named(&text).collect();
+    ensure!(
+        names.len() > 30,
+        "the tables of SECURITY.md are not read: {names:?}"
+    );
+    let missing: Vec<_> = names.iter().filter(|name| !exists(name)).collect();
+    ensure!(
+        missing.is_empty(),
+        "SECURITY.md names tests that do not exist: {missing:?}"
+    );
+    for (number, line) in text.lines().enumerate() {
+        let row = line.starts_with("| ") && !line.starts_with("| claim");
+        ensure!(
+            !row || line.contains('`'),
+            "SECURITY.md:{}: a claim without a test",
+            number + 1
+        );
+    }
     Ok(())
 }

@@ -69,7 +69,7 @@ fn the_manifests_ask_for_the_lints() -> Result<()> {
             "Cargo.toml: {lint} is gone"
         );
     }
-    for manifest in ["Cargo.toml", "tests/testbed/Cargo.toml"] {
+    for manifest in ["Cargo.toml", "tests/testbed/Cargo.toml", "tests/fuzz/Cargo.toml"] {
         ensure!(
             repository::read(manifest)?.contains("\n[lints]\nworkspace = true\n"),
             "{manifest} does not take the workspace's lints"
@@ -95,7 +95,12 @@ fn one_version_of_rust_is_meant() -> Result<()> {
         "rust-version = \"{}\"",
         version.rsplit_once('.').map_or(version, |(minor, _)| minor)
     );
-    for manifest in ["Cargo.toml", "tests/testbed/Cargo.toml"] {
+    for manifest in [
+        "Cargo.toml",
+        "tests/testbed/Cargo.toml",
+        "tests/fuzz/Cargo.toml",
+        "fuzz/Cargo.toml",
+    ] {
         ensure!(
             repository::read(manifest)?.contains(&minor),
             "{manifest}: not {minor}"

@@ -34,6 +34,7 @@ fn filled() -> Metrics {
     metrics.controller.write("status", "ok");
     metrics.controller.leader(true);
     metrics.controller.certificate_expiry("serving", 1);
+    metrics.controller.certificate_reload("ok");
     metrics
 }
 

@@ -226,6 +226,84 @@ async fn a_leaf_is_issued_anew_at_two_thirds_of_its_life() {
     assert_ne!(one.leaf(), leaf);
 }
 
+fn asks(api: &FakeApi, word: &str) {
+    api.edit(SECRET, |secret| {
+        secret["metadata"]["annotations"] = json!({"metricrule.dev/rotate": word, "theirs": "stays"});
+    });
+}
+
+fn asked(api: &FakeApi) -> Value {
+    api.get(SECRET).unwrap()["metadata"]["annotations"].clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_on_request_begins_at_once_and_a_revoked_ca_goes_within_minutes() {
+    let api = cluster();
+    let (one, two) = (Replica::start(&api, &clock()), Replica::start(&api, &clock()));
+    one.lead();
+    until("both serve", || {
+        one.handles.serving.borrow().is_some() && two.handles.serving.borrow().is_some()
+    })
+    .await;
+    let count = |replica: &Replica| {
+        let bundle = replica.bundle().unwrap();
+        String::from_utf8(bundle.to_vec())
+            .unwrap()
+            .matches("BEGIN")
+            .count()
+    };
+    let carry = || {
+        one.carried.send_replace(Some(super::Carried {
+            bundle: one.bundle().unwrap(),
+            since: one.clock.now(),
+        }));
+    };
+    let first = two.bundle().unwrap();
+
+    asks(&api, "soon");
+    until("what is not known is taken off", || {
+        asked(&api) == json!({"theirs": "stays"})
+    })
+    .await;
+    assert_eq!(count(&one), 1);
+
+    asks(&api, "now");
+    until("both know the next CA", || count(&one) == 2 && count(&two) == 2).await;
+    assert_eq!(asked(&api), json!({"theirs": "stays"}));
+    asks(&api, "now");
+    until("another request is answered", || {
+        asked(&api) == json!({"theirs": "stays"})
+    })
+    .await;
+    assert_eq!(count(&one), 2, "and begins nothing");
+
+    let leaves = (one.leaf(), two.leaf());
+    carry();
+    until("new leaves", || one.leaf() != leaves.0 && two.leaf() != leaves.1).await;
+    rest(600).await;
+    assert!(
+        carries(&two.bundle().unwrap(), &first),
+        "the former CA stays trusted"
+    );
+
+    asks(&api, "revoke");
+    until("a next CA", || count(&two) == 3).await;
+    let leaves = (one.leaf(), two.leaf());
+    carry();
+    until("new leaves", || one.leaf() != leaves.0 && two.leaf() != leaves.1).await;
+    let promoted = Instant::now();
+    until("only the newest is trusted", || {
+        count(&one) == 1 && count(&two) == 1
+    })
+    .await;
+    let took = promoted.elapsed();
+    assert!(
+        took >= Duration::from_secs(50) && took <= Duration::from_secs(90),
+        "{took:?}"
+    );
+    assert_eq!(asked(&api), json!({"theirs": "stays"}));
+}
+
 /// Authority and registration together, as the composition root joins them, from a CA that has come of age.
 #[tokio::test(start_paused = true)]
 async fn a_rotation_goes_from_the_bundle_through_the_api_services_to_the_leaves() {

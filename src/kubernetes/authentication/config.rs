@@ -1,14 +1,15 @@
 //! The content of the ConfigMap, parsed.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, ops::RangeInclusive, sync::Arc};
 
 use http::HeaderName;
 use tokio_rustls::rustls::{
     self, DistinguishedName, RootCertStore,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, UnixTime, pem::PemObject},
-    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+    server::{VerifierBuilderError, WebPkiClientVerifier, danger::ClientCertVerifier},
 };
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 const CLIENT_CA: &str = "client-ca-file";
 const FRONT_PROXY_CA: &str = "requestheader-client-ca-file";
@@ -56,6 +57,9 @@ pub struct RequestHeader {
 pub struct CaBundle {
     certificates: Vec<CertificateDer<'static>>,
     subjects: Vec<DistinguishedName>,
+    /// From when to when each is valid, in Unix seconds. webpki does not look at the dates of an anchor; Go does, and so an
+    /// ended CA vouches for nobody.
+    lives: Vec<RangeInclusive<i64>>,
     verifier: Arc<dyn ClientCertVerifier>,
 }
 
@@ -147,29 +151,34 @@ impl CaBundle {
     /// Reads a PEM bundle. A certificate that cannot be an anchor is left out; a bundle without any is refused.
     pub fn parse(pem: &str) -> Result<Self, String> {
         let mut certificates = Vec::new();
+        let mut lives = Vec::new();
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-            let certificate = certificate.map_err(|error| format!("not a PEM bundle: {error}"))?;
+            // Without the reader's words, which quote a line of what may be a key in the wrong place.
+            let certificate = certificate.map_err(|_| "not a PEM bundle, or cut off".to_owned())?;
             if certificates.len() == MAX_CERTIFICATES {
                 return Err(format!("more than {MAX_CERTIFICATES} certificates"));
             }
-            match roots.add(certificate.clone()) {
-                Ok(()) => certificates.push(certificate),
-                Err(error) => tracing::warn!(%error, "a CA certificate of the cluster cannot be used"),
+            let usable = life(&certificate).and_then(|life| {
+                let added = roots.add(certificate.clone());
+                added.map(|()| life).map_err(|error| error.to_string())
+            });
+            match usable {
+                Ok(life) => {
+                    certificates.push(certificate);
+                    lives.push(life);
+                }
+                Err(error) => tracing::warn!(error, "a CA certificate of the cluster cannot be used"),
             }
         }
         if certificates.is_empty() {
             return Err("no usable certificate".to_owned());
         }
-        let subjects = roots.subjects();
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-            .build()
-            .map_err(|error| error.to_string())?;
         Ok(Self {
             certificates,
-            subjects,
-            verifier,
+            subjects: roots.subjects(),
+            lives,
+            verifier: verifier(roots).map_err(|error| error.to_string())?,
         })
     }
 
@@ -182,9 +191,44 @@ impl CaBundle {
     /// extended key usage, where there is one, must list `clientAuth`.
     pub fn verify(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<(), VerifyError> {
         let (leaf, intermediates) = chain.split_first().ok_or(VerifyError::Empty)?;
-        let verified = self.verifier.verify_client_cert(leaf, intermediates, now);
+        let verified = match self.without_ended(now) {
+            None => self.verifier.verify_client_cert(leaf, intermediates, now),
+            Some(roots) => {
+                let verifier = verifier(roots).map_err(|error| {
+                    VerifyError::Invalid(rustls::Error::General(format!("no CA is in force: {error}")))
+                })?;
+                verifier.verify_client_cert(leaf, intermediates, now)
+            }
+        };
         verified.map(|_| ()).map_err(VerifyError::Invalid)
     }
+
+    /// The anchors in force at `now`; `None` where all are.
+    fn without_ended(&self, now: UnixTime) -> Option<RootCertStore> {
+        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        if self.lives.iter().all(|life| life.contains(&now)) {
+            return None;
+        }
+        let mut roots = RootCertStore::empty();
+        for (certificate, life) in self.certificates.iter().zip(&self.lives) {
+            if life.contains(&now) {
+                // It was added before.
+                _ = roots.add(certificate.clone());
+            }
+        }
+        Some(roots)
+    }
+}
+
+fn verifier(roots: RootCertStore) -> Result<Arc<dyn ClientCertVerifier>, VerifierBuilderError> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()
+}
+
+fn life(certificate: &CertificateDer<'_>) -> Result<RangeInclusive<i64>, String> {
+    let (_, certificate) = X509Certificate::from_der(certificate).map_err(|error| error.to_string())?;
+    let validity = certificate.validity();
+    Ok(validity.not_before.timestamp()..=validity.not_after.timestamp())
 }
 
 impl PartialEq for CaBundle {

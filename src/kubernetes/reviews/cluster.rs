@@ -11,9 +11,9 @@ use k8s_openapi::api::{
 };
 use kube::Client;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::time::timeout;
 
-use super::{AccessOutcome, ReviewError, Reviewer, Token, TokenOutcome};
+use super::{AccessOutcome, ReviewError, Reviewer, Token, TokenOutcome, turns::Turns};
 
 const TOKEN: &str = "TokenReview";
 const ACCESS: &str = "SubjectAccessReview";
@@ -23,6 +23,12 @@ const ATTEMPT: Duration = Duration::from_secs(10);
 const REVIEW: Duration = Duration::from_secs(20);
 /// Tokens and access have turns of their own: a flood of bad tokens must not hold up requests of the front proxy.
 const TURNS: usize = 64;
+/// Those who wait for one; the requests that a replica answers at a time are 400.
+const WAITING: usize = 512;
+/// The user that anyone can be. What it asks, by a new path each time, must not hold up the others.
+const ANONYMOUS: &str = "system:anonymous";
+const ANONYMOUS_TURNS: usize = 8;
+const ANONYMOUS_WAITING: usize = 64;
 
 /// Asks the cluster's API server.
 ///
@@ -31,8 +37,9 @@ const TURNS: usize = 64;
 /// within the same deadline.
 pub struct ClusterReviewer {
     client: Client,
-    token_turns: Semaphore,
-    access_turns: Semaphore,
+    token_turns: Turns,
+    access_turns: Turns,
+    anonymous_turns: Turns,
 }
 
 // === impl ClusterReviewer ===
@@ -42,8 +49,9 @@ impl ClusterReviewer {
     pub fn new(client: Client) -> Self {
         Self {
             client,
-            token_turns: Semaphore::new(TURNS),
-            access_turns: Semaphore::new(TURNS),
+            token_turns: Turns::new(TOKEN, TURNS, WAITING),
+            access_turns: Turns::new(ACCESS, TURNS, WAITING),
+            anonymous_turns: Turns::new(ACCESS, ANONYMOUS_TURNS, ANONYMOUS_WAITING),
         }
     }
 
@@ -56,17 +64,16 @@ impl ClusterReviewer {
             ..TokenReview::default()
         };
         let path = "/apis/authentication.k8s.io/v1/tokenreviews?timeout=10s";
-        let review: TokenReview = self.ask(TOKEN, &self.token_turns, path, &review).await?;
+        // The API server, or a webhook behind it, may echo what it was asked about.
+        let redact = |text: &str| text.replace(token.expose(), "[redacted]");
+        let answer = self.ask(TOKEN, &self.token_turns, path, &review, redact).await;
+        let review: TokenReview = answer?;
         let status = review.status.unwrap_or_default();
         match (status.authenticated, status.user) {
             (Some(true), Some(user)) => Ok(TokenOutcome::Authenticated(Box::new(user))),
             (Some(true), None) => Err(ReviewError::Contradiction(TOKEN)),
             _ => Ok(TokenOutcome::Rejected {
-                // A webhook behind the API server may echo what it was asked about.
-                error: status
-                    .error
-                    .unwrap_or_default()
-                    .replace(token.expose(), "[redacted]"),
+                error: redact(&status.error.unwrap_or_default()),
             }),
         }
     }
@@ -77,7 +84,13 @@ impl ClusterReviewer {
             ..SubjectAccessReview::default()
         };
         let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews?timeout=10s";
-        let review: SubjectAccessReview = self.ask(ACCESS, &self.access_turns, path, &review).await?;
+        let turns = if spec.user.as_deref() == Some(ANONYMOUS) {
+            &self.anonymous_turns
+        } else {
+            &self.access_turns
+        };
+        let answer = self.ask(ACCESS, turns, path, &review, str::to_owned).await;
+        let review: SubjectAccessReview = answer?;
         let status = review.status.unwrap_or_default();
         if status.allowed && status.denied == Some(true) {
             return Err(ReviewError::Contradiction(ACCESS));
@@ -91,9 +104,10 @@ impl ClusterReviewer {
     async fn ask<T: Serialize + DeserializeOwned>(
         &self,
         kind: &'static str,
-        turns: &Semaphore,
+        turns: &Turns,
         path: &str,
         review: &T,
+        redact: impl Fn(&str) -> String,
     ) -> Result<T, ReviewError> {
         let failed = |error: &dyn std::fmt::Display| ReviewError::Failed {
             kind,
@@ -101,7 +115,7 @@ impl ClusterReviewer {
         };
         let body = serde_json::to_vec(review).map_err(|error| failed(&error))?;
         within(REVIEW, kind, async {
-            let _turn = turns.acquire().await.map_err(|error| failed(&error))?;
+            let _turn = turns.take().await?;
             let attempt = || async {
                 let request = Request::post(path)
                     .header(CONTENT_TYPE, "application/json")
@@ -109,7 +123,7 @@ impl ClusterReviewer {
                     .map_err(|error| (false, failed(&error)))?;
                 let answer = within_attempt(self.client.request::<T>(request)).await;
                 let answer = answer.ok_or((false, ReviewError::Timeout(kind)))?;
-                answer.map_err(|error| (is_transient(&error), explain(kind, &error)))
+                answer.map_err(|error| (is_transient(&error), explain(kind, &error, &redact)))
             };
             let delays = ExponentialBuilder::default()
                 .with_min_delay(Duration::from_millis(500))
@@ -164,15 +178,16 @@ fn is_transient(error: &kube::Error) -> bool {
     }
 }
 
-fn explain(kind: &'static str, error: &kube::Error) -> ReviewError {
+/// What a failure says, without what `redact` takes out of it.
+fn explain(kind: &'static str, error: &kube::Error, redact: impl Fn(&str) -> String) -> ReviewError {
     match error {
         kube::Error::Api(status) if status.code == StatusCode::FORBIDDEN.as_u16() => ReviewError::Refused {
             kind,
-            message: status.message.clone(),
+            message: redact(&status.message),
         },
         kube::Error::Api(status) => ReviewError::Failed {
             kind,
-            message: status.message.clone(),
+            message: redact(&status.message),
         },
         // The parts of an answer that serde quotes could be the token.
         kube::Error::SerdeError(_) => ReviewError::Failed {
@@ -181,7 +196,7 @@ fn explain(kind: &'static str, error: &kube::Error) -> ReviewError {
         },
         error => ReviewError::Failed {
             kind,
-            message: error.to_string(),
+            message: redact(&error.to_string()),
         },
     }
 }

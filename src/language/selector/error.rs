@@ -1,6 +1,7 @@
 use std::fmt;
 
-use super::{MAX_LENGTH, label};
+use super::MAX_LENGTH;
+use crate::language::quote;
 
 /// Why a text is not a selector; reads as `labels.Parse` puts it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +21,10 @@ pub enum SelectorError {
     #[error("unable to parse requirement: {0}")]
     Requirement(#[from] RequirementError),
 }
+
+/// How many things that are wrong with one requirement are told. Upstream tells all, which makes a text a hundred times as long
+/// as the selector.
+const MAX_TOLD: usize = 8;
 
 /// Why a requirement is not one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +70,11 @@ impl fmt::Display for RequirementError {
             Self::Invalid(errors) => match errors.as_slice() {
                 [error] => error.fmt(f),
                 errors => {
-                    let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
+                    let mut texts: Vec<_> = errors.iter().take(MAX_TOLD).map(ToString::to_string).collect();
+                    let untold = errors.len() - texts.len();
+                    if untold > 0 {
+                        texts.push(format!("and {untold} more"));
+                    }
                     write!(f, "[{}]", texts.join(", "))
                 }
             },
@@ -77,9 +86,9 @@ impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { field, value, detail } = self;
         let value = match value {
-            BadValue::Text(text) => label::quote(text),
+            BadValue::Text(text) => quote::quote(text),
             BadValue::List(items) => {
-                let items: Vec<_> = items.iter().map(|item| label::quote(item)).collect();
+                let items: Vec<_> = items.iter().map(|item| quote::quote(item)).collect();
                 format!("[{}]", items.join(","))
             }
         };

@@ -1,11 +1,6 @@
 //! What makes a label key and a label value, with apimachinery's words for what does not
 //! (`pkg/api/validate/content`, `NewRequirement` in `pkg/labels/selector.go`).
 
-use std::fmt::Write as _;
-use std::sync::LazyLock;
-
-use regex::Regex;
-
 use super::Operator;
 use super::error::{BadValue, FieldError};
 
@@ -21,11 +16,6 @@ const VALUE_RULE: &str = "a valid label must be an empty string or consist of al
 const SUBDOMAIN_RULE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or \
     '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
     '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
-
-/// What Go's `strconv.IsPrint` keeps as it is: letters, marks, numbers, punctuation, symbols and the space.
-#[expect(clippy::expect_used, reason = "a constant pattern")]
-static PRINTABLE: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$").expect("a constant pattern"));
 
 /// Everything that is wrong with a requirement whose values are sorted.
 pub(super) fn requirement_errors(key: &str, operator: Operator, values: &[String]) -> Vec<FieldError> {
@@ -141,34 +131,4 @@ fn is_subdomain(name: &str) -> bool {
             && label.ends_with(alphanumeric)
             && label.chars().all(|letter| alphanumeric(letter) || letter == '-')
     })
-}
-
-/// The text as Go's `%q` writes it.
-pub(super) fn quote(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for letter in text.chars() {
-        match letter {
-            '"' | '\\' => quoted.extend(['\\', letter]),
-            '\x07' => quoted.push_str("\\a"),
-            '\x08' => quoted.push_str("\\b"),
-            '\x0c' => quoted.push_str("\\f"),
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            '\x0b' => quoted.push_str("\\v"),
-            _ if PRINTABLE.is_match(letter.encode_utf8(&mut [0; 4])) => quoted.push(letter),
-            _ => {
-                let code = u32::from(letter);
-                // writing to a String cannot fail
-                let _ = match code {
-                    0..=0x7f => write!(quoted, "\\x{code:02x}"),
-                    0x80..=0xffff => write!(quoted, "\\u{code:04x}"),
-                    _ => write!(quoted, "\\U{code:08x}"),
-                };
-            }
-        }
-    }
-    quoted.push('"');
-    quoted
 }

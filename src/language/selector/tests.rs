@@ -236,3 +236,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_text_about_many_bad_values_is_short() {
+    let values: Vec<String> = (0..2000).map(|value| format!("@{value}")).collect();
+    let error = Selector::parse(&format!("a in ({})", values.join(",")))
+        .unwrap_err()
+        .to_string();
+    assert!(error.len() < 4096, "{} bytes", error.len());
+    assert!(error.ends_with(", and 1992 more]"), "{error}");
+}

@@ -74,9 +74,8 @@ impl Params {
         let Some(text) = self.get("timeout").filter(|text| !text.is_empty()) else {
             return Ok(None);
         };
-        let seconds = go_duration(text).ok_or_else(|| {
-            let message =
-                format!("invalid timeout specified in the request URL - time: invalid duration {text:?}");
+        let seconds = go_duration(text).map_err(|problem| {
+            let message = format!("invalid timeout specified in the request URL - time: {problem} {text:?}");
             RouteError::bad_request(message)
         })?;
         Ok(Duration::try_from_secs_f64(seconds)
@@ -104,26 +103,22 @@ impl Params {
         Ok(())
     }
 
-    /// `fieldSelector` of a request for the object `name` (`*` equals no name).
+    /// `fieldSelector` of a request for the object `name` (`*` equals no name): where there is one, one of its terms has to
+    /// demand exactly that name.
     pub(super) fn check_fields(&self, name: &str) -> Result<(), RouteError> {
-        let fields = self
-            .get("fieldSelector")
-            .unwrap_or_default()
-            .split(',')
-            .filter(|field| !field.is_empty());
-        for field in fields {
-            let differs = field.split_once("!=").map(|(field, value)| (field, value, false));
-            let equals = || field.split_once("==").or_else(|| field.split_once('='));
+        let terms = self.get("fieldSelector").unwrap_or_default().split(',');
+        let mut any = false;
+        let mut exact = None;
+        for term in terms.filter(|term| !term.is_empty()) {
+            let differs = term.split_once("!=").map(|(field, value)| (field, value, false));
+            let equals = || term.split_once("==").or_else(|| term.split_once('='));
             let found = differs.or_else(|| equals().map(|(field, value)| (field, value, true)));
-            let Some((field, value, exact)) = found else {
-                let message = format!("invalid selector: '{field}'; can't understand '{field}'");
+            let Some((field, value, equal)) = found else {
+                let message = format!("invalid selector: '{term}'; can't understand '{term}'");
                 return Err(RouteError::bad_request(message));
             };
             match field {
-                "metadata.name" if exact && (value != name || name == "*") => {
-                    let message = "fieldSelector metadata.name doesn't match requested name";
-                    return Err(RouteError::bad_request(message));
-                }
+                "metadata.name" if equal => exact = exact.or(Some(value)),
                 "metadata.name" | "metadata.namespace" => {}
                 other => {
                     return Err(RouteError::bad_request(format!(
@@ -131,6 +126,11 @@ impl Params {
                     )));
                 }
             }
+            any = true;
+        }
+        if any && (exact != Some(name) || name == "*") {
+            let message = "fieldSelector metadata.name doesn't match requested name";
+            return Err(RouteError::bad_request(message));
         }
         Ok(())
     }
@@ -144,29 +144,28 @@ fn decode(text: &str) -> Option<String> {
     String::from_utf8(percent_decode(text.as_bytes()).collect()).ok()
 }
 
-/// Seconds of a Go duration such as `1m30s` or `-1.5h`; a bare number only if it is zero.
-fn go_duration(text: &str) -> Option<f64> {
+/// Seconds of a Go duration such as `1m30s` or `-1.5h`; a bare number only if it is zero. The error is what
+/// `time.ParseDuration` says of the text.
+fn go_duration(text: &str) -> Result<f64, String> {
+    let invalid = || "invalid duration".to_owned();
     let (sign, mut rest) = match text.strip_prefix(['-', '+']) {
         Some(rest) => (if text.starts_with('-') { -1.0 } else { 1.0 }, rest),
         None => (1.0, text),
     };
     if rest == "0" {
-        return Some(0.0);
+        return Ok(0.0);
     }
     let mut total = 0.0;
     if rest.is_empty() {
-        return None;
+        return Err(invalid());
     }
+    let is_number = |c: char| c.is_ascii_digit() || c == '.';
     while !rest.is_empty() {
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(rest.len());
-        let (number, tail) = rest.split_at_checked(digits)?;
-        let number: f64 = number.parse().ok()?;
-        let unit = tail
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at_checked(unit)?;
+        let digits = rest.find(|c| !is_number(c)).unwrap_or(rest.len());
+        let (number, tail) = rest.split_at_checked(digits).ok_or_else(invalid)?;
+        let number: f64 = number.parse().map_err(|_| invalid())?;
+        let unit = tail.find(is_number).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at_checked(unit).ok_or_else(invalid)?;
         let seconds = match unit {
             "ns" => 1e-9,
             "us" | "µs" | "μs" => 1e-6,
@@ -174,10 +173,11 @@ fn go_duration(text: &str) -> Option<f64> {
             "s" => 1.0,
             "m" => 60.0,
             "h" => 3600.0,
-            _ => return None,
+            "" => return Err("missing unit in duration".to_owned()),
+            _ => return Err(format!("unknown unit {unit:?} in duration")),
         };
         total += number * seconds;
         rest = tail;
     }
-    Some(sign * total)
+    Ok(sign * total)
 }

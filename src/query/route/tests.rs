@@ -157,6 +157,9 @@ fn list_options() {
     let matching = "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch is \
                     forbidden unless resourceVersion is provided";
     let timeout = "invalid timeout specified in the request URL - time: invalid duration \"abc\"";
+    let no_unit = "invalid timeout specified in the request URL - time: missing unit in duration \"1\"";
+    let wrong_unit =
+        "invalid timeout specified in the request URL - time: unknown unit \"x\" in duration \"1s2x\"";
     let cases = [
         (&custom, "limit=1&continue=x", None),
         (&custom, "watch=true", None),
@@ -178,10 +181,28 @@ fn list_options() {
         (&custom, "fieldSelector=metadata.name%3Dx", Some((400, mismatch))),
         (&custom, "fieldSelector=metadata.name%3D*", Some((400, mismatch))),
         (&custom, "fieldSelector=status.foo%3Dx", Some((400, unknown))),
-        (&custom, "fieldSelector=metadata.namespace%3Dns", None),
+        (
+            &custom,
+            "fieldSelector=metadata.namespace%3Dns",
+            Some((400, mismatch)),
+        ),
         (&named, "fieldSelector=metadata.name%3Dp1", None),
         (&named, "fieldSelector=metadata.name%3D%3Dp1", None),
-        (&named, "fieldSelector=metadata.name%21%3Dx", None),
+        (
+            &named,
+            "fieldSelector=metadata.name%21%3Dx",
+            Some((400, mismatch)),
+        ),
+        (
+            &named,
+            "fieldSelector=metadata.namespace%3Dns",
+            Some((400, mismatch)),
+        ),
+        (
+            &named,
+            "fieldSelector=metadata.namespace%3Dns,metadata.name%3Dp1,",
+            None,
+        ),
         (&named, "fieldSelector=metadata.name%3Dp2", Some((400, mismatch))),
         (&external, "limit=1", None),
         (&external, "fieldSelector=metadata.name%3Dx", None),
@@ -198,6 +219,8 @@ fn list_options() {
         (&external, "resourceVersionMatch=Exact", Some((422, matching))),
         (&external, "resourceVersion=5&resourceVersionMatch=Exact", None),
         (&external, "timeout=abc", Some((400, timeout))),
+        (&external, "timeout=1", Some((400, no_unit))),
+        (&external, "timeout=1s2x", Some((400, wrong_unit))),
     ];
     for (path, query, expected) in cases {
         let found = get(&format!("{path}?{query}")).endpoint;

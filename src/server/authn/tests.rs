@@ -56,6 +56,7 @@ impl Bench {
         let who = match self.authenticator.authenticate(&mut parts, peer).await {
             Ok(identity) => format!("{} {}", identity.user, identity.groups.join(",")),
             Err(AuthnError::Unauthorized(_)) => "401".to_owned(),
+            Err(AuthnError::Busy) => "429".to_owned(),
             Err(AuthnError::Impersonation { .. }) => "403".to_owned(),
         };
         let tokens = self.reviewer.tokens.load(Ordering::SeqCst) - before;
@@ -164,6 +165,8 @@ async fn a_later_success_outweighs_an_earlier_failure() {
 #[tokio::test]
 async fn a_token_that_cannot_be_reviewed_is_nobodys() {
     let bench = Bench::new();
+    let busy = bench.ask(None, &[("Authorization", "Bearer busy")]).await;
+    assert_eq!(busy.who, "429");
     for token in ["down", "nobody", "expired"] {
         let header = format!("Bearer {token}");
         assert_eq!(
@@ -175,6 +178,24 @@ async fn a_token_that_cannot_be_reviewed_is_nobodys() {
     let long = format!("Bearer {}", "x".repeat(token::MAX_TOKEN + 1));
     let seen = bench.ask(None, &[("Authorization", &long)]).await;
     assert_eq!((seen.who.as_str(), seen.tokens), ("401", 0));
+}
+
+#[tokio::test]
+async fn a_websockets_token_counts_like_another() {
+    let bench = Bench::new();
+    let handshake = |protocols| {
+        [
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Protocol", protocols),
+        ]
+    };
+    let good = "x, base64url.bearer.authorization.k8s.io.Z29vZA";
+    let seen = bench.ask(None, &handshake(good)).await;
+    assert_eq!(seen.who, "alice devs,system:authenticated");
+    assert!(!seen.parts.headers.contains_key("sec-websocket-protocol"));
+    let bad = "x, base64url.bearer.authorization.k8s.io.YmFk";
+    assert_eq!(bench.ask(None, &handshake(bad)).await.who, "401");
 }
 
 #[tokio::test]
@@ -295,4 +316,29 @@ async fn certificates_vouch_for_nobody_before_the_cluster_said_whose_count() {
         bench.ask(None, &[("Authorization", "Bearer good")]).await.who,
         "alice devs,system:authenticated"
     );
+}
+
+/// The listener keeps a connection by what was ever shown on it.
+#[tokio::test]
+async fn a_connection_becomes_known() {
+    let bench = Bench::new();
+    let stranger = peer(Vec::new());
+    bench.ask_on(&stranger, &[]).await;
+    bench.ask_on(&stranger, &[("Authorization", "Bearer bad")]).await;
+    assert!(!stranger.is_known());
+    bench.ask_on(&stranger, &[("Authorization", "Bearer good")]).await;
+    assert!(stranger.is_known() && !stranger.is_front_proxy());
+
+    let proxy = peer(bench.pki.proxy().chain);
+    bench.ask_on(&proxy, &[]).await;
+    assert!(!proxy.is_known(), "it named nobody");
+    bench.ask_on(&proxy, &[("X-Remote-User", "bob")]).await;
+    assert!(proxy.is_front_proxy() && proxy.is_known());
+    bench
+        .ask_on(
+            &proxy,
+            &[("X-Remote-User", "bob"), ("Authorization", "Bearer good")],
+        )
+        .await;
+    assert!(proxy.is_front_proxy());
 }

@@ -191,22 +191,6 @@ fn refusals_read_like_the_reference() {
 }
 
 /// `fmt.Sprintf("%q", …)`.
-#[test]
-fn quotes_like_go() {
-    let cases = [
-        ("a", r#""a""#),
-        ("a\"b\\c", r#""a\"b\\c""#),
-        ("\n\t\r\u{7}\u{8}\u{c}\u{b}", r#""\n\t\r\a\b\f\v""#),
-        ("\0\u{1b}\u{7f}", r#""\x00\x1b\x7f""#),
-        ("ü ☺ 😀", "\"ü ☺ 😀\""),
-        ("\u{200b}\u{202e}\u{a0}", r#""\u200b\u202e\u00a0""#),
-        ("\u{e0001}", r#""\U000e0001""#),
-    ];
-    for (text, quoted) in cases {
-        assert_eq!(quote(text), quoted);
-    }
-}
-
 #[tokio::test]
 async fn asks_only_about_what_is_not_settled() {
     let reviewer = Arc::new(FakeReviewer::default());

@@ -10,19 +10,43 @@ use axum::body::Body;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::Limits;
 
 /// Shared by a connection and its requests.
 #[derive(Clone, Debug)]
-pub(super) struct Activity(Arc<Mutex<State>>);
+pub(super) struct Activity(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    state: Mutex<State>,
+    abuse: CancellationToken,
+}
 
 #[derive(Debug)]
 struct State {
-    in_flight: usize,
+    /// Requests without a reply yet.
+    waiting: usize,
+    /// Replies that are not sent to the end.
+    replying: usize,
     requests: u64,
     moved: Instant,
+    abandoned: Bucket,
 }
+
+/// Requests that the client gave up before their reply (CVE-2023-44487). Each costs us the beginning of an answer, and the
+/// client a few bytes.
+#[derive(Debug)]
+struct Bucket {
+    level: f64,
+    at: Instant,
+}
+
+/// So many requests may be given up at once, and so many a second after that. An API server in front of us gives up what its
+/// own clients give up: those of a whole cluster, when a backend is slow.
+const ABANDONED: f64 = 400.0;
+const ABANDONED_PER_SECOND: f64 = 40.0;
 
 /// What the clock says of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +61,10 @@ pub(super) enum Verdict {
 
 /// A request in flight, until its reply is sent to the end.
 #[derive(Debug)]
-pub(super) struct InFlight(Activity);
+pub(super) struct InFlight {
+    activity: Activity,
+    replying: bool,
+}
 
 /// The body of a reply; counts each part as a movement.
 #[derive(Debug)]
@@ -50,26 +77,58 @@ pub(super) struct Tracked {
 
 impl Activity {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(State {
-            in_flight: 0,
+        let now = Instant::now();
+        let state = State {
+            waiting: 0,
+            replying: 0,
             requests: 0,
-            moved: Instant::now(),
-        })))
+            moved: now,
+            abandoned: Bucket { level: 0.0, at: now },
+        };
+        Self(Arc::new(Inner {
+            state: Mutex::new(state),
+            abuse: CancellationToken::new(),
+        }))
     }
 
     pub(super) fn begin(&self) -> InFlight {
         let mut state = self.state();
-        state.in_flight += 1;
+        state.waiting += 1;
         state.requests += 1;
         state.moved = Instant::now();
-        InFlight(self.clone())
+        InFlight {
+            activity: self.clone(),
+            replying: false,
+        }
     }
 
-    pub(super) fn verdict(&self, now: Instant, limits: &Limits, crowded: bool) -> Verdict {
+    /// Whether a request is in flight.
+    pub(super) fn is_busy(&self) -> bool {
         let state = self.state();
-        let (limit, verdict) = if state.in_flight > 0 {
+        state.waiting + state.replying > 0
+    }
+
+    /// When something last moved.
+    pub(super) fn moved(&self) -> Instant {
+        self.state().moved
+    }
+
+    /// Resolves once the client has given up more requests than one in good faith would.
+    pub(super) async fn abuse(&self) {
+        self.0.abuse.cancelled().await;
+    }
+
+    /// What is to be done at `now`; in a `hurry` a client has little time to read what it asked for and to ask again.
+    pub(super) fn verdict(&self, now: Instant, limits: &Limits, hurry: bool) -> Verdict {
+        let state = self.state();
+        let (limit, verdict) = if state.waiting > 0 {
             (limits.stalled, Verdict::Stalled)
-        } else if crowded {
+        } else if state.replying > 0 {
+            (
+                if hurry { limits.crowded_idle } else { limits.unread },
+                Verdict::Stalled,
+            )
+        } else if hurry {
             (limits.crowded_idle, Verdict::Idle)
         } else if state.requests == 0 {
             (limits.header, Verdict::Idle)
@@ -86,7 +145,17 @@ impl Activity {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Bucket ===
+
+impl Bucket {
+    fn add(&mut self, now: Instant) {
+        let leaked = now.duration_since(self.at).as_secs_f64() * ABANDONED_PER_SECOND;
+        self.level = (self.level - leaked).max(0.0) + 1.0;
+        self.at = now;
     }
 }
 
@@ -94,20 +163,34 @@ impl Activity {
 
 impl InFlight {
     fn moved(&self) {
-        self.0.state().moved = Instant::now();
+        self.activity.state().moved = Instant::now();
     }
 
-    pub(super) fn track(self, body: Body) -> Tracked {
-        self.moved();
+    pub(super) fn track(mut self, body: Body) -> Tracked {
+        let mut state = self.activity.state();
+        state.waiting = state.waiting.saturating_sub(1);
+        state.replying += 1;
+        state.moved = Instant::now();
+        drop(state);
+        self.replying = true;
         Tracked { body, request: self }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let mut state = self.0.state();
-        state.in_flight = state.in_flight.saturating_sub(1);
-        state.moved = Instant::now();
+        let now = Instant::now();
+        let mut state = self.activity.state();
+        if self.replying {
+            state.replying = state.replying.saturating_sub(1);
+        } else {
+            state.waiting = state.waiting.saturating_sub(1);
+            state.abandoned.add(now);
+            if state.abandoned.level > ABANDONED {
+                self.activity.0.abuse.cancel();
+            }
+        }
+        state.moved = now;
     }
 }
 
@@ -158,7 +241,8 @@ mod tests {
         assert!(matches!(after(&activity, 119), Verdict::Fine(_)));
         assert_eq!(after(&activity, 120), Verdict::Stalled);
         let body = request.track(Body::from("reply"));
-        assert!(matches!(after(&activity, 119), Verdict::Fine(_)));
+        assert!(matches!(after(&activity, 29), Verdict::Fine(_)));
+        assert_eq!(after(&activity, 30), Verdict::Stalled, "nobody reads the reply");
         drop(body);
 
         assert!(matches!(after(&activity, 89), Verdict::Fine(_)));
@@ -167,5 +251,23 @@ mod tests {
             |seconds| activity.verdict(Instant::now() + Duration::from_secs(seconds), &limits, true);
         assert!(matches!(crowded(4), Verdict::Fine(_)));
         assert_eq!(crowded(5), Verdict::Idle);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn giving_up_many_requests_is_abuse() {
+        let activity = Activity::new();
+        let give_up = |count: usize| (0..count).for_each(|_| drop(activity.begin()));
+        let is_abusive = |activity: &Activity| activity.0.abuse.is_cancelled();
+        give_up(400);
+        assert!(!is_abusive(&activity));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        give_up(40);
+        assert!(!is_abusive(&activity), "40 a second are in good faith");
+        give_up(1);
+        assert!(is_abusive(&activity));
+        // Replies that were begun are no cost without use.
+        let other = Activity::new();
+        (0..1000).for_each(|_| drop(other.begin().track(Body::empty())));
+        assert!(!is_abusive(&other));
     }
 }

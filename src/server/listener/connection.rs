@@ -1,6 +1,6 @@
 //! One connection: handshake, protocol, the end.
 
-use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc};
+use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::body::Body;
 use http::{HeaderValue, Request, Response, Version, header::CONNECTION};
@@ -16,16 +16,20 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    sync::Semaphore,
     time::{Instant, sleep_until, timeout},
 };
-use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
+use tokio_rustls::{
+    LazyConfigAcceptor,
+    rustls::{ServerConfig, server::Acceptor},
+    server::TlsStream,
+};
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt as _};
 
 use super::{
     Limits,
     activity::{Activity, Tracked, Verdict},
+    places::Seat,
     set_up,
 };
 use crate::{metrics::ServerMetrics, server::peer::Peer};
@@ -41,12 +45,14 @@ const MAX_RESET_STREAMS: usize = 20;
 /// Streams that were reset because of what the client sent (CVE-2025-8671); more end the connection.
 const MAX_ERROR_STREAMS: usize = 100;
 
+/// How long a known peer whose place is needed has to take notice.
+const NOTICE: Duration = Duration::from_secs(1);
+
 /// What the connections of a listener have in common.
 pub(super) struct Shared<S> {
     pub(super) service: S,
     pub(super) limits: Limits,
     pub(super) metrics: ServerMetrics,
-    pub(super) permits: Arc<Semaphore>,
     pub(super) shutdown: CancellationToken,
 }
 
@@ -55,6 +61,7 @@ pub(super) async fn serve<S>(
     stream: TcpStream,
     addr: SocketAddr,
     tls: Option<Arc<ServerConfig>>,
+    seat: Seat,
     shared: Arc<Shared<S>>,
 ) where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
@@ -62,11 +69,12 @@ pub(super) async fn serve<S>(
 {
     set_up(&stream);
     let Some(tls) = tls else {
-        return shared.http1(stream, Peer::new(addr, Vec::new())).await;
+        return shared.http1(stream, Peer::new(addr, Vec::new()), &seat).await;
     };
-    let handshake = timeout(shared.limits.handshake, TlsAcceptor::from(tls).accept(stream));
+    let handshake = timeout(shared.limits.handshake, shake_hands(stream, tls, &seat));
     let handshake = tokio::select! {
         handshake = handshake => handshake.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+        () = seat.taken() => return shared.metrics.connection_error("crowded"),
         () = shared.shutdown.cancelled() => return,
     };
     let stream = match handshake {
@@ -82,10 +90,21 @@ pub(super) async fn serve<S>(
     let chain = session.peer_certificates().unwrap_or_default().to_vec();
     let peer = Peer::new(addr, chain);
     if session.alpn_protocol() == Some(b"h2") {
-        shared.http2(stream, peer).await;
+        shared.http2(stream, peer, &seat).await;
     } else {
-        shared.http1(stream, peer).await;
+        shared.http1(stream, peer, &seat).await;
     }
+}
+
+/// In two steps: who does not even send a `ClientHello` is told apart from who does.
+async fn shake_hands(
+    stream: TcpStream,
+    tls: Arc<ServerConfig>,
+    seat: &Seat,
+) -> io::Result<TlsStream<TcpStream>> {
+    let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+    seat.shaking();
+    start.into_stream(tls).await
 }
 
 impl<S> Shared<S>
@@ -93,8 +112,14 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send,
 {
-    async fn http1(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
+    async fn http1(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
+        seat: &Seat,
+    ) {
         let activity = Activity::new();
+        seat.open(&peer, &activity);
         let service = self.service(&peer, &activity);
         let mut builder = http1::Builder::new();
         builder
@@ -105,11 +130,17 @@ where
             .max_buf_size((self.limits.header_bytes as usize).max(64 * 1024))
             .half_close(false);
         let connection = builder.serve_connection(TokioIo::new(stream), service);
-        self.drive(connection, &peer, &activity).await;
+        self.drive(connection, &peer, &activity, seat).await;
     }
 
-    async fn http2(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
+    async fn http2(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
+        seat: &Seat,
+    ) {
         let activity = Activity::new();
+        seat.open(&peer, &activity);
         let service = self.service(&peer, &activity);
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
@@ -124,7 +155,7 @@ where
             .keep_alive_interval(self.limits.ping.0)
             .keep_alive_timeout(self.limits.ping.1);
         let connection = builder.serve_connection(TokioIo::new(stream), service);
-        self.drive(connection, &peer, &activity).await;
+        self.drive(connection, &peer, &activity, seat).await;
     }
 
     /// Passes requests to the service, with their peer. Borrows nothing: hyper runs HTTP/2 streams as tasks of their own.
@@ -154,12 +185,12 @@ where
     }
 
     /// Polls a connection until it ends by itself, is to end, or has outlived a limit.
-    async fn drive<C>(&self, connection: C, peer: &Peer, activity: &Activity)
+    async fn drive<C>(&self, connection: C, peer: &Peer, activity: &Activity, seat: &Seat)
     where
         C: GracefulConnection<Error = hyper::Error>,
     {
         let mut connection = pin!(connection);
-        let mut closing = false;
+        let (mut closing, mut leaving, mut abused) = (false, false, false);
         let mut look = Instant::now();
         loop {
             tokio::select! {
@@ -175,15 +206,43 @@ where
                 }
                 () = self.shutdown.cancelled(), if !closing => {
                     closing = true;
+                    look = Instant::now();
                     connection.as_mut().graceful_shutdown();
                 }
                 () = peer.closing(), if !closing => {
                     closing = true;
+                    look = Instant::now();
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = activity.abuse(), if !abused => {
+                    abused = true;
+                    self.metrics.connection_error("abuse");
+                    tracing::debug!(peer = %peer.addr(), "connection ended: its client gives up too many requests");
+                    if !peer.is_front_proxy() {
+                        return;
+                    }
+                    // Others' requests are on it as well; these end in peace, and the next connection starts anew.
+                    closing = true;
+                    look = Instant::now();
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = seat.taken(), if !leaving => {
+                    leaving = true;
+                    self.metrics.connection_error("crowded");
+                    if !peer.is_known() {
+                        return;
+                    }
+                    closing = true;
+                    look = Instant::now() + NOTICE;
                     connection.as_mut().graceful_shutdown();
                 }
                 () = sleep_until(look) => {
+                    if leaving {
+                        return;
+                    }
                     let now = Instant::now();
-                    match activity.verdict(now, &self.limits, self.is_crowded()) {
+                    let hurry = closing || (!peer.is_known() && seat.is_crowded());
+                    match activity.verdict(now, &self.limits, hurry) {
                         Verdict::Fine(until) => look = until,
                         Verdict::Idle if !closing => {
                             closing = true;
@@ -201,9 +260,5 @@ where
                 }
             }
         }
-    }
-
-    fn is_crowded(&self) -> bool {
-        self.permits.available_permits() < self.limits.connections / 4
     }
 }

@@ -1,3 +1,4 @@
+mod frames;
 mod limits;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

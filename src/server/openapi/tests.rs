@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::*;
 
 fn json(document: &Tagged) -> Value {
@@ -112,6 +114,78 @@ fn version_3_has_a_document_for_each_version_served() {
             (&kinds["group"], &kinds["version"]),
             (&json!(group), &json!(version))
         );
+    }
+}
+
+/// What `tests/oracles/openapi` has judged. The version of this build is left out, so that a release needs no new judgement.
+#[derive(Debug, Deserialize, Serialize)]
+struct Judged {
+    path: String,
+    document: String,
+    #[serde(default)]
+    paths: Vec<String>,
+    #[serde(default)]
+    kinds: Vec<String>,
+    /// A document that was not judged has none.
+    error: Option<String>,
+}
+
+/// Conformance point 59: the parsers of kube-openapi and of kubectl take every document, and find in it what is there. A
+/// change is written with `METRICRULE_WRITE=1`, then judged as `tests/oracles/README.md` says.
+#[test]
+fn what_go_has_judged_is_up_to_date() {
+    let openapi = OpenApi::new().unwrap();
+    let text = |tagged: &Tagged| {
+        let version = format!("\"version\":\"{}\"}}", env!("CARGO_PKG_VERSION"));
+        let document = String::from_utf8(tagged.body.to_vec()).unwrap();
+        document.trim_end().replace(&version, "\"version\":\"0.0.0\"}")
+    };
+    let mut documents = vec![("/openapi/v2".to_owned(), text(&openapi.v2))];
+    for (path, tagged) in &openapi.versions {
+        documents.push((format!("/openapi/v3/{path}"), text(tagged)));
+    }
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/openapi.json");
+    if std::env::var_os("METRICRULE_WRITE").is_some_and(|value| value == "1") {
+        let known: Vec<Judged> = std::fs::read(fixture)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default();
+        let known = |(path, document): &(String, String)| {
+            known
+                .iter()
+                .any(|row| row.path == *path && row.document == *document)
+        };
+        if !documents.iter().all(known) {
+            let rows: Vec<_> = documents
+                .into_iter()
+                .map(|(path, document)| Judged {
+                    path,
+                    document,
+                    paths: Vec::new(),
+                    kinds: Vec::new(),
+                    error: None,
+                })
+                .collect();
+            std::fs::write(fixture, serde_json::to_vec_pretty(&rows).unwrap()).unwrap();
+        }
+        return;
+    }
+    let judged: Vec<Judged> = serde_json::from_slice(&std::fs::read(fixture).unwrap()).unwrap();
+    assert_eq!(judged.len(), documents.len());
+    for (row, (path, document)) in judged.iter().zip(&documents) {
+        assert_eq!((&row.path, &row.document), (path, document), "to be judged anew");
+        assert_eq!(row.error.as_deref(), Some(""), "{path}");
+        let whole: Value = serde_json::from_str(document).unwrap();
+        let paths: Vec<_> = whole["paths"].as_object().unwrap().keys().cloned().collect();
+        assert_eq!(row.paths, paths, "{path}");
+        let mut kinds: Vec<_> = served()
+            .filter(|(group, version)| {
+                path == "/openapi/v2" || path.ends_with(&format!("/{group}/{version}"))
+            })
+            .map(|(group, version)| format!("{group}/{version} {}", schemas::list_kind(group)))
+            .collect();
+        kinds.sort_unstable();
+        assert_eq!(row.kinds, kinds, "{path}");
     }
 }
 

@@ -7,9 +7,10 @@ use http::{
     header::{RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
 };
 
-use super::{Reply, accept::NotAcceptable};
+use super::{Reply, TEXT, accept::NotAcceptable};
 use crate::{
     api::status::{Status, StatusCause, StatusDetails},
+    kubernetes::reviews::ReviewError,
     query::{Failure, route::RouteError},
     reason::Reason,
     server::{
@@ -22,6 +23,8 @@ use crate::{
 /// times, for every reply with `Retry-After`, and blocks one of the HPA controller's five workers meanwhile: so it is short,
 /// and no other reply has one.
 const RETRY_AFTER_SECONDS: u32 = 1;
+/// `tooManyRequests` of `pkg/server/filters/maxinflight.go` of k8s.io/apiserver, which is no Status.
+const TOO_MANY_REQUESTS: &str = "Too many requests, please try again later.";
 
 /// A request that is not answered with what it asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +39,8 @@ pub(in crate::server) struct Refusal {
     nosniff: bool,
     /// Indented, whoever asks, as the reference does where negotiation itself failed.
     pretty: bool,
+    /// Not a Status.
+    text: bool,
 }
 
 // === impl Refusal ===
@@ -54,6 +59,7 @@ impl Refusal {
             details: None,
             nosniff: false,
             pretty: false,
+            text: false,
         }
     }
 
@@ -90,18 +96,14 @@ impl Refusal {
 
     /// The limit on requests in flight.
     pub(in crate::server) fn too_many_requests() -> Self {
-        let details = StatusDetails {
-            retry_after_seconds: RETRY_AFTER_SECONDS,
-            ..StatusDetails::default()
-        };
-        Self::new(
-            Reason::TooManyRequests,
-            "Too many requests, please try again later.",
-        )
-        .details(details)
+        Self {
+            text: true,
+            ..Self::new(Reason::TooManyRequests, TOO_MANY_REQUESTS)
+        }
     }
 
-    /// The reply. Errors are JSON whatever the client accepts: they say what it may accept.
+    /// The reply. Errors are JSON whatever the client accepts: they say what it may accept. The limit on requests is a text, as
+    /// the reference has it; what a client does then depends on the header alone.
     pub(in crate::server) fn reply(self, pretty: bool) -> Reply {
         let Self {
             reason,
@@ -110,14 +112,23 @@ impl Refusal {
             details,
             nosniff,
             pretty: always_pretty,
+            text,
         } = self;
-        let retry = details.as_ref().map_or(0, |details| details.retry_after_seconds);
-        let status = Status::failure(code, message, details.map(|details| *details));
-        let mut reply = Reply::json(&status, pretty || always_pretty);
-        reply.code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut reply = if text {
+            Reply::text(code, TEXT, format!("{message}\n"))
+        } else {
+            let details = details.map(|details| *details);
+            Reply::json(
+                &Status::failure(code.as_u16(), message, details),
+                pretty || always_pretty,
+            )
+        };
+        reply.code = code;
         reply.reason = Some(reason);
-        if retry > 0 {
-            reply.headers.insert(RETRY_AFTER, HeaderValue::from(retry));
+        if text {
+            let seconds = HeaderValue::from(RETRY_AFTER_SECONDS);
+            reply.headers.insert(RETRY_AFTER, seconds);
         }
         if nosniff {
             reply.with(X_CONTENT_TYPE_OPTIONS, "nosniff")
@@ -170,6 +181,7 @@ impl From<AuthnError> for Refusal {
     fn from(error: AuthnError) -> Self {
         match error {
             AuthnError::Unauthorized(_) => Self::new(Reason::Unauthorized, "Unauthorized"),
+            AuthnError::Busy => Self::too_many_requests(),
             error @ AuthnError::Impersonation { .. } => {
                 Self::new(Reason::Forbidden, error.to_string()).details(StatusDetails::default())
             }
@@ -197,6 +209,7 @@ impl From<AuthzError> for Refusal {
                     ..Self::new(Reason::Forbidden, message).details(details)
                 }
             }
+            AuthzError::Failed(ReviewError::Busy(_)) => Self::too_many_requests(),
             AuthzError::Failed(error) => {
                 tracing::error!(%error, "it could not be found out whether a request is allowed");
                 Self::internal("whether the request is allowed could not be found out")

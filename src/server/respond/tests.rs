@@ -218,6 +218,12 @@ async fn failures_of_metrics() {
         (response.status().as_u16(), &response.headers()["retry-after"]),
         (429, &HeaderValue::from_static("1"))
     );
+    assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8");
+    assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+    assert_eq!(
+        body(response).await,
+        b"Too many requests, please try again later.\n"
+    );
 }
 
 /// The bytes of the reference server.

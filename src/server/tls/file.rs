@@ -14,10 +14,10 @@ use tokio::{
 };
 
 use super::TlsError;
-use crate::pki::ServingCertificate;
+use crate::{metrics::ControllerMetrics, pki::ServingCertificate};
 
 /// The kubelet swaps a symlink when a Secret changes, which a watch on the file does not see; looking is cheap.
-const POLL: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_secs(3);
 /// Bytes of one file.
 const MAX_FILE: u64 = 1024 * 1024;
 
@@ -27,6 +27,8 @@ pub struct FileCertificate {
     key: PathBuf,
     /// Of the pair last looked at, taken or not, so that one bad pair is complained of once.
     seen: [u8; 32],
+    readable: bool,
+    metrics: ControllerMetrics,
     sender: watch::Sender<Arc<ServingCertificate>>,
 }
 
@@ -43,15 +45,24 @@ impl FileCertificate {
     pub async fn load(
         certificate: impl Into<PathBuf>,
         key: impl Into<PathBuf>,
+        metrics: ControllerMetrics,
     ) -> Result<(Self, watch::Receiver<Arc<ServingCertificate>>), TlsError> {
         let (certificate, key) = (certificate.into(), key.into());
         let pair = Pair::read(&certificate, &key).await?;
-        let first = ServingCertificate::from_pem(&pair.certificate, &pair.key)?;
+        let first =
+            ServingCertificate::from_pem(&pair.certificate, &pair.key).map_err(|source| TlsError::Files {
+                certificate: certificate.display().to_string(),
+                key: key.display().to_string(),
+                source,
+            })?;
         let (sender, receiver) = watch::channel(Arc::new(first));
+        metrics.certificate_reload_start();
         let file = Self {
             certificate,
             key,
             seen: pair.digest(),
+            readable: true,
+            metrics,
             sender,
         };
         Ok((file, receiver))
@@ -62,20 +73,24 @@ impl FileCertificate {
     pub async fn run(mut self) {
         let mut ticks = interval(POLL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut readable = true;
         loop {
             ticks.tick().await;
-            match Pair::read(&self.certificate, &self.key).await {
-                Ok(pair) => {
-                    readable = true;
-                    self.take(&pair);
-                }
-                Err(error) if readable => {
-                    readable = false;
-                    tracing::warn!(%error, "the serving certificate cannot be read; the former one stays in force");
-                }
-                Err(_) => {}
+            self.look().await;
+        }
+    }
+
+    async fn look(&mut self) {
+        match Pair::read(&self.certificate, &self.key).await {
+            Ok(pair) => {
+                self.readable = true;
+                self.take(&pair);
             }
+            Err(error) if self.readable => {
+                self.readable = false;
+                self.metrics.certificate_reload("error");
+                tracing::warn!(%error, "the serving certificate cannot be read; the former one stays in force");
+            }
+            Err(_) => {}
         }
     }
 
@@ -87,10 +102,12 @@ impl FileCertificate {
         self.seen = digest;
         match ServingCertificate::from_pem(&pair.certificate, &pair.key) {
             Ok(certificate) => {
+                self.metrics.certificate_reload("ok");
                 tracing::info!(not_after = %certificate.not_after, "took up a new serving certificate");
                 self.sender.send_replace(Arc::new(certificate));
             }
             Err(error) => {
+                self.metrics.certificate_reload("error");
                 let path = self.certificate.display();
                 tracing::warn!(%error, %path, "the new serving certificate cannot be used; the former one stays in force");
             }
@@ -142,6 +159,27 @@ mod tests {
     struct Files(PathBuf);
 
     impl Files {
+        /// As the kubelet mounts a Secret: `tls.crt` and `tls.key` lead into `..data`, which leads into the folder of one
+        /// version.
+        fn mounted() -> Self {
+            let files = Self::new();
+            for name in ["tls.crt", "tls.key"] {
+                std::os::unix::fs::symlink(format!("..data/{name}"), files.0.join(name)).unwrap();
+            }
+            files
+        }
+
+        /// As the kubelet changes one: a new folder, and a rename of the link to it.
+        fn swap(&self, version: &str, certificate: &str, key: &str) {
+            let folder = self.0.join(version);
+            std::fs::create_dir(&folder).unwrap();
+            std::fs::write(folder.join("tls.crt"), certificate).unwrap();
+            std::fs::write(folder.join("tls.key"), key).unwrap();
+            let link = self.0.join("..data_tmp");
+            std::os::unix::fs::symlink(version, &link).unwrap();
+            std::fs::rename(link, self.0.join("..data")).unwrap();
+        }
+
         fn new() -> Self {
             let path = std::env::temp_dir().join(format!("metricrule-tls-{}", uuid::Uuid::new_v4()));
             std::fs::create_dir(&path).unwrap();
@@ -168,17 +206,14 @@ mod tests {
         }
     }
 
+    fn metrics() -> ControllerMetrics {
+        crate::metrics::Metrics::new().controller
+    }
+
     fn pair(name: &str) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new([name.to_owned()]).unwrap();
         (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
-    }
-
-    /// One round of the loop.
-    async fn look(file: &mut FileCertificate) {
-        if let Ok(pair) = Pair::read(&file.certificate, &file.key).await {
-            file.take(&pair);
-        }
     }
 
     #[tokio::test]
@@ -187,26 +222,26 @@ mod tests {
         let (first, first_key) = pair("a");
         let (second, second_key) = pair("b");
         files.write(&first, &first_key);
-        let (mut file, mut receiver) = FileCertificate::load(files.certificate(), files.key())
+        let (mut file, mut receiver) = FileCertificate::load(files.certificate(), files.key(), metrics())
             .await
             .unwrap();
         receiver.mark_unchanged();
 
-        look(&mut file).await;
+        file.look().await;
         assert!(!receiver.has_changed().unwrap(), "nothing changed");
 
         files.write(&second, &first_key);
-        look(&mut file).await;
+        file.look().await;
         files.write(&second[..second.len() / 2], &second_key);
-        look(&mut file).await;
+        file.look().await;
         files.write("", "");
-        look(&mut file).await;
+        file.look().await;
         std::fs::remove_file(files.key()).unwrap();
-        look(&mut file).await;
+        file.look().await;
         assert!(!receiver.has_changed().unwrap(), "not a whole pair");
 
         files.write(&second, &second_key);
-        look(&mut file).await;
+        file.look().await;
         assert!(receiver.has_changed().unwrap());
         let served = receiver.borrow_and_update().chain.clone();
         assert_eq!(
@@ -220,13 +255,13 @@ mod tests {
     #[tokio::test]
     async fn refuses_to_start_without_a_usable_pair() {
         let files = Files::new();
-        let missing = FileCertificate::load(files.certificate(), files.key()).await;
+        let missing = FileCertificate::load(files.certificate(), files.key(), metrics()).await;
         let text = missing.err().unwrap().to_string();
         assert!(text.contains("tls.crt"), "{text}");
         let (certificate, _) = pair("a");
         let (_, key) = pair("b");
         files.write(&certificate, &key);
-        let text = FileCertificate::load(files.certificate(), files.key())
+        let text = FileCertificate::load(files.certificate(), files.key(), metrics())
             .await
             .err()
             .unwrap()
@@ -242,7 +277,7 @@ mod tests {
         let files = Files::new();
         let (first, first_key) = pair("a");
         files.write(&first, &first_key);
-        let (file, mut receiver) = FileCertificate::load(files.certificate(), files.key())
+        let (file, mut receiver) = FileCertificate::load(files.certificate(), files.key(), metrics())
             .await
             .unwrap();
         tokio::time::pause();
@@ -254,5 +289,42 @@ mod tests {
             .unwrap()
             .unwrap();
         task.abort();
+    }
+
+    #[tokio::test]
+    async fn follows_a_mounted_secret_and_counts() {
+        let files = Files::mounted();
+        let (first, first_key) = pair("a");
+        let (second, second_key) = pair("b");
+        files.swap("..1", &first, &first_key);
+        let all = crate::metrics::Metrics::new();
+        let counts = |ok: u32, error: u32| {
+            let text = all.encode();
+            let has = |outcome, count| {
+                text.contains(&format!(
+                    "metricrule_certificate_reloads_total{{outcome=\"{outcome}\"}} {count}\n"
+                ))
+            };
+            assert!(has("ok", ok) && has("error", error), "{text}");
+        };
+        let (mut file, mut receiver) =
+            FileCertificate::load(files.certificate(), files.key(), all.controller.clone())
+                .await
+                .unwrap();
+        receiver.mark_unchanged();
+        counts(0, 0);
+        files.swap("..2", &second, &first_key);
+        file.look().await;
+        file.look().await;
+        counts(0, 1);
+        std::fs::remove_file(files.0.join("..data")).unwrap();
+        file.look().await;
+        file.look().await;
+        counts(0, 2);
+        assert!(!receiver.has_changed().unwrap());
+        files.swap("..3", &second, &second_key);
+        file.look().await;
+        counts(1, 2);
+        assert!(receiver.has_changed().unwrap());
     }
 }

@@ -190,6 +190,30 @@ fn asks_for_client_usage_where_there_is_one() {
 }
 
 #[test]
+fn an_ended_ca_vouches_for_nobody() {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "old");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.not_after = rcgen::date_time_ymd(2025, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    let pem = params.self_signed(&key).unwrap().pem();
+    let old = Ca {
+        pem,
+        issuer: Issuer::new(params, key),
+    };
+    let new = ca("new");
+    let (of_old, of_new) = (leaf(&old, None), leaf(&new, None));
+    let both = CaBundle::parse(&format!("{}{}", old.pem, new.pem)).unwrap();
+    let at = |seconds| UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+    let (in_2024, in_2026) = (at(1_720_000_000), at(1_780_000_000));
+    assert_eq!(both.verify(std::slice::from_ref(&of_old), in_2024), Ok(()));
+    assert!(both.verify(std::slice::from_ref(&of_old), in_2026).is_err());
+    assert_eq!(both.verify(&[of_new], in_2026), Ok(()));
+    let alone = CaBundle::parse(&old.pem).unwrap();
+    assert!(alone.verify(&[of_old], in_2026).is_err());
+}
+
+#[test]
 fn takes_intermediates_from_the_chain() {
     let root = ca("root");
     let mut params = CertificateParams::default();

@@ -180,3 +180,50 @@ async fn reads_token_reviews_and_keeps_the_token_out_of_errors() {
         "{error:?}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn strangers_wait_among_themselves_and_not_for_ever_many() {
+    // Answers nobody's review, but those of users.
+    let answer = |body: Bytes| async move {
+        let review: Value = serde_json::from_slice(&body).unwrap();
+        if review["spec"]["user"] == "system:anonymous" {
+            std::future::pending::<()>().await;
+        }
+        reply(String::new(), &body, 201, &allowed("").1)
+    };
+    let service = Router::new()
+        .fallback(answer)
+        .map_request(|request: Request<kube::client::Body>| request.map(axum::body::Body::new));
+    let reviewer = ClusterReviewer::new(Client::new(service, "default"));
+    let spec = |user: &str| SubjectAccessReviewSpec {
+        user: Some(user.to_owned()),
+        ..SubjectAccessReviewSpec::default()
+    };
+    let (stranger, bob) = (spec("system:anonymous"), spec("bob"));
+    let crowd = ANONYMOUS_TURNS + ANONYMOUS_WAITING;
+    let mut asking: Vec<_> = (0..crowd).map(|_| reviewer.access(&stranger)).collect();
+    for asked in &mut asking {
+        assert!(futures::poll!(asked).is_pending());
+    }
+    let one_more = reviewer.access(&stranger).await;
+    assert_eq!(one_more, Err(ReviewError::Busy("SubjectAccessReview")));
+    assert!(reviewer.access(&bob).await.unwrap().allowed);
+}
+
+#[tokio::test]
+async fn a_refusal_that_echoes_the_token_is_told_without_it() {
+    for code in [400, 403, 422] {
+        let mut echo = failure(code);
+        echo.1["message"] = json!("TokenReview \"\" is invalid: spec.token: Invalid value: \"s3cret\"");
+        let (reviewer, _) = reviewer(vec![echo]);
+        let error = reviewer
+            .token(&Token::new("s3cret"))
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("spec.token") && !error.contains("s3cret"),
+            "{error}"
+        );
+    }
+}

@@ -84,6 +84,96 @@ async fn waits_at_the_cap_and_makes_room() {
     bench.is_answering().await;
 }
 
+/// Half-open handshakes and strangers make room for each other, and the known stay.
+#[tokio::test]
+async fn a_crowd_keeps_nobody_out() {
+    let limits = Limits {
+        connections: 16,
+        handshakes: 4,
+        strangers: 4,
+        ..Limits::default()
+    };
+    let bench = Bench::new(limits).await;
+    let mut known = bench.connect(None, H2).await;
+    let token: &[(&str, &str)] = &[("Authorization", "Bearer good")];
+    assert_eq!(known.get("/", token).await.unwrap().text, "alice");
+    let (mut silent, mut idle) = (Vec::new(), Vec::new());
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(bench.addr).await.unwrap();
+        stream
+            .write_all(&[0x16, 0x03, 0x01, 0x40, 0x00, 0x01])
+            .await
+            .unwrap();
+        silent.push(stream);
+        idle.push(
+            connect(bench.addr, &bench.pki.serving.der, None, H2, false)
+                .await
+                .unwrap(),
+        );
+        bench.is_answering().await;
+        assert_eq!(known.get("/", token).await.unwrap().text, "alice");
+    }
+    // All but the last few were sent away.
+    let mut away = 0;
+    for mut stream in silent {
+        let mut byte = [0];
+        away += usize::from(!matches!(
+            timeout(Duration::from_millis(50), stream.read(&mut byte)).await,
+            Err(_) | Ok(Ok(1..))
+        ));
+    }
+    assert!(away >= 16, "{away}");
+    bench
+        .until(r#"{stage="crowded"}"#, |bench| {
+            let text = bench.metrics.encode();
+            let line = text
+                .lines()
+                .find(|line| line.contains(r#"errors_total{stage="crowded"}"#));
+            line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
+                .unwrap_or(0)
+                >= 32
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn bounds_paths() {
+    let bench = Bench::new(Limits::default()).await;
+    for alpn in [H1, H2] {
+        let long = format!("/?labelSelector={}", "x".repeat(60_000));
+        let token = [("Authorization", "Bearer good")];
+        assert_eq!(
+            bench
+                .connect(None, alpn)
+                .await
+                .get(&long, &token)
+                .await
+                .unwrap()
+                .text,
+            "alice"
+        );
+    }
+    // Longer than any library here would send.
+    let path = "x".repeat(70_000);
+    let mut stream = connect(bench.addr, &bench.pki.serving.der, None, H1, false)
+        .await
+        .unwrap();
+    stream
+        .write_all(format!("GET /{path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
+        .await
+        .unwrap();
+    let mut answer = Vec::new();
+    let _ = timeout(SOON, stream.read_to_end(&mut answer))
+        .await
+        .expect("closed in time");
+    assert!(
+        answer.starts_with(b"HTTP/1.1 414 "),
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
+    bench.is_answering().await;
+}
+
 #[tokio::test]
 async fn bounds_heads() {
     let bench = Bench::new(Limits::default()).await;
@@ -165,7 +255,9 @@ async fn serves_plain_http_with_the_same_limits() {
     let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let limits = Limits {
         header: Duration::from_millis(300),
-        ..Limits::default()
+        connections: 8,
+        strangers: 8,
+        ..Limits::plain()
     };
     let listener = Listener::new(tcp, None, limits, Metrics::new().server);
     let addr = listener.local_addr().unwrap();
@@ -191,6 +283,14 @@ async fn serves_plain_http_with_the_same_limits() {
         .await
         .expect("closed in time");
 
+    // A probe of the kubelet comes through whoever else is there.
+    let mut crowd = Vec::new();
+    for _ in 0..20 {
+        crowd.push(TcpStream::connect(addr).await.unwrap());
+        let mut probe = Client::new(TcpStream::connect(addr).await.unwrap(), false).await;
+        assert_eq!(probe.get("/", &[]).await.unwrap().text, "0");
+    }
+
     shutdown.cancel();
     timeout(SOON, served).await.expect("serve ends").unwrap();
 }
@@ -199,4 +299,13 @@ async fn serves_plain_http_with_the_same_limits() {
 fn out_of_descriptors_is_not_the_clients_fault() {
     assert!(is_the_clients(&io::ErrorKind::ConnectionAborted.into()));
     assert!(!is_the_clients(&io::Error::from_raw_os_error(24)));
+}
+
+#[test]
+fn few_descriptors_mean_few_connections() {
+    let all = Limits::default().within(u64::MAX);
+    assert_eq!((all.connections, all.handshakes, all.strangers), (1000, 256, 512));
+    let few = Limits::default().within(1012);
+    assert_eq!((few.connections, few.handshakes, few.strangers), (500, 128, 256));
+    assert_eq!(Limits::default().within(0).connections, 64);
 }

@@ -91,9 +91,9 @@ async fn requests_beyond_the_limit_are_sent_away() {
             (429, &http::HeaderValue::from_static("1")),
             "{path}"
         );
-        let status = status(&body);
-        assert_eq!(status["reason"], "TooManyRequests");
-        assert_eq!(status["details"]["retryAfterSeconds"], 1);
+        assert_eq!(body, "Too many requests, please try again later.\n");
+        assert_eq!(headers["content-type"], "text/plain; charset=utf-8");
+        assert_eq!(headers["x-content-type-options"], "nosniff");
     }
     assert_eq!(
         bench
@@ -113,4 +113,113 @@ async fn requests_beyond_the_limit_are_sent_away() {
         bench.get("hpa", &format!("{P}/namespaces/ns/pods/p1/m")).await.0,
         200
     );
+}
+
+/// Who connects directly, with whatever credentials, leaves the front proxy's requests alone.
+#[tokio::test]
+async fn the_front_proxy_has_places_of_its_own() {
+    let bench = Bench::new(RequestLimits {
+        in_flight: 2,
+        ..RequestLimits::default()
+    });
+    let slow = format!("{P}/namespaces/ns/pods/p1/slow");
+    let requests: Vec<_> = (0..2).map(|_| bench.spawn("pod", &slow)).collect();
+    bench.until_waiting(2).await;
+    let path = format!("{P}/namespaces/ns/pods/p1/m");
+    assert_eq!(bench.get("pod", &path).await.0, 429);
+
+    let proxy = Peer::new(([127, 0, 0, 1], 1).into(), Vec::new());
+    proxy.set_front_proxy();
+    let mut request = HttpRequest::builder()
+        .uri(&path)
+        .header("authorization", "Bearer hpa");
+    request.extensions_mut().unwrap().insert(proxy);
+    let response = bench
+        .router
+        .clone()
+        .oneshot(request.body(Body::empty()).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(response.status().as_u16(), 200);
+    requests.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// Large heads are few; ordinary requests are answered meanwhile.
+#[tokio::test]
+async fn large_heads_are_bounded() {
+    let bench = bench();
+    let slow = format!("{P}/namespaces/ns/pods/p1/slow");
+    let long = "x".repeat(LARGE_HEAD);
+    let send = |path: String| {
+        let request = HttpRequest::builder()
+            .uri(path)
+            .header("authorization", "Bearer hpa")
+            .header("x-long", &long);
+        bench.router.clone().oneshot(request.body(Body::empty()).unwrap())
+    };
+    let requests: Vec<_> = (0..LARGE_HEADS)
+        .map(|_| tokio::spawn(send(slow.clone())))
+        .collect();
+    bench.until_waiting(LARGE_HEADS).await;
+    let path = format!("{P}/namespaces/ns/pods/p1/m");
+    assert_eq!(send(path.clone()).await.unwrap().status().as_u16(), 429);
+    assert_eq!(bench.get("hpa", &path).await.0, 200);
+    requests.iter().for_each(tokio::task::JoinHandle::abort);
+    for request in requests {
+        assert!(request.await.unwrap_err().is_cancelled());
+    }
+    assert_eq!(send(path).await.unwrap().status().as_u16(), 200);
+}
+
+/// Who asks for much and reads nothing takes a bounded part of the memory, and nothing of the front proxy's.
+#[tokio::test]
+async fn large_replies_take_room_until_they_are_sent() {
+    let bench = Bench::new(RequestLimits {
+        reply_room: 400 * 1024,
+        ..RequestLimits::default()
+    });
+    let path = format!("{P}/namespaces/ns/pods/*/big");
+    let proxy = Peer::new(([127, 0, 0, 1], 1).into(), Vec::new());
+    proxy.set_front_proxy();
+    let ask = async |user: &str, peer: Option<&Peer>| {
+        let mut request = HttpRequest::builder()
+            .uri(&path)
+            .header("authorization", format!("Bearer {user}"));
+        if let Some(peer) = peer {
+            request.extensions_mut().unwrap().insert(peer.clone());
+        }
+        let response = bench.router.clone().oneshot(request.body(Body::empty()).unwrap());
+        response.await.unwrap()
+    };
+    let mut unread = Vec::new();
+    let refused = loop {
+        let response = ask("pod", None).await;
+        if response.status() != 200 {
+            break response;
+        }
+        unread.push(response);
+        assert!(unread.len() < 10, "no end");
+    };
+    assert_eq!(refused.status(), 429);
+    assert!(unread.len() > 1);
+    // Small replies, the front proxy and system:masters are none the worse for it.
+    assert_eq!(
+        bench.get("pod", &format!("{P}/namespaces/ns/pods/p1/m")).await.0,
+        200
+    );
+    assert_eq!(ask("hpa", Some(&proxy)).await.status(), 200);
+    assert_eq!(ask("admin", None).await.status(), 200);
+    // What is read, or given up, makes room.
+    let read = unread
+        .pop()
+        .unwrap()
+        .into_body()
+        .collect()
+        .await
+        .unwrap()
+        .to_bytes();
+    assert!(read.len() > LARGE_REPLY);
+    assert_eq!(ask("pod", None).await.status(), 200);
+    drop(unread);
+    assert_eq!(ask("pod", None).await.status(), 200);
 }

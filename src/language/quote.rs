@@ -1,0 +1,62 @@
+//! Strings as Go prints them.
+
+use std::{fmt::Write as _, sync::LazyLock};
+
+use regex::Regex;
+
+/// What Go's `strconv.IsPrint` keeps as it is: letters, marks, numbers, punctuation, symbols and the space.
+#[expect(clippy::expect_used, reason = "a constant pattern")]
+static PRINTABLE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$").expect("a constant pattern"));
+
+/// The text in double quotes, as Go's `%q` (`strconv.Quote`) writes it.
+pub fn quote(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => quoted.extend(['\\', letter]),
+            '\x07' => quoted.push_str("\\a"),
+            '\x08' => quoted.push_str("\\b"),
+            '\x0c' => quoted.push_str("\\f"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            '\x0b' => quoted.push_str("\\v"),
+            _ if PRINTABLE.is_match(letter.encode_utf8(&mut [0; 4])) => quoted.push(letter),
+            _ => {
+                let code = u32::from(letter);
+                // writing to a String cannot fail
+                let _ = match code {
+                    0..=0x7f => write!(quoted, "\\x{code:02x}"),
+                    0x80..=0xffff => write!(quoted, "\\u{code:04x}"),
+                    _ => write!(quoted, "\\U{code:08x}"),
+                };
+            }
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_go_does_not_print_is_escaped() {
+        let cases = [
+            ("plain", r#""plain""#),
+            ("", r#""""#),
+            ("a\"b\\c", r#""a\"b\\c""#),
+            ("\n\t\u{7}\u{b}", r#""\n\t\a\v""#),
+            ("\0\u{7f}", r#""\x00\x7f""#),
+            ("\u{80}\u{a0}\u{200b}", r#""\u0080\u00a0\u200b""#),
+            ("\u{e000}\u{10ffff}", r#""\ue000\U0010ffff""#),
+            ("ü é 日本", "\"ü é 日本\""),
+        ];
+        for (text, quoted) in cases {
+            assert_eq!(quote(text), quoted);
+        }
+    }
+}
