@@ -25,6 +25,7 @@ pub mod ports;
 pub mod process;
 pub mod programs;
 pub mod prometheus;
+pub mod reference;
 pub mod runtime;
 pub mod shared;
 pub mod testbed;

@@ -55,16 +55,31 @@ pub struct Pki {
 // === impl Authority ===
 
 impl Authority {
-    fn new(name: &str, folder: &Path) -> Result<Self> {
-        let mut params = CertificateParams::new(Vec::<String>::new())?;
-        params.distinguished_name = subject(name, None);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+    /// A CA of that name, whose certificates go into `folder`, which is made where it is not there.
+    ///
+    /// # Errors
+    /// The key cannot be made or the files not be written.
+    pub fn new(name: &str, folder: &Path) -> Result<Self> {
+        std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+        let issuer = CertifiedIssuer::self_signed(ca(name)?, KeyPair::generate()?)?;
         let certificate = write(folder, &format!("{name}.crt"), &issuer.pem())?;
         Ok(Self {
             issuer,
             folder: folder.to_path_buf(),
+            certificate,
+        })
+    }
+
+    /// A CA below this one, in the same folder: its certificate is what a chain needs between a leaf and this one.
+    ///
+    /// # Errors
+    /// The key cannot be made or the file not be written.
+    pub fn subordinate(&self, name: &str) -> Result<Self> {
+        let issuer = CertifiedIssuer::signed_by(ca(name)?, KeyPair::generate()?, &self.issuer)?;
+        let certificate = write(&self.folder, &format!("{name}.crt"), &issuer.pem())?;
+        Ok(Self {
+            issuer,
+            folder: self.folder.clone(),
             certificate,
         })
     }
@@ -85,6 +100,24 @@ impl Authority {
         self.sign(&user.replace(':', "-"), params)
     }
 
+    /// A certificate of this CA with these parameters, in files of that name: what the others are not made for.
+    ///
+    /// # Errors
+    /// The key cannot be made or the files not be written.
+    pub fn sign(&self, name: &str, mut params: CertificateParams) -> Result<Pair> {
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.use_authority_key_identifier_extension = true;
+        let key = KeyPair::generate()?;
+        let certificate_pem = params.signed_by(&key, &self.issuer)?.pem();
+        let key_pem = key.serialize_pem();
+        Ok(Pair {
+            certificate: write(&self.folder, &format!("{name}.crt"), &certificate_pem)?,
+            key: write(&self.folder, &format!("{name}.key"), &key_pem)?,
+            certificate_pem,
+            key_pem,
+        })
+    }
+
     /// A serving certificate for DNS names and addresses.
     ///
     /// # Errors
@@ -97,20 +130,6 @@ impl Authority {
         params.distinguished_name = subject(name, None);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.sign(name, params)
-    }
-
-    fn sign(&self, name: &str, mut params: CertificateParams) -> Result<Pair> {
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.use_authority_key_identifier_extension = true;
-        let key = KeyPair::generate()?;
-        let certificate_pem = params.signed_by(&key, &self.issuer)?.pem();
-        let key_pem = key.serialize_pem();
-        Ok(Pair {
-            certificate: write(&self.folder, &format!("{name}.crt"), &certificate_pem)?,
-            key: write(&self.folder, &format!("{name}.key"), &key_pem)?,
-            certificate_pem,
-            key_pem,
-        })
     }
 }
 
@@ -151,6 +170,35 @@ impl Pki {
             front_proxy,
         })
     }
+
+    /// Replaces the CAs by which the front proxy is known (`--requestheader-client-ca-file`). kube-apiserver sees it at once,
+    /// and adds them to the `ConfigMap` `kube-system/extension-apiserver-authentication`; those that left the file stay there
+    /// until somebody takes them out, or deletes it.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn trust_front_proxies(&self, authorities: &[&Authority]) -> Result<()> {
+        let bundle: String = authorities.iter().map(|authority| authority.pem()).collect();
+        replace(&self.front_proxy.certificate, &bundle)
+    }
+
+    /// Replaces the certificate that the aggregator shows (`--proxy-client-cert-file`, `--proxy-client-key-file`).
+    /// kube-apiserver sees it at once, and takes it when certificate and key belong together.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn show_as_front_proxy(&self, pair: &Pair) -> Result<()> {
+        replace(&self.front_proxy_client.key, &pair.key_pem)?;
+        replace(&self.front_proxy_client.certificate, &pair.certificate_pem)
+    }
+}
+
+fn ca(name: &str) -> Result<CertificateParams> {
+    let mut params = CertificateParams::new(Vec::<String>::new())?;
+    params.distinguished_name = subject(name, None);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+    Ok(params)
 }
 
 fn subject(name: &str, group: Option<&str>) -> DistinguishedName {
@@ -166,4 +214,11 @@ fn write(folder: &Path, name: &str, text: &str) -> Result<PathBuf> {
     let path = folder.join(name);
     std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
     Ok(path)
+}
+
+/// Never leaves half a file to who reads meanwhile.
+fn replace(path: &Path, text: &str) -> Result<()> {
+    let fresh = path.with_extension("new");
+    std::fs::write(&fresh, text).with_context(|| format!("writing {}", fresh.display()))?;
+    std::fs::rename(&fresh, path).with_context(|| format!("replacing {}", path.display()))
 }

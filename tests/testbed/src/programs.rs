@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use tokio::process::Command;
 
 /// The paths of the external programs by name: `kube-apiserver`, `kube-controller-manager`, `kubectl`, `etcd`, `kwok`, `helm`,
-/// `prometheus`.
+/// `prometheus`, `kubectl-1.20`, `custom-metrics-test-adapter`, `metrics-clients`.
 #[derive(Clone, Debug)]
 pub struct Programs(BTreeMap<String, PathBuf>);
 

@@ -382,9 +382,30 @@ impl Testbed {
     /// # Errors
     /// It cannot be run, or is not done after two minutes.
     pub async fn kubectl_with(&self, kubeconfig: &Path, args: &[&str], input: &str) -> Result<Said> {
-        let cache = self.folder.path().join("kubectl");
-        let envs = [("KUBECONFIG", kubeconfig), ("KUBECACHEDIR", cache.as_path())];
-        command::run(self.programs.path("kubectl")?, args, &envs, input).await
+        self.run("kubectl", kubeconfig, args, input).await
+    }
+
+    /// Runs a program of `tools/build` that finds its cluster by `KUBECONFIG`, as [`Self::kubectl_with`].
+    ///
+    /// # Errors
+    /// It cannot be run, or is not done after two minutes.
+    pub async fn run(&self, program: &str, kubeconfig: &Path, args: &[&str], input: &str) -> Result<Said> {
+        // kubectl before 1.21 knows no KUBECACHEDIR and caches under HOME
+        let home = self.folder.path().join(program);
+        let envs = [
+            ("KUBECONFIG", kubeconfig),
+            ("KUBECACHEDIR", home.as_path()),
+            ("HOME", home.as_path()),
+        ];
+        command::run(self.program(program)?, args, &envs, input).await
+    }
+
+    /// Where a program of `tools/build` is.
+    ///
+    /// # Errors
+    /// It knows none of that name.
+    pub fn program(&self, name: &str) -> Result<&Path> {
+        self.programs.path(name)
     }
 
     /// Runs helm as `system:masters`; gives its standard output.

@@ -10,6 +10,8 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 use testbed::balancer::Balancer;
+use testbed::control_plane::NODE;
+use testbed::reference::Reference;
 use testbed::{PATIENCE, Shared, Testbed, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -27,7 +29,7 @@ fn deployment(name: &str, replicas: u32) -> Value {
             "selector": {"matchLabels": {"app": name}},
             "template": {
                 "metadata": {"labels": {"app": name}},
-                "spec": {"nodeName": testbed::control_plane::NODE, "containers": [{"name": "web", "image": "web"}]},
+                "spec": {"nodeName": NODE, "containers": [{"name": "web", "image": "web"}]},
             },
         },
     })
@@ -167,6 +169,52 @@ async fn a_prometheus_that_was_absent_freezes_stops_and_comes_back_on_its_port()
         .filter(|pid| std::path::Path::new(&format!("/proc/{pid}")).exists())
         .collect();
     ensure!(left.is_empty(), "processes still run: {left:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn gos_own_server_serves_what_was_written_to_it() -> Result<()> {
+    let testbed = TESTBED.get().await?;
+    let reference = Reference::start(&testbed).await?;
+    let client = testbed::kubeconfig::client(reference.kubeconfig()).await?;
+    let get = async |path: &str| -> Result<Value> {
+        let request = axum::http::Request::get(format!("/apis/{path}")).body(Vec::new())?;
+        client.request(request).await.with_context(|| path.to_owned())
+    };
+    let custom = "custom.metrics.k8s.io/v1beta2";
+    let queues = "external.metrics.k8s.io/v1beta1/namespaces/anywhere";
+
+    reference.write("default", "pods", "web", "load", 1500).await?;
+    reference
+        .write_labelled("default", "deployments.apps", "web", "load", "verb=GET", 7000)
+        .await?;
+    reference.write("", "nodes", NODE, "load", -250).await?;
+    reference
+        .write("", "namespaces", "default", "load", 42_000)
+        .await?;
+    for (path, value) in [
+        ("namespaces/default/pods/web/load", "1500m"),
+        (
+            "namespaces/default/deployments.apps/web/load?metricLabelSelector=verb%3DGET",
+            "7",
+        ),
+        (&format!("nodes/{NODE}/load"), "-250m"),
+        ("nodes/*/load", "-250m"),
+        ("namespaces/default/metrics/load", "42"),
+    ] {
+        let list = get(&format!("{custom}/{path}")).await?;
+        ensure!(
+            list["items"][0]["value"] == value,
+            "{path} is not {value}: {list}"
+        );
+    }
+    let list = get(&format!("{queues}/my-external-metric")).await?;
+    ensure!(
+        list["items"][0]["value"] == "42" && list["items"][1]["value"] == "43",
+        "{list}"
+    );
+    let list = get(&format!("{queues}/other-external-metric")).await?;
+    ensure!(list["items"][0]["value"] == "44", "{list}");
     Ok(())
 }
 
