@@ -1,7 +1,6 @@
 //! What fails beside the adapter: it stays ready and in discovery, says what is the matter, and needs no restart afterwards.
 
 mod secured;
-mod traffic;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,11 +15,11 @@ use testbed::{PATIENCE, Testbed, eventually, throughout};
 use tokio::time::Instant;
 
 use self::secured::Secured;
-use self::traffic::Traffic;
 use crate::ask::{
     CALM, ask, backend, create, custom, external, get, objects, rule, say, sweep, took, turn,
     until_condition, until_series, until_value,
 };
+use crate::traffic::Traffic;
 
 const BACKEND: &str = "faults";
 /// How long a series that has ended is still found: every fault lasts longer.
@@ -385,7 +384,7 @@ async fn a_replica_ends_under_load_without_a_failed_request() -> Result<()> {
             second.start().await?;
             took("traffic: a second replica starts", starting);
             let first = testbed.replicas().first().context("no replica")?;
-            let traffic = Traffic::start(client.clone(), path, 5.0);
+            let traffic = Traffic::start(client.clone(), vec![(path, 5.0)]);
             // the leader first, then the one that took over from it
             for (leaving, staying) in [(first, &second), (&second, first)] {
                 staying.start().await?;

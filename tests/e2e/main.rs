@@ -2,11 +2,16 @@
 
 mod access;
 mod ask;
+mod attack;
+mod clients;
 mod edits;
 mod examples;
 mod faults;
+mod hostile;
 mod metrics;
 mod registration;
+mod rolling;
 mod support;
 mod tenancy;
+mod traffic;
 mod uninstall;

@@ -10,33 +10,33 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::ask::ask;
+use crate::ask::{Answer, ask};
 
 /// Twenty in a second, whether the former one was answered or not.
 const PERIOD: Duration = Duration::from_millis(50);
 
-/// Requests for one metric that is to be answered with one value.
-pub(super) struct Traffic {
+/// Requests for metrics, in turn, each of which is to be answered with one value.
+pub(crate) struct Traffic {
     stop: Arc<AtomicBool>,
     sent: Arc<AtomicUsize>,
     task: JoinHandle<Vec<String>>,
 }
 
 impl Traffic {
-    pub(super) fn start(client: Client, path: String, value: f64) -> Self {
+    pub(crate) fn start(client: Client, metrics: Vec<(String, f64)>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let sent = Arc::new(AtomicUsize::new(0));
-        let task = tokio::spawn(run(client, path, value, Arc::clone(&stop), Arc::clone(&sent)));
+        let task = tokio::spawn(run(client, metrics, Arc::clone(&stop), Arc::clone(&sent)));
         Self { stop, sent, task }
     }
 
     /// How many have been sent so far.
-    pub(super) fn sent(&self) -> usize {
+    pub(crate) fn sent(&self) -> usize {
         self.sent.load(Ordering::Relaxed)
     }
 
     /// How many were sent, and what became of those that failed.
-    pub(super) async fn stop(self) -> Result<(usize, Vec<String>)> {
+    pub(crate) async fn stop(self) -> Result<(usize, Vec<String>)> {
         self.stop.store(true, Ordering::Relaxed);
         let failures = self.task.await.context("the requests ended early")?;
         Ok((self.sent.load(Ordering::Relaxed), failures))
@@ -45,8 +45,7 @@ impl Traffic {
 
 async fn run(
     client: Client,
-    path: String,
-    value: f64,
+    metrics: Vec<(String, f64)>,
     stop: Arc<AtomicBool>,
     sent: Arc<AtomicUsize>,
 ) -> Vec<String> {
@@ -55,31 +54,29 @@ async fn run(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut flying = JoinSet::new();
     let mut failures = Vec::new();
-    while !stop.load(Ordering::Relaxed) {
+    for (path, value) in metrics.iter().cycle() {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
         ticks.tick().await;
-        let (client, path) = (client.clone(), path.clone());
-        flying.spawn(async move { ask(&client, &path).await });
+        let (client, path, value) = (client.clone(), path.clone(), *value);
+        flying.spawn(async move { failure(ask(&client, &path).await, &path, value, start) });
         sent.fetch_add(1, Ordering::Relaxed);
         while let Some(outcome) = flying.try_join_next() {
-            failures.extend(failure(outcome, value, start));
+            failures.extend(outcome.unwrap_or_else(|error| Some(error.to_string())));
         }
     }
     while let Some(outcome) = flying.join_next().await {
-        failures.extend(failure(outcome, value, start));
+        failures.extend(outcome.unwrap_or_else(|error| Some(error.to_string())));
     }
     failures
 }
 
-fn failure(
-    outcome: Result<Result<crate::ask::Answer>, tokio::task::JoinError>,
-    value: f64,
-    start: Instant,
-) -> Option<String> {
-    let text = match outcome {
-        Ok(Ok(answer)) if answer.is(value) => return None,
-        Ok(Ok(answer)) => format!("{answer:?}"),
-        Ok(Err(error)) => format!("{error:#}"),
-        Err(error) => error.to_string(),
+fn failure(answer: Result<Answer>, path: &str, value: f64, start: Instant) -> Option<String> {
+    let text = match answer {
+        Ok(answer) if answer.is(value) => return None,
+        Ok(answer) => format!("{path}: {answer:?}"),
+        Err(error) => format!("{error:#}"),
     };
     Some(format!("after {:.2} s: {text}", start.elapsed().as_secs_f64()))
 }
