@@ -41,6 +41,17 @@ test: ## formatting, lints, unit, property, integration and end-to-end tests; an
 	@cargo test --workspace --locked
 	@echo "all passed"
 
+.PHONY: conformance
+conformance: tools ## run the 110 conformance points and write docs/conformance.md; with URL=https://… CA= CERT= KEY= the url points of any server
+	@$(if $(URL),\
+	  CONFORMANCE_URL="$(URL)" CONFORMANCE_CA="$(CA)" CONFORMANCE_CERT="$(CERT)" CONFORMANCE_KEY="$(KEY)" \
+	  CONFORMANCE_TOKEN_FILE="$(TOKEN_FILE)" CONFORMANCE_SERVER_NAME="$(SERVER_NAME)" CONFORMANCE_DATA="$(DATA)",\
+	  METRICRULE_WRITE=1) cargo test --package metricrule --test conformance
+
+.PHONY: fuzz
+fuzz: ## look for input that something does not hold on; FUZZ_SECONDS=60 each, FUZZ_TARGET=name for one (build: 15 minutes the first time)
+	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) tools/fuzz $(FUZZ_TARGET)
+
 .PHONY: doc
 doc: ## the API documentation; a warning is an error
 	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --locked
@@ -67,9 +78,11 @@ crds: tools ## write what is generated: crds/, the chart's copies, docs/reasons.
 
 .PHONY: fixtures
 fixtures: ## write tests/fixtures with the Go programs of tests/oracles
-	@cd tests/oracles && for oracle in */; do \
-	  echo "$${oracle%/}" && go run "./$$oracle" >"../fixtures/.new" && mv "../fixtures/.new" "../fixtures/$${oracle%/}.json" || exit 1; \
+	@cd tests/oracles && for oracle in quantity re2 selector template wire; do \
+	  echo "$$oracle" && go run "./$$oracle" >"../fixtures/.new" && mv "../fixtures/.new" "../fixtures/$$oracle.json" || exit 1; \
 	done
+	@cd tests/oracles && echo openapi && go run ./openapi <../fixtures/openapi.json >../fixtures/.new && mv ../fixtures/.new ../fixtures/openapi.json
+	@cd tests/oracles/promql && echo promql && go run . <../../fixtures/confined.json >../../fixtures/.new && mv ../../fixtures/.new ../../fixtures/confined.json
 
 .PHONY: chart-lint
 chart-lint: tools ## lint and render the chart
@@ -86,7 +99,7 @@ image: ## build the container image $(IMAGE) with podman, else docker
 	$$(command -v podman || command -v docker) build --file Containerfile --tag $(IMAGE) .
 
 .PHONY: tools
-tools: ## build the external programs (Kubernetes, etcd, KWOK, helm, Prometheus) once, into a cache; half an hour the first time
+tools: ## build the external programs (Kubernetes, etcd, KWOK, helm, Prometheus, kubectl 1.20, Go's metrics server and clients) once, into a cache; half an hour the first time
 	@tools/build >/dev/null
 
 .PHONY: demo
@@ -94,6 +107,12 @@ demo: tools ## watch an HPA scale on a MetricRule; DEMO_SECONDS=90 ends by itsel
 	@echo "building metricrule and the testbed (about 10 minutes the first time)"
 	@cargo build --package metricrule --package testbed
 	@$(TARGET)/debug/testbed demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
+
+.PHONY: attack
+attack: tools ## 500 idle connections, 200 half-open handshakes, a rapid reset and more against one replica, while an HPA's requests go on; a minute
+	@mkdir -p build && rm -f build/attack.txt
+	@METRICRULE_ATTACK=$(CURDIR)/build/attack.txt cargo test --locked --test e2e attack:: >&2; \
+	  code=$$?; cat build/attack.txt; exit $$code
 
 .PHONY: clean
 clean: ## remove what was built here; the cache of external programs stays
