@@ -30,7 +30,7 @@ lint: ## clippy over everything; a warning is an error
 	cargo clippy --workspace --all-targets --locked -- --deny warnings
 
 .PHONY: test
-test: ## formatting, lints, unit, property, integration and end-to-end tests; an hour the first time, then 10 minutes at most
+test: ## formatting, lints, unit, property, integration and end-to-end tests; an hour the first time, then about 10 minutes
 	@echo "[1/4] external programs (the first time half an hour, with progress; then at once)"
 	@tools/build >/dev/null
 	@echo "[2/4] formatting"
