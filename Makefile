@@ -42,7 +42,7 @@ test: ## formatting, lints, unit, property, integration and end-to-end tests; an
 	@echo "all passed"
 
 .PHONY: conformance
-conformance: tools ## run the 110 conformance points and write docs/conformance.md; with URL=https://… CA= CERT= KEY= the url points of any server
+conformance: $(if $(URL),,tools) ## run the 110 conformance points and write docs/conformance.md; with URL=https://… CA= CERT= KEY= the url points of any server
 	@$(if $(URL),\
 	  CONFORMANCE_URL="$(URL)" CONFORMANCE_CA="$(CA)" CONFORMANCE_CERT="$(CERT)" CONFORMANCE_KEY="$(KEY)" \
 	  CONFORMANCE_TOKEN_FILE="$(TOKEN_FILE)" CONFORMANCE_SERVER_NAME="$(SERVER_NAME)" CONFORMANCE_DATA="$(DATA)",\
