@@ -138,7 +138,12 @@ impl CaState {
         let rotation: Rotation =
             serde_json::from_slice(value(data, ROTATION)?).map_err(|error| PkiError::Garbled {
                 key: ROTATION,
-                problem: format!("does not read as JSON ({error})"),
+                // Not serde's words: they quote what is there, and a key may stand in the wrong place.
+                problem: format!(
+                    "does not read as JSON of this kind (line {}, column {})",
+                    error.line(),
+                    error.column()
+                ),
             })?;
         if rotation.format != FORMAT {
             return Err(PkiError::Format(rotation.format));

@@ -190,6 +190,19 @@ fn no_debug_output_holds_a_key() {
 }
 
 #[test]
+fn a_key_in_the_place_of_the_rotation_is_not_repeated() {
+    let mut data = CaState::new(start()).unwrap().encode();
+    data.insert("rotation.json".to_owned(), br#""AAtFTIiWWhRANC""#.to_vec());
+    let error = CaState::decode(&data).unwrap_err();
+    let said = format!("{error} {error:?}");
+    assert!(
+        said.contains("rotation.json") && said.contains("line 1"),
+        "{said}"
+    );
+    assert!(!said.contains("WWhRANC"), "{said}");
+}
+
+#[test]
 fn the_steps_come_in_order_and_in_time() {
     let now = start();
     let carried = |since: Timestamp| Facts {
