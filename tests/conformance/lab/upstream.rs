@@ -102,17 +102,19 @@ async fn patience() -> Result<()> {
                     one("7")
                 }
             });
-            let asked = Instant::now();
-            let all = try_join_all((0..20).map(|_| admin.get(&path))).await?;
-            for reply in &all {
+            // connections first: on a busy machine twenty handshakes take longer than the requests
+            let connections = try_join_all((0..20).map(|_| admin.connect(Protocol::Http2))).await?;
+            let ask = Ask::get(&path);
+            let all = connections.into_iter().map(async |mut connection| {
+                let asked = Instant::now();
+                let reply = connection.send(&ask).await?;
+                anyhow::Ok((reply, asked.elapsed()))
+            });
+            for (reply, took) in try_join_all(all).await? {
                 let failure = reply.failure(503, "ServiceUnavailable")?;
                 ensure!(failure.message.contains("BackendTimeout"), "{failure:?}");
+                ensure!(took < Duration::from_secs(10), "answered after {took:?}");
             }
-            ensure!(
-                asked.elapsed() < Duration::from_secs(10),
-                "answered after {:?}",
-                asked.elapsed()
-            );
             // they came in one or two seconds of the evaluation, each of which is one query
             let made = backend.queries(MARKER).len() - before;
             ensure!(
