@@ -1,13 +1,11 @@
 //! The one path from a route to values: look up, names, plan, ask, project.
 
-mod warned;
-
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use moka::future::Cache;
 use tokio::{sync::watch, time::Instant};
 
-use self::warned::Warned;
 use crate::{
     backend::{BackendError, InstantQuery, pool::Pool},
     catalog::{Catalog, Served},
@@ -31,8 +29,14 @@ pub struct Answerer {
     pool: Pool,
     objects: Objects,
     metrics: Metrics,
-    warned: Arc<Warned>,
+    /// The rules whose queries' warnings were written lately: they come with every request of every HPA.
+    warned: Cache<String, ()>,
 }
+
+/// Between two lines about the warnings of one rule's queries.
+const WARN_AGAIN: Duration = Duration::from_mins(10);
+/// Rules that are remembered; those beyond are written of more often.
+const WARNED: u64 = 4096;
 
 // === impl Answerer ===
 
@@ -49,7 +53,10 @@ impl Answerer {
             pool,
             objects,
             metrics,
-            warned: Arc::default(),
+            warned: Cache::builder()
+                .max_capacity(WARNED)
+                .time_to_live(WARN_AGAIN)
+                .build(),
         }
     }
 
@@ -90,9 +97,9 @@ impl Answerer {
             });
         };
         let (rows, at) = self.ask(ask, namespace, deadline).await?;
-        let answer =
-            project_custom(&plan, &rows, at).inspect_err(|failure| self.note(served, &failure.tally, &[]))?;
-        self.note(served, &answer.tally, &answer.warnings);
+        let answer = project_custom(&plan, &rows, at).inspect_err(|failure| self.count(&failure.tally))?;
+        self.count(&answer.tally);
+        self.warn(served, &answer.warnings).await;
         Ok(answer)
     }
 
@@ -123,9 +130,9 @@ impl Answerer {
             ));
         };
         let (rows, at) = self.ask(ask, Some(namespace), deadline).await?;
-        let answer = project_external(&plan, &rows, at)
-            .inspect_err(|failure| self.note(served, &failure.tally, &[]))?;
-        self.note(served, &answer.tally, &answer.warnings);
+        let answer = project_external(&plan, &rows, at).inspect_err(|failure| self.count(&failure.tally))?;
+        self.count(&answer.tally);
+        self.warn(served, &answer.warnings).await;
         Ok(answer)
     }
 
@@ -168,7 +175,7 @@ impl Answerer {
         Ok((rows, at))
     }
 
-    fn note(&self, served: &Served, tally: &Tally, warnings: &[String]) {
+    fn count(&self, tally: &Tally) {
         for (reason, count) in &tally.dropped {
             self.metrics.server.rows_dropped(reason.code(), *count);
         }
@@ -178,11 +185,16 @@ impl Answerer {
         if tally.negative > 0 {
             self.metrics.server.values_negative(tally.negative);
         }
-        for warning in warnings {
-            let rule = served.rule.key().to_string();
-            if self.warned.is_due(&format!("{rule} {warning}"), Instant::now()) {
-                tracing::warn!(rule, metric = %served.metric.name, warning, "query answered with a warning");
-            }
+    }
+
+    async fn warn(&self, served: &Served, warnings: &[String]) {
+        if warnings.is_empty() {
+            return;
+        }
+        let rule = served.rule.key().to_string();
+        if self.warned.entry(rule.clone()).or_insert(()).await.is_fresh() {
+            let warnings = warnings.join("; ");
+            tracing::warn!(rule, metric = %served.metric.name, warnings, "query answered with warnings");
         }
     }
 }

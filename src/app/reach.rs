@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, time::Duration};
 
+use backon::{BackoffBuilder as _, ExponentialBuilder};
 use kube::Client;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -10,7 +11,8 @@ use tokio::time::{Instant, sleep, timeout};
 pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 /// Of one try.
 const TRY: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_secs(1);
+/// Between two tries, at first and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
 /// Ends with what is wrong if the API server at `server` was not reached in time, and never otherwise: once it was, whatever
 /// talks to it has its own way to wait.
@@ -20,6 +22,12 @@ pub(super) async fn first_contact(
     patience: Duration,
 ) -> Result<Infallible, String> {
     let until = Instant::now() + patience;
+    let mut pauses = ExponentialBuilder::default()
+        .with_min_delay(PAUSES.0)
+        .with_max_delay(PAUSES.1)
+        .with_jitter()
+        .without_max_times()
+        .build();
     loop {
         let problem = match timeout(TRY, client.apiserver_version()).await {
             // A refusal is an answer, too.
@@ -36,7 +44,7 @@ pub(super) async fn first_contact(
             ));
         }
         tracing::warn!(server, problem, "the API server is not reached; trying again");
-        sleep(PAUSE).await;
+        sleep(pauses.next().unwrap_or(PAUSES.1)).await;
     }
 }
 

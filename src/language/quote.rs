@@ -14,29 +14,41 @@ pub fn quote(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for letter in text.chars() {
-        match letter {
-            '"' | '\\' => quoted.extend(['\\', letter]),
-            '\x07' => quoted.push_str("\\a"),
-            '\x08' => quoted.push_str("\\b"),
-            '\x0c' => quoted.push_str("\\f"),
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            '\x0b' => quoted.push_str("\\v"),
-            _ if PRINTABLE.is_match(letter.encode_utf8(&mut [0; 4])) => quoted.push(letter),
-            _ => {
-                let code = u32::from(letter);
-                // writing to a String cannot fail
-                let _ = match code {
-                    0..=0x7f => write!(quoted, "\\x{code:02x}"),
-                    0x80..=0xffff => write!(quoted, "\\u{code:04x}"),
-                    _ => write!(quoted, "\\U{code:08x}"),
-                };
-            }
-        }
+        escape(&mut quoted, letter, '"');
     }
     quoted.push('"');
     quoted
+}
+
+/// The character in single quotes, as Go's `%q` (`strconv.QuoteRune`) writes it.
+pub fn quote_char(letter: char) -> String {
+    let mut quoted = String::from('\'');
+    escape(&mut quoted, letter, '\'');
+    quoted.push('\'');
+    quoted
+}
+
+fn escape(quoted: &mut String, letter: char, delimiter: char) {
+    match letter {
+        _ if letter == delimiter || letter == '\\' => quoted.extend(['\\', letter]),
+        '\x07' => quoted.push_str("\\a"),
+        '\x08' => quoted.push_str("\\b"),
+        '\x0c' => quoted.push_str("\\f"),
+        '\n' => quoted.push_str("\\n"),
+        '\r' => quoted.push_str("\\r"),
+        '\t' => quoted.push_str("\\t"),
+        '\x0b' => quoted.push_str("\\v"),
+        _ if PRINTABLE.is_match(letter.encode_utf8(&mut [0; 4])) => quoted.push(letter),
+        _ => {
+            let code = u32::from(letter);
+            // writing to a String cannot fail
+            let _ = match code {
+                0..=0x7f => write!(quoted, "\\x{code:02x}"),
+                0x80..=0xffff => write!(quoted, "\\u{code:04x}"),
+                _ => write!(quoted, "\\U{code:08x}"),
+            };
+        }
+    }
 }
 
 #[cfg(test)]
@@ -57,6 +69,16 @@ mod tests {
         ];
         for (text, quoted) in cases {
             assert_eq!(quote(text), quoted);
+        }
+        let characters = [
+            ('a', "'a'"),
+            ('\'', r"'\''"),
+            ('"', "'\"'"),
+            ('\n', r"'\n'"),
+            ('\u{fffd}', "'\u{fffd}'"),
+        ];
+        for (letter, quoted) in characters {
+            assert_eq!(quote_char(letter), quoted);
         }
     }
 }

@@ -51,17 +51,14 @@ pub fn project_custom(
         }
     }
     let mut warnings = rows.warnings.clone();
+    let mut doubled = Vec::new();
     let mut items = Vec::with_capacity(found.len());
     let mut refused = None;
     for (name, rows) in &found {
         if rows.len() > 1 {
             let extra = rows.len() - 1;
             tally.drop_rows(Reason::DuplicateRows, u64::try_from(extra).unwrap_or(u64::MAX));
-            warnings.push(format!(
-                "{} rows for {} {name}; the first in the order of their labels is served: add `by (<<.GroupBy>>)`",
-                rows.len(),
-                resource.group_resource
-            ));
+            doubled.push((name, rows.len()));
         }
         let Some(row) = rows.first() else { continue };
         match value(plan, row, &mut tally) {
@@ -75,6 +72,17 @@ pub fn project_custom(
                 refused = Some(reason);
             }
         }
+    }
+    // One sentence, however many objects there are.
+    if let [(name, rows), others @ ..] = doubled.as_slice() {
+        let also = match others.len() {
+            0 => String::new(),
+            others => format!(" and more than one for {others} others"),
+        };
+        warnings.push(format!(
+            "{rows} rows for {} {name}{also}; the first in the order of their labels is served: add `by (<<.GroupBy>>)`",
+            resource.group_resource
+        ));
     }
     if plan.by_name && items.is_empty() {
         let failure = match refused {

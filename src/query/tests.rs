@@ -258,6 +258,27 @@ fn of_several_rows_the_first_in_label_order_counts() {
 }
 
 #[test]
+fn several_rows_for_each_of_many_objects_are_one_warning() {
+    let plan = plan("all", REQUESTS, &["a", "b", "c"], "").unwrap();
+    let all = ["a", "b", "c"].map(|pod| [200, 500].map(|code| format!(r#"{{pod="{pod}",code="{code}"}}"#)));
+    let all: Vec<_> = all
+        .iter()
+        .flatten()
+        .map(|labels| (labels.as_str(), 1.0))
+        .collect();
+    let answer = project_custom(&plan, &rows(&all), at()).unwrap();
+    assert_eq!(values(&answer).len(), 3);
+    assert_eq!(answer.tally.dropped.get(&Reason::DuplicateRows), Some(&3));
+    let [warning] = answer.warnings.as_slice() else {
+        panic!("{:?}", answer.warnings);
+    };
+    assert!(
+        warning.starts_with("2 rows for pods a and more than one for 2 others; "),
+        "{warning}"
+    );
+}
+
+#[test]
 fn nan_is_no_data_and_infinity_is_refused() {
     let list = plan("all", REQUESTS, &["a", "b", "c"], "").unwrap();
     let mixed = rows(&[

@@ -6,7 +6,10 @@ use std::ops::Range;
 use super::number::{self, Sign, Spec};
 use super::rope::Rope;
 use super::value::{Kind, Value};
-use crate::language::span::{Origin, Span};
+use crate::language::{
+    quote::{quote, quote_char},
+    span::{Origin, Span},
+};
 
 /// The greatest width and precision.
 const MAX_WIDTH: usize = 1000;
@@ -244,7 +247,7 @@ fn formatted(value: &Value<'_>, verb: char, spec: Spec) -> Result<Rope, String> 
 
 fn text(rope: &Rope, verb: char, spec: Spec) -> Rope {
     let changed = match verb {
-        'q' => number::quoted(&rope.raw()),
+        'q' => quote(&rope.raw()),
         'x' => number::hexadecimal(&rope.raw()),
         'X' => number::hexadecimal(&rope.raw()).to_ascii_uppercase(),
         _ => match spec.precision {
@@ -258,7 +261,7 @@ fn text(rope: &Rope, verb: char, spec: Spec) -> Rope {
 fn whole(value: i64, origin: Origin, verb: char, spec: Spec) -> Rope {
     match verb {
         'c' => Rope::new(origin, number::character(value)),
-        'q' => Rope::new(origin, number::quoted_char(value)),
+        'q' => Rope::new(origin, quote_char(number::character(value))),
         'U' => Rope::text(format!("U+{value:04X}")),
         verb => Rope::text(number::whole(value, verb, spec)),
     }

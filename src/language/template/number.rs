@@ -136,45 +136,10 @@ pub(super) fn hexadecimal(text: &str) -> String {
         .collect()
 }
 
-/// `%q` of a string.
-pub(super) fn quoted(text: &str) -> String {
-    let inner: String = text.chars().map(|c| escaped(c, '"')).collect();
-    format!("\"{inner}\"")
-}
-
-/// `%q` of a number: the character.
-pub(super) fn quoted_char(value: i64) -> String {
-    format!("'{}'", escaped(character(value), '\''))
-}
-
 /// `%c`: the character of a number; U+FFFD if there is none.
 pub(super) fn character(value: i64) -> char {
     u32::try_from(value)
         .ok()
         .and_then(char::from_u32)
         .unwrap_or(char::REPLACEMENT_CHARACTER)
-}
-
-fn escaped(c: char, quote: char) -> String {
-    match c {
-        '\x07' => "\\a".to_owned(),
-        '\x08' => "\\b".to_owned(),
-        '\x0c' => "\\f".to_owned(),
-        '\n' => "\\n".to_owned(),
-        '\r' => "\\r".to_owned(),
-        '\t' => "\\t".to_owned(),
-        '\x0b' => "\\v".to_owned(),
-        '\\' => "\\\\".to_owned(),
-        c if c == quote => format!("\\{c}"),
-        c if c.is_ascii_control() => format!("\\x{:02x}", u32::from(c)),
-        c if is_printable(c) => c.to_string(),
-        c if u32::from(c) < 0x10000 => format!("\\u{:04x}", u32::from(c)),
-        c => format!("\\U{:08x}", u32::from(c)),
-    }
-}
-
-/// Whether Rust's own escaping leaves the character alone. It stands behind another one because a combining character
-/// is escaped at the start of a string only.
-fn is_printable(c: char) -> bool {
-    format!("a{c}").escape_debug().count() == 2 || matches!(c, '\'' | '"')
 }
