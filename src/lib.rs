@@ -19,6 +19,7 @@ pub mod backend;
 pub mod catalog;
 pub mod cli;
 pub mod controller;
+pub mod document;
 pub mod kubernetes;
 pub mod language;
 pub mod metrics;

@@ -1,5 +1,7 @@
 //! Kubernetes resources as rules and requests name them: group-resources, the REST mapping, described objects.
 
+mod builtin;
+
 use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;

@@ -15,7 +15,7 @@ const KEYS: [&str; 7] = [
     "requestheader-uid-headers",
 ];
 
-/// The ConfigMap `kube-system/extension-apiserver-authentication`: the values of its keys, in the order of [`KEYS`].
+/// The ConfigMap `kube-system/extension-apiserver-authentication`: the values of its keys, in the order of `KEYS`.
 ///
 /// What is taken is in bounds; each half is read on its own; a half that cannot be read leaves what was known in force.
 pub fn config_map(data: &[u8]) {

@@ -14,6 +14,7 @@
 )]
 
 mod config_map;
+mod document;
 mod input;
 mod pem;
 mod promql;
@@ -25,8 +26,8 @@ mod selector;
 mod template;
 
 pub use self::{
-    config_map::config_map, pem::pem, promql::promql, quantity::quantity, re2::re2, reviews::reviews,
-    route::route, selector::selector, template::template,
+    config_map::config_map, document::document, pem::pem, promql::promql, quantity::quantity, re2::re2,
+    reviews::reviews, route::route, selector::selector, template::template,
 };
 
 /// Something that reads what others wrote.
@@ -39,10 +40,14 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target {
         name: "config_map",
         run: config_map,
+    },
+    Target {
+        name: "document",
+        run: document,
     },
     Target {
         name: "pem",

@@ -151,4 +151,4 @@ macro_rules! targets {
     };
 }
 
-targets! { config_map pem promql quantity re2 reviews route selector template }
+targets! { config_map document pem promql quantity re2 reviews route selector template }

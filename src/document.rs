@@ -1,0 +1,313 @@
+//! YAML that remembers where everything stands, so that a finding about a value can be shown in the file that the author
+//! wrote: through plain, quoted, `|` and `>` scalars, and through YAML inside a scalar of YAML (a `ConfigMap`).
+
+mod align;
+mod path;
+mod read;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::{ops::Range, sync::Arc};
+
+pub use self::write::to_yaml;
+pub use crate::language::template::Position;
+
+/// A text and what to call it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    /// As the user named it; findings begin with it.
+    pub name: String,
+    /// YAML or JSON.
+    pub text: String,
+}
+
+/// One document of a stream.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// The whole of it.
+    pub root: Node,
+    source: Source,
+}
+
+/// A text, and where it stands if that is inside another document.
+#[derive(Clone, Debug)]
+struct Source {
+    text: Arc<str>,
+    within: Option<Arc<Within>>,
+}
+
+/// The scalar that holds a nested document.
+#[derive(Debug)]
+struct Within {
+    source: Source,
+    scalar: Node,
+}
+
+/// A value with its place in the source.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// What it is.
+    pub value: Value,
+    /// Bytes of the source: with quotes, without the header of a block.
+    span: Range<usize>,
+}
+
+/// The three kinds of YAML values.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// Text, a number, a truth value or nothing: as written, see [`Node::text`] and [`Node::to_json`].
+    Scalar(Scalar),
+    /// In order.
+    Sequence(Vec<Node>),
+    /// In order; merge keys (`<<`) are resolved, no key stands twice.
+    Mapping(Vec<(Node, Node)>),
+}
+
+/// A scalar after escapes and folding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scalar {
+    /// The decoded text.
+    pub text: String,
+    /// How it was written; only a plain one can be anything but text.
+    pub style: Style,
+}
+
+/// How a scalar was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// Without quotes.
+    Plain,
+    /// `'…'`
+    SingleQuoted,
+    /// `"…"`
+    DoubleQuoted,
+    /// `|`
+    Literal,
+    /// `>`
+    Folded,
+}
+
+/// Text that is no YAML.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct SyntaxError {
+    /// In the outermost text.
+    pub position: Position,
+    /// The cause.
+    pub message: String,
+}
+
+// === impl Document ===
+
+impl Document {
+    /// The documents of a stream, empty ones left out.
+    ///
+    /// # Errors
+    ///
+    /// What is no YAML, a key that stands twice in a mapping, an alias without an anchor, and more than 200,000 values
+    /// (aliases counted as often as they are used).
+    pub fn parse_stream(text: &str) -> Result<Vec<Self>, SyntaxError> {
+        read::documents(&Source {
+            text: text.into(),
+            within: None,
+        })
+    }
+
+    /// The documents in the text of the scalar `node` of this document; their places are those in this one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::parse_stream`].
+    pub fn parse_nested(&self, node: &Node) -> Result<Vec<Self>, SyntaxError> {
+        let Value::Scalar(scalar) = &node.value else {
+            return Ok(Vec::new());
+        };
+        read::documents(&Source {
+            text: scalar.text.as_str().into(),
+            within: Some(Arc::new(Within {
+                source: self.source.clone(),
+                scalar: node.clone(),
+            })),
+        })
+    }
+
+    /// A node of this document as one by itself, such as an item of a `List`; its places are those in this one.
+    #[must_use]
+    pub fn part(&self, node: &Node) -> Self {
+        Self {
+            root: node.clone(),
+            source: self.source.clone(),
+        }
+    }
+
+    /// Where `node` begins in the outermost text.
+    pub fn start(&self, node: &Node) -> Position {
+        self.source.outer(node.span.start)
+    }
+
+    /// Where `node` ends in the outermost text, behind its last character.
+    pub fn end(&self, node: &Node) -> Position {
+        self.source.outer(node.span.end)
+    }
+
+    /// Where the character at `position` of the decoded text of the scalar `node` stands in the outermost text; where `node`
+    /// begins if it is no scalar. Behind the last character it is where that one ends.
+    pub fn inside(&self, node: &Node, position: Position) -> Position {
+        match &node.value {
+            Value::Scalar(scalar) => {
+                let offset = offset_of(&scalar.text, position);
+                self.source.outer(self.source.offset_in(node, scalar, offset))
+            }
+            _ => self.start(node),
+        }
+    }
+
+    /// Where the value of a field stands: `spec.metricsQuery`, `spec.seriesFilters[1].is`, `spec.resources.overrides[pod]`, and
+    /// inside its text `position`. A field that is not there has the place of the nearest mapping around it.
+    pub fn locate(&self, path: &str, position: Option<Position>) -> Position {
+        let (node, whole) = self.nearest(path);
+        match position {
+            Some(position) if whole => self.inside(node, position),
+            _ => self.start(node),
+        }
+    }
+
+    /// The value of a field; `None` where it is not there.
+    pub fn get(&self, path: &str) -> Option<&Node> {
+        let (node, whole) = self.nearest(path);
+        whole.then_some(node)
+    }
+
+    /// The value of a field, or of the nearest one around it; whether it is the field itself.
+    pub fn nearest(&self, path: &str) -> (&Node, bool) {
+        let mut node = &self.root;
+        for segment in path::segments(path) {
+            match node.child(&segment) {
+                Some(child) => node = child,
+                None => return (node, false),
+            }
+        }
+        (node, true)
+    }
+}
+
+// === impl Node ===
+
+impl Node {
+    /// The value of a key of a mapping.
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        let found = self.entries().iter().find(|(name, _)| name.text() == Some(key));
+        found.map(|(_, value)| value)
+    }
+
+    /// The key's own node; for findings about a key.
+    pub fn key(&self, key: &str) -> Option<&Self> {
+        let found = self.entries().iter().find(|(name, _)| name.text() == Some(key));
+        found.map(|(name, _)| name)
+    }
+
+    /// The entries of a mapping; none for anything else.
+    pub fn entries(&self) -> &[(Self, Self)] {
+        match &self.value {
+            Value::Mapping(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    /// The items of a sequence; none for anything else.
+    pub fn items(&self) -> &[Self] {
+        match &self.value {
+            Value::Sequence(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// The decoded text of a scalar, whatever it would be read as: what a field of type string gets.
+    pub fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar(scalar) => Some(&scalar.text),
+            _ => None,
+        }
+    }
+
+    /// Whether it is a plain `null`, `~` or nothing at all.
+    pub fn is_null(&self) -> bool {
+        matches!(&self.value, Value::Scalar(scalar) if scalar.is_null())
+    }
+
+    /// `mapping`, `list`, `text`, `number`, `boolean` or `null`: for messages.
+    pub fn kind(&self) -> &'static str {
+        match &self.value {
+            Value::Mapping(_) => "mapping",
+            Value::Sequence(_) => "list",
+            Value::Scalar(scalar) => scalar.kind(),
+        }
+    }
+
+    /// As kubectl reads it (`sigs.k8s.io/yaml`: YAML 1.1, so a plain `yes` is true and `0777` octal).
+    pub fn to_json(&self) -> serde_json::Value {
+        schema::to_json(self)
+    }
+
+    fn child(&self, segment: &path::Segment<'_>) -> Option<&Self> {
+        match segment {
+            path::Segment::Field(name) => self.get(name),
+            path::Segment::Item(text) => match &self.value {
+                Value::Sequence(items) => items.get(text.parse::<usize>().ok()?),
+                _ => self.get(text),
+            },
+        }
+    }
+}
+
+// === impl Source ===
+
+impl Source {
+    /// The place of a byte of this text in the outermost one.
+    fn outer(&self, offset: usize) -> Position {
+        match &self.within {
+            None => position_of(&self.text, offset),
+            Some(within) => {
+                let Value::Scalar(scalar) = &within.scalar.value else {
+                    return within.source.outer(within.scalar.span.start);
+                };
+                let offset = within.source.offset_in(&within.scalar, scalar, offset);
+                within.source.outer(offset)
+            }
+        }
+    }
+
+    /// From a byte of a scalar's decoded text to the byte of this text that it was written with.
+    fn offset_in(&self, node: &Node, scalar: &Scalar, offset: usize) -> usize {
+        let raw = self.text.get(node.span.clone()).unwrap_or_default();
+        node.span.start + align::offset(raw, scalar, offset)
+    }
+}
+
+fn position_of(text: &str, offset: usize) -> Position {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    Position {
+        line: u32::try_from(line).unwrap_or(u32::MAX),
+        column: u32::try_from(column).unwrap_or(u32::MAX),
+    }
+}
+
+fn offset_of(text: &str, position: Position) -> usize {
+    let skipped = usize::try_from(position.line)
+        .unwrap_or(usize::MAX)
+        .saturating_sub(1);
+    let start: usize = text.split_inclusive('\n').take(skipped).map(str::len).sum();
+    let line = text.get(start..).unwrap_or_default();
+    let column = usize::try_from(position.column)
+        .unwrap_or(usize::MAX)
+        .saturating_sub(1);
+    start
+        + line
+            .char_indices()
+            .nth(column)
+            .map_or(line.len(), |(offset, _)| offset)
+}
