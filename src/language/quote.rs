@@ -11,24 +11,40 @@ static PRINTABLE: LazyLock<Regex> =
 
 /// The text in double quotes, as Go's `%q` (`strconv.Quote`) writes it.
 pub fn quote(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for letter in text.chars() {
-        escape(&mut quoted, letter, '"');
-    }
-    quoted.push('"');
-    quoted
+    between(text, '"', false)
+}
+
+/// As [`quote`] with everything but ASCII escaped: Go's `%+q` (`strconv.QuoteToASCII`).
+pub fn quote_to_ascii(text: &str) -> String {
+    between(text, '"', true)
 }
 
 /// The character in single quotes, as Go's `%q` (`strconv.QuoteRune`) writes it.
 pub fn quote_char(letter: char) -> String {
-    let mut quoted = String::from('\'');
-    escape(&mut quoted, letter, '\'');
-    quoted.push('\'');
+    between(letter.encode_utf8(&mut [0; 4]), '\'', false)
+}
+
+/// As [`quote_char`] with everything but ASCII escaped: Go's `%+q` (`strconv.QuoteRuneToASCII`).
+pub fn quote_char_to_ascii(letter: char) -> String {
+    between(letter.encode_utf8(&mut [0; 4]), '\'', true)
+}
+
+/// Whether `%q` leaves the character as it is (`strconv.IsPrint`).
+pub fn is_printed(letter: char) -> bool {
+    PRINTABLE.is_match(letter.encode_utf8(&mut [0; 4]))
+}
+
+fn between(text: &str, delimiter: char, to_ascii: bool) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push(delimiter);
+    for letter in text.chars() {
+        escape(&mut quoted, letter, delimiter, to_ascii);
+    }
+    quoted.push(delimiter);
     quoted
 }
 
-fn escape(quoted: &mut String, letter: char, delimiter: char) {
+fn escape(quoted: &mut String, letter: char, delimiter: char, to_ascii: bool) {
     match letter {
         _ if letter == delimiter || letter == '\\' => quoted.extend(['\\', letter]),
         '\x07' => quoted.push_str("\\a"),
@@ -38,7 +54,9 @@ fn escape(quoted: &mut String, letter: char, delimiter: char) {
         '\r' => quoted.push_str("\\r"),
         '\t' => quoted.push_str("\\t"),
         '\x0b' => quoted.push_str("\\v"),
-        _ if PRINTABLE.is_match(letter.encode_utf8(&mut [0; 4])) => quoted.push(letter),
+        _ if (letter.is_ascii() || !to_ascii) && is_printed(letter) => {
+            quoted.push(letter);
+        }
         _ => {
             let code = u32::from(letter);
             // writing to a String cannot fail
@@ -80,5 +98,7 @@ mod tests {
         for (letter, quoted) in characters {
             assert_eq!(quote_char(letter), quoted);
         }
+        assert_eq!(quote_to_ascii("aé\"\u{1f600}"), r#""a\u00e9\"\U0001f600""#);
+        assert_eq!(quote_char_to_ascii('\u{fffd}'), r"'\ufffd'");
     }
 }

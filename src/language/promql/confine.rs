@@ -7,7 +7,8 @@ use promql_parser::label::{MatchOp as ParserOp, Matcher as ParserMatcher};
 use promql_parser::parser::{Expr, Offset, VectorSelector};
 
 use super::matcher::{MatchOp, Matcher, NAME_LABEL};
-use super::syntax::{Query, QueryError, pattern_op};
+use super::syntax::{Query, QueryError, line_and_column, pattern_op};
+use super::tree::Tree;
 use super::{print, walk};
 use crate::language::re2;
 
@@ -143,7 +144,7 @@ const AGGREGATIONS: [&str; 14] = [
 pub fn confine(text: &str, matcher: &Matcher) -> Result<String, ConfineError> {
     check_matcher(matcher)?;
     let mut query = Query::parse(text)?;
-    check(query.expr())?;
+    check(query.expr()).map_err(|error| error.located(text))?;
     let before = query.selectors().len();
     walk::each_selector_mut(query.expr_mut(), &mut |selector| {
         selector.matchers.matchers.push(to_parser(matcher));
@@ -275,6 +276,21 @@ fn normal(mut expr: Expr) -> Expr {
 fn without_zero(offset: &mut Option<Offset>) {
     if matches!(offset, Some(Offset::Pos(by) | Offset::Neg(by)) if by.is_zero()) {
         *offset = None;
+    }
+}
+
+impl ConfineError {
+    /// The same with the place of the first node of `text` that is refused.
+    fn located(self, text: &str) -> Self {
+        let position = Tree::parse(text).ok().and_then(|tree| {
+            let at = tree.first(&|expr| match expr {
+                Expr::VectorSelector(selector) => check_selector(selector).is_err(),
+                Expr::MatrixSelector(matrix) => check_selector(&matrix.vs).is_err(),
+                expr => check_node(expr).is_err(),
+            })?;
+            Some(line_and_column(text, at))
+        });
+        Self { position, ..self }
     }
 }
 

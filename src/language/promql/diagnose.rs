@@ -100,7 +100,7 @@ fn call_text(tokens: &[Token<'_>]) -> String {
 }
 
 /// What the grammar has. Not the list of `confine`, which holds what was looked at before it was let through.
-const AGGREGATIONS: [&str; 14] = [
+pub(super) const AGGREGATIONS: [&str; 14] = [
     "avg",
     "bottomk",
     "count",

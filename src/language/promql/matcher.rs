@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::literal::quoted;
-use crate::language::re2;
+use crate::language::{quote::quote, re2};
 
 /// The label that holds a series' name.
 pub const NAME_LABEL: &str = "__name__";
@@ -70,6 +70,12 @@ impl Matcher {
                 Self::new(label, MatchOp::Regex, quoted.join("|"))
             }
         }
+    }
+
+    /// The text that prometheus-adapter has for it: the label as it is, the value as Go's `%q` writes it
+    /// (`pkg/client/helpers.go`). It means the same as the `Display` form.
+    pub fn to_adapter_text(&self) -> String {
+        format!("{}{}{}", self.label, self.op.as_str(), quote(&self.value))
     }
 }
 
@@ -175,6 +181,19 @@ mod tests {
             (Matcher::one_of::<&str>("pod", &[]), r#"pod="""#),
         ] {
             assert_eq!(matcher.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn the_adapters_text_has_gos_quotes() {
+        for (value, text) in [
+            ("5..", r#"code!~"5..""#),
+            ("a\"b\\c\n\0é\u{ad}", r#"code!~"a\"b\\c\n\x00é\u00ad""#),
+        ] {
+            assert_eq!(
+                Matcher::new("code", MatchOp::NotRegex, value).to_adapter_text(),
+                text
+            );
         }
     }
 

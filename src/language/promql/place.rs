@@ -5,9 +5,11 @@
 
 mod inside;
 mod scan;
+mod verbatim;
 
 use self::inside::Inside;
 use self::scan::{Literal, Scanner, State};
+pub use self::verbatim::place_verbatim;
 use super::literal::{Quote, write_inside};
 use super::matcher::{is_metric_name, is_pattern_meta};
 use crate::language::re2;

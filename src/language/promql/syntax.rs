@@ -143,14 +143,19 @@ fn parse_plain(text: &str) -> Result<Expr, String> {
 }
 
 fn at(text: &str, place: usize, message: String) -> QueryError {
+    QueryError {
+        message,
+        position: Some(line_and_column(text, place)),
+    }
+}
+
+/// Both from 1, the column in characters, of the byte at `place`.
+pub(super) fn line_and_column(text: &str, place: usize) -> (usize, usize) {
     let before = text.get(..place).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     let line = before.matches('\n').count() + 1;
     let column = before[line_start..].chars().count() + 1;
-    QueryError {
-        message,
-        position: Some((line, column)),
-    }
+    (line, column)
 }
 
 /// A query rewritten for promql-parser: every literal in double quotes, and every pattern replaced by its number.

@@ -12,7 +12,7 @@ struct Fixture {
 }
 
 fn fixture() -> Fixture {
-    serde_json::from_str(include_str!("../../../tests/fixtures/quantity.json")).unwrap()
+    crate::language::fixture::read("quantity.json")
 }
 
 #[test]

@@ -17,7 +17,7 @@ struct Fixture {
 }
 
 fn fixture() -> Fixture {
-    serde_json::from_str(include_str!("../../../tests/fixtures/re2.json")).unwrap()
+    crate::language::fixture::read("re2.json")
 }
 
 fn compile(pattern: &str) -> Re2 {

@@ -34,7 +34,7 @@ struct LabelSelectorRequirement {
 }
 
 fn fixture() -> Fixture {
-    serde_json::from_str(include_str!("../../../tests/fixtures/selector.json")).unwrap()
+    crate::language::fixture::read("selector.json")
 }
 
 fn parse(text: &str) -> Selector {

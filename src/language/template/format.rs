@@ -1,5 +1,5 @@
 //! `print` and `printf`, after Go's fmt. A verb that does not suit its argument, a missing or a superfluous argument
-//! is an error, not `%!d(…)` in the output. `*`, `#`, `%T` and `%p` are not supported.
+//! is an error, not `%!d(…)` in the output. `*`, `%#v`, `%p`, `#` for fractions and fractions in base 2 and 16 are not supported.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use super::number::{self, Sign, Spec};
 use super::rope::Rope;
 use super::value::{Kind, Value};
 use crate::language::{
-    quote::{quote, quote_char},
+    quote::{quote, quote_char, quote_char_to_ascii, quote_to_ascii},
     span::{Origin, Span},
 };
 
@@ -128,7 +128,11 @@ impl<'f> Directive<'f> {
             match flag {
                 '-' => spec.minus = true,
                 '+' => spec.sign = Sign::Always,
-                ' ' => spec.sign = spec.sign.max(Sign::Space),
+                ' ' => {
+                    spec.sign = spec.sign.max(Sign::Space);
+                    spec.spaced = true;
+                }
+                '#' => spec.sharp = true,
                 '0' => spec.zero = true,
                 _ => break,
             }
@@ -153,13 +157,19 @@ impl<'f> Directive<'f> {
         let mut chars = rest.chars();
         match chars.next() {
             None => Err("a format ends with an unfinished %".to_owned()),
-            Some(flag @ ('*' | '#')) => Err(format!("{flag} is not supported in a format")),
-            Some(verb) => Ok(Self {
-                spec,
-                arg,
-                verb,
-                rest: chars.as_str(),
-            }),
+            Some('*') => Err("* is not supported in a format".to_owned()),
+            Some(verb) => {
+                if verb == 'v' && spec.sign == Sign::Always {
+                    // there it names the fields of a struct, of which there are none here
+                    spec.sign = if spec.spaced { Sign::Space } else { Sign::Negative };
+                }
+                Ok(Self {
+                    spec,
+                    arg,
+                    verb,
+                    rest: chars.as_str(),
+                })
+            }
         }
     }
 }
@@ -178,35 +188,32 @@ fn leading_number(text: &str) -> Result<(Option<usize>, &str), String> {
 
 fn suits(verb: char, spec: Spec, kind: Kind) -> Result<(), String> {
     let verbs = match kind {
-        Kind::Text | Kind::Names | Kind::Map => "svqxX",
-        Kind::Whole => "vdboxXcqU",
-        Kind::Float => "veEfFgG",
-        Kind::Bool => "vt",
-        Kind::Nothing => "v",
+        Kind::Text | Kind::Names | Kind::Map => "svqxXT",
+        Kind::Whole => "vdboOxXcqUT",
+        Kind::Float => "veEfFgGT",
+        Kind::Bool => "vtT",
+        Kind::Nothing => "vT",
         Kind::Root => "",
         Kind::Any => return Ok(()),
     };
     if !verbs.contains(verb) {
         return Err(format!("%{verb} cannot print {}", kind.name()));
     }
-    let is_number = matches!(kind, Kind::Whole | Kind::Float) && !matches!(verb, 'c' | 'q' | 'U');
-    if (spec.sign == Sign::Always && verb == 'v')
-        || ((spec.zero || spec.sign != Sign::Negative) && !is_number)
-    {
-        return Err(format!("a flag of %{verb} is not supported for {}", kind.name()));
-    }
-    let cuts = matches!(kind, Kind::Text | Kind::Names | Kind::Map) && matches!(verb, 's' | 'v');
-    if spec.precision.is_some() && !is_number && !cuts {
-        return Err(format!(
-            "a precision of %{verb} is not supported for {}",
-            kind.name()
-        ));
+    if spec.sharp && (verb == 'v' || kind == Kind::Float) && verb != 'T' {
+        return Err(format!("%#{verb} is not supported for {}", kind.name()));
     }
     Ok(())
 }
 
 fn formatted(value: &Value<'_>, verb: char, spec: Spec) -> Result<Rope, String> {
     suits(verb, spec, value.kind())?;
+    if verb == 'T' && !matches!(value, Value::Nothing) {
+        let name: String = go_type(value)
+            .chars()
+            .take(spec.precision.unwrap_or(usize::MAX))
+            .collect();
+        return Ok(padded(Rope::text(name), spec));
+    }
     let rope = match value {
         Value::Text(rope) => text(rope, verb, spec),
         Value::Names(names) => {
@@ -235,8 +242,8 @@ fn formatted(value: &Value<'_>, verb: char, spec: Spec) -> Result<Rope, String> 
             list.push_text("]");
             return Ok(list);
         }
-        Value::Int(number, origin) => whole(*number, *origin, verb, spec),
-        Value::Byte(number, origin) => whole(i64::from(*number), *origin, verb, spec),
+        Value::Int(number, origin) => return Ok(whole(*number, *origin, verb, spec)),
+        Value::Byte(number, origin) => return Ok(whole(i64::from(*number), *origin, verb, spec)),
         Value::Float(number) => Rope::text(number::float(*number, verb, spec)),
         Value::Bool(truth) => Rope::text(truth.to_string()),
         Value::Nothing => Rope::text("<nil>"),
@@ -245,25 +252,61 @@ fn formatted(value: &Value<'_>, verb: char, spec: Spec) -> Result<Rope, String> 
     Ok(padded(rope, spec))
 }
 
+/// The name of its type in Go.
+fn go_type(value: &Value<'_>) -> &'static str {
+    match value {
+        Value::Nothing => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Int(..) => "int",
+        Value::Byte(..) => "uint8",
+        Value::Float(_) => "float64",
+        Value::Text(_) => "string",
+        Value::Names(_) => "[]string",
+        Value::Map(_) => "map[string]string",
+        Value::Root => "the template's data",
+    }
+}
+
 fn text(rope: &Rope, verb: char, spec: Spec) -> Rope {
-    let changed = match verb {
-        'q' => quote(&rope.raw()),
-        'x' => number::hexadecimal(&rope.raw()),
-        'X' => number::hexadecimal(&rope.raw()).to_ascii_uppercase(),
-        _ => match spec.precision {
-            Some(most) if rope.raw().chars().count() > most => rope.raw().chars().take(most).collect(),
-            _ => return rope.clone(),
-        },
+    if let 'x' | 'X' = verb {
+        return Rope::new(rope.origin(), number::hexadecimal(&rope.raw(), verb, spec));
+    }
+    let cut: Option<String> = match spec.precision {
+        Some(most) if rope.raw().chars().count() > most => Some(rope.raw().chars().take(most).collect()),
+        _ => None,
+    };
+    let changed = match (verb, cut) {
+        ('q', cut) => {
+            let raw = cut.map_or_else(|| rope.raw(), Into::into);
+            match &*raw {
+                raw if spec.sharp && stands_in_back_quotes(raw) => format!("`{raw}`"),
+                raw if spec.sign == Sign::Always => quote_to_ascii(raw),
+                raw => quote(raw),
+            }
+        }
+        (_, Some(cut)) => cut,
+        (_, None) => return rope.clone(),
     };
     Rope::new(rope.origin(), changed)
 }
 
+/// On one line and without what cannot be seen (`strconv.CanBackquote`).
+fn stands_in_back_quotes(text: &str) -> bool {
+    text.chars()
+        .all(|letter| letter == '\t' || letter >= ' ' && !matches!(letter, '`' | '\x7f' | '\u{feff}'))
+}
+
 fn whole(value: i64, origin: Origin, verb: char, spec: Spec) -> Rope {
+    let spaces = Spec { zero: false, ..spec };
     match verb {
-        'c' => Rope::new(origin, number::character(value)),
-        'q' => Rope::new(origin, quote_char(number::character(value))),
-        'U' => Rope::text(format!("U+{value:04X}")),
-        verb => Rope::text(number::whole(value, verb, spec)),
+        'c' => padded(Rope::new(origin, number::character(value)), spec),
+        'q' if spec.sign == Sign::Always => padded(
+            Rope::new(origin, quote_char_to_ascii(number::character(value))),
+            spec,
+        ),
+        'q' => padded(Rope::new(origin, quote_char(number::character(value))), spec),
+        'U' => padded(Rope::text(number::code_point(value, spec)), spaces),
+        verb => padded(Rope::text(number::whole(value, verb, spec)), spaces),
     }
 }
 
@@ -272,7 +315,8 @@ fn padded(rope: Rope, spec: Spec) -> Rope {
     if missing == 0 {
         return rope;
     }
-    let padding = Span::new(Origin::Text, " ".repeat(missing));
+    let filling = if spec.zero && !spec.minus { "0" } else { " " };
+    let padding = Span::new(Origin::Text, filling.repeat(missing));
     let mut padded = Rope::default();
     if spec.minus {
         padded.append(rope);

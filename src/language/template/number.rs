@@ -1,13 +1,20 @@
 //! Numbers and quoted text as Go's fmt and strconv write them.
 
+use crate::language::quote::is_printed;
+
 /// Flags, width and precision of a verb.
+#[expect(clippy::struct_excessive_bools, reason = "one for each flag that Go has")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Spec {
     /// Pad on the right.
     pub(super) minus: bool,
     pub(super) sign: Sign,
-    /// Pad with zeros after the sign.
+    /// A space between bytes in hexadecimal, whatever the sign.
+    pub(super) spaced: bool,
+    /// Pad with zeros, after the sign.
     pub(super) zero: bool,
+    /// Another form: `0x` before hexadecimal digits, back quotes where they are possible.
+    pub(super) sharp: bool,
     /// In characters.
     pub(super) width: Option<usize>,
     pub(super) precision: Option<usize>,
@@ -26,8 +33,9 @@ pub(super) enum Sign {
 }
 
 impl Spec {
-    /// The sign, then the digits, with zeros between them up to the width if the flag says so.
-    fn signed(self, negative: bool, digits: &str, zeros: bool) -> String {
+    /// The sign, the base's prefix, then the digits, with zeros before the digits up to the width if the flag says so. The width is
+    /// that of sign and digits: Go does not count the prefix.
+    fn signed(self, negative: bool, prefix: &str, digits: &str, zeros: bool) -> String {
         let sign = match self.sign {
             _ if negative => "-",
             Sign::Negative => "",
@@ -40,28 +48,42 @@ impl Spec {
             0
         };
         let zeros = wanted.saturating_sub(sign.len() + digits.len());
-        format!("{sign}{}{digits}", "0".repeat(zeros))
+        format!("{sign}{prefix}{}{digits}", "0".repeat(zeros))
     }
 }
 
-/// `%d`, `%b`, `%o`, `%x`, `%X`.
+/// `%d`, `%b`, `%o`, `%O`, `%x`, `%X`.
 pub(super) fn whole(value: i64, verb: char, spec: Spec) -> String {
     let magnitude = value.unsigned_abs();
     let digits = match verb {
         'b' => format!("{magnitude:b}"),
-        'o' => format!("{magnitude:o}"),
+        'o' | 'O' => format!("{magnitude:o}"),
         'x' => format!("{magnitude:x}"),
         'X' => format!("{magnitude:X}"),
         _ => magnitude.to_string(),
     };
-    match spec.precision {
-        Some(0) if value == 0 => String::new(),
-        Some(least) => {
-            let zeros = "0".repeat(least.saturating_sub(digits.len()));
-            spec.signed(value < 0, &format!("{zeros}{digits}"), false)
-        }
-        None => spec.signed(value < 0, &digits, true),
-    }
+    // where the width is filled with zeros they count as digits
+    let sign = usize::from(value < 0 || spec.sign != Sign::Negative);
+    let least = match spec.precision {
+        Some(0) if value == 0 => return String::new(),
+        Some(least) => least,
+        None if spec.zero && !spec.minus => spec.width.unwrap_or(0).saturating_sub(sign),
+        None => 0,
+    };
+    let digits = format!("{}{digits}", "0".repeat(least.saturating_sub(digits.len())));
+    let prefix = match verb {
+        'O' => "0o",
+        'b' if spec.sharp => "0b",
+        'x' if spec.sharp => "0x",
+        'X' if spec.sharp => "0X",
+        _ => "",
+    };
+    let octal = if spec.sharp && matches!(verb, 'o' | 'O') && !digits.starts_with('0') {
+        "0"
+    } else {
+        ""
+    };
+    spec.signed(value < 0, &format!("{prefix}{octal}"), &digits, false)
 }
 
 /// `%v`, `%e`, `%E`, `%f`, `%F`, `%g`, `%G` of a finite number.
@@ -80,7 +102,7 @@ pub(super) fn float(value: f64, verb: char, spec: Spec) -> String {
     } else {
         digits
     };
-    spec.signed(value.is_sign_negative(), &digits, true)
+    spec.signed(value.is_sign_negative(), "", &digits, true)
 }
 
 /// The digits without a point and the exponent of the first; the fewest digits that are exact, or so many after the
@@ -128,12 +150,49 @@ fn general(magnitude: f64, precision: Option<usize>) -> String {
     }
 }
 
-/// `%x` of a string: its bytes.
-pub(super) fn hexadecimal(text: &str) -> String {
-    let digit = |digit: u8| char::from_digit(u32::from(digit), 16).unwrap_or_default();
-    text.bytes()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
+/// `%x` and `%X` of a string: its bytes, as many as the precision says.
+pub(super) fn hexadecimal(text: &str, verb: char, spec: Spec) -> String {
+    let prefix = match verb {
+        'X' if spec.sharp => "0X",
+        _ if spec.sharp => "0x",
+        _ => "",
+    };
+    let spaced = spec.sign == Sign::Space || spec.spaced;
+    let mut out = String::new();
+    for (index, byte) in text
+        .bytes()
+        .take(spec.precision.unwrap_or(usize::MAX))
+        .enumerate()
+    {
+        if index > 0 && spaced {
+            out.push(' ');
+        }
+        if index == 0 || spaced {
+            out.push_str(prefix);
+        }
+        for nibble in [byte >> 4, byte & 15] {
+            let digit = char::from_digit(u32::from(nibble), 16).unwrap_or_default();
+            out.push(if verb == 'X' {
+                digit.to_ascii_uppercase()
+            } else {
+                digit
+            });
+        }
+    }
+    out
+}
+
+/// `%U`: at least four digits.
+pub(super) fn code_point(value: i64, spec: Spec) -> String {
+    let least = spec.precision.unwrap_or(0).max(4);
+    let mut out = format!("U+{value:0least$X}");
+    let letter = u32::try_from(value).ok().and_then(char::from_u32);
+    if let Some(letter) = letter.filter(|letter| spec.sharp && is_printed(*letter)) {
+        out.push_str(" '");
+        out.push(letter);
+        out.push('\'');
+    }
+    out
 }
 
 /// `%c`: the character of a number; U+FFFD if there is none.

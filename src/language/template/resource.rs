@@ -6,6 +6,7 @@
 
 use super::ast::{Node, Pipeline, Term};
 use super::{Data, Fields, Position, RenderError, Template, TemplateError};
+use crate::language::re2::Re2;
 use crate::language::span::{Origin, Span, raw_text};
 
 /// The longest template in bytes, and the longest label that is read.
@@ -115,6 +116,23 @@ impl ResourceTemplate {
         } else {
             Err(LabelError::NotALabel(label))
         }
+    }
+
+    /// The expression by which prometheus-adapter reads labels, with the groups `resource` and perhaps `group`
+    /// (`newLabelGroupResExtractor`, `pkg/naming/lbl_res.go`). `None` where the template takes its fields apart, so that no
+    /// expression comes out.
+    pub fn adapter_pattern(&self) -> Option<Re2> {
+        let data = Data::Resource {
+            group: "(?P<group>.+?)".to_owned(),
+            resource: "(?P<resource>.+?)".to_owned(),
+        };
+        let text = raw_text(&self.template.render(&data).ok()?);
+        Re2::compile(&format!("^{text}$")).ok()
+    }
+
+    /// Whether the template names the group.
+    pub fn uses_group(&self) -> bool {
+        self.uses_group
     }
 
     /// What a label names: the first of [`readings`](Self::readings), which is prometheus-adapter's.

@@ -5,7 +5,7 @@ use std::{num::IntErrorKind, time::Duration};
 use percent_encoding::percent_decode;
 
 use super::RouteError;
-use crate::language::selector::Selector;
+use crate::language::{duration, selector::Selector};
 
 /// More parameters than any client sends.
 const MAX: usize = 64;
@@ -74,7 +74,7 @@ impl Params {
         let Some(text) = self.get("timeout").filter(|text| !text.is_empty()) else {
             return Ok(None);
         };
-        let seconds = go_duration(text).map_err(|problem| {
+        let seconds = duration::seconds(text).map_err(|problem| {
             let message = format!("invalid timeout specified in the request URL - time: {problem} {text:?}");
             RouteError::bad_request(message)
         })?;
@@ -142,42 +142,4 @@ fn decode(text: &str) -> Option<String> {
         return None;
     }
     String::from_utf8(percent_decode(text.as_bytes()).collect()).ok()
-}
-
-/// Seconds of a Go duration such as `1m30s` or `-1.5h`; a bare number only if it is zero. The error is what
-/// `time.ParseDuration` says of the text.
-fn go_duration(text: &str) -> Result<f64, String> {
-    let invalid = || "invalid duration".to_owned();
-    let (sign, mut rest) = match text.strip_prefix(['-', '+']) {
-        Some(rest) => (if text.starts_with('-') { -1.0 } else { 1.0 }, rest),
-        None => (1.0, text),
-    };
-    if rest == "0" {
-        return Ok(0.0);
-    }
-    let mut total = 0.0;
-    if rest.is_empty() {
-        return Err(invalid());
-    }
-    let is_number = |c: char| c.is_ascii_digit() || c == '.';
-    while !rest.is_empty() {
-        let digits = rest.find(|c| !is_number(c)).unwrap_or(rest.len());
-        let (number, tail) = rest.split_at_checked(digits).ok_or_else(invalid)?;
-        let number: f64 = number.parse().map_err(|_| invalid())?;
-        let unit = tail.find(is_number).unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at_checked(unit).ok_or_else(invalid)?;
-        let seconds = match unit {
-            "ns" => 1e-9,
-            "us" | "µs" | "μs" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            "" => return Err("missing unit in duration".to_owned()),
-            _ => return Err(format!("unknown unit {unit:?} in duration")),
-        };
-        total += number * seconds;
-        rest = tail;
-    }
-    Ok(sign * total)
 }

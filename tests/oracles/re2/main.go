@@ -3,12 +3,13 @@ package main
 
 import (
 	"encoding/json"
-	"math/rand/v2"
 	"os"
 	"regexp"
 	"regexp/syntax"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/metricrule/metricrule/tests/oracles/amount"
 )
 
 type fixture struct {
@@ -26,7 +27,7 @@ type fixture struct {
 }
 
 func main() {
-	random := rand.New(rand.NewPCG(5, 6))
+	random := amount.Parse(5, 6)
 	out := fixture{Texts: []string{
 		"", "a", "b", "ab", "aab", "aaa", "A", "abcabc", "http_requests_total", "container_cpu_usage_seconds_total", "x{y}", "a{,2}", "\n", "a\nb", "ab\n",
 		"é", "a é b", "K", "ſs", "Ωω", "٣3", "a-b.c", "[a]", "&&", "a b\tc", "\v", "日本", "_", "-", "]", "\\", "0", "z9", "\u0378", "\U0010FFFF", "aXbXc",
@@ -77,7 +78,7 @@ func main() {
 
 	// soups of tokens, most of which are wrong, and trees, which are right
 	tokens := []string{"a", "b", "c", "X", "é", "_", ".", "^", "$", "|", "(", ")", "(?:", "(?i)", "(?i:", "(?s-i:", "(?P<n>", "(?<m>", "(?", "*", "+", "?", "*?", "{2}", "{1,3}", "{,2}", "{", "}", "[", "]", "[^", "-", "[a-c]", "[[:alpha:]]", "[:", ":]", "&&", "\\d", "\\W", "\\b", "\\B", "\\pL", "\\P{Greek}", "\\Q", "\\E", "\\", "\\n", "\\x41", "\\.", "\\z", " "}
-	for range 900 {
+	for range random.Of(900) {
 		var pattern strings.Builder
 		for range 1 + random.IntN(7) {
 			pattern.WriteString(tokens[random.IntN(len(tokens))])
@@ -103,8 +104,14 @@ func main() {
 			return tree(depth-1) + tree(depth-1)
 		}
 	}
-	for range 450 {
+	for range random.Of(450) {
 		add(tree(4))
+	}
+
+	g := &grammar{Amount: random}
+	for range random.Of(900) {
+		g.names = 0
+		add(g.pattern(3))
 	}
 
 	expand := func(pattern string, texts []string, templates ...string) {
@@ -130,9 +137,20 @@ func main() {
 	expand("(?P<1x>é)(?P<01>a?)(?P<_>.*)", []string{"é", "éab"}, templates...)
 	expand("a*", []string{"", "b", "baa"}, templates...)
 
-	for _, pattern := range []string{
+	for range random.Of(400) {
+		pattern := g.expandable()
+		if _, err := regexp.Compile(pattern); err == nil {
+			expand(pattern, []string{random.Pick(out.Texts...), "http_requests_total", "aab_cd"}, g.template(), g.template())
+		}
+	}
+
+	anchored := []string{
 		"", "a", ".*", ".+", ".", "a|b", "|a", "a?", "^a$", "(?m)^b$", "^", "$", "a.b", "(?-s)a.b", "(?-s).*", "[^x]*", "(?i)A", "()", "a|", "(a|b)*", "ab?", "\\b", ".*\\n", "[^\\n]*", "(?:)", "(?i)", "\\Qa\\E",
-	} {
+	}
+	for range random.Of(100) {
+		anchored = append(anchored, tree(3))
+	}
+	for _, pattern := range anchored {
 		if _, err := syntax.Parse(pattern, syntax.Perl|syntax.DotNL); err != nil {
 			panic(err)
 		}

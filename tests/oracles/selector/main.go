@@ -3,12 +3,13 @@ package main
 
 import (
 	"encoding/json"
-	"math/rand/v2"
 	"os"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/metricrule/metricrule/tests/oracles/amount"
 )
 
 type fixture struct {
@@ -21,7 +22,7 @@ type fixture struct {
 }
 
 func main() {
-	random := rand.New(rand.NewPCG(3, 4))
+	random := amount.Parse(3, 4)
 	out := fixture{Sets: []map[string]string{
 		{},
 		{"a": ""},
@@ -106,7 +107,7 @@ func main() {
 			return key + space() + []string{"=", "==", "!="}[random.IntN(3)] + space() + values[random.IntN(len(values))]
 		}
 	}
-	for range 700 {
+	for range random.Of(700) {
 		var items []string
 		for range 1 + random.IntN(3) {
 			items = append(items, requirement())
@@ -114,12 +115,56 @@ func main() {
 		add(strings.Join(items, space()+","+space()))
 	}
 	tokens := []string{"a", "b", "in", "notin", "5", "=", "==", "!=", "!", ">", "<", ",", ",", "(", ")", " ", " ", "in (", "a=b", "\x00"}
-	for range 700 {
+	for range random.Of(700) {
 		var text strings.Builder
 		for range 1 + random.IntN(7) {
 			text.WriteString(tokens[random.IntN(len(tokens))])
 		}
 		add(text.String())
+	}
+
+	// requirements of many spellings, most of them with one thing wrong or at a limit
+	letters := []string{"a", "b", "Z", "0", "9", "-", "_", ".", "/", "é", "日", "~", "\"", "\\", "'", "+", "\x00", "\x01"}
+	word := func() string {
+		var text strings.Builder
+		switch random.IntN(12) {
+		case 0:
+			return strings.Repeat(letters[random.IntN(5)], 62+random.IntN(3))
+		case 1:
+			return strings.Repeat("ab.", 83+random.IntN(3)) + random.Pick("c", "cd", "cde") + "/" + random.Pick("x", "_", "x.y")
+		case 2:
+			return random.Pick("example.com", "Example.com", "a..b", "a-.b", "") + "/" + random.Pick("x", "x_", "", "x/y")
+		}
+		for range random.IntN(6) {
+			text.WriteString(letters[min(random.IntN(len(letters)), random.IntN(len(letters)))])
+		}
+		return text.String()
+	}
+	number := func() string {
+		return random.Pick("", "-", "+", "00") + random.Pick("0", "5", "12", "9223372036854775807", "9223372036854775808", "1e3", "0x5", "5.0", "5_0", "")
+	}
+	for range random.Of(500) {
+		var items []string
+		for range 1 + random.IntN(3) {
+			key := word()
+			switch random.IntN(8) {
+			case 0:
+				items = append(items, key)
+			case 1:
+				items = append(items, "!"+space()+key)
+			case 2:
+				items = append(items, key+space()+random.Pick(">", "<", ">", ">=", "=>")+space()+number())
+			case 3, 4:
+				var values []string
+				for range random.IntN(4) {
+					values = append(values, space()+word()+space())
+				}
+				items = append(items, key+" "+random.Pick("in", "notin", "in", "In", "not in")+space()+random.Pick("(", "(", "(", "")+strings.Join(values, ",")+random.Pick(")", ")", ")", ""))
+			default:
+				items = append(items, key+space()+random.Pick("=", "==", "!=", "!==", "=!")+space()+word())
+			}
+		}
+		add(strings.Join(items, space()+","+space()))
 	}
 
 	if err := json.NewEncoder(os.Stdout).Encode(out); err != nil {

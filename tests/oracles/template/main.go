@@ -1,6 +1,4 @@
-// Template writes what text/template makes of the templates below. Standard library only; in tests/oracles:
-//
-//	go run ./template/main.go > ../fixtures/template.json
+// Template writes what text/template makes of the templates below and of random ones.
 //
 // An outcome is {"output": …} or {"error": …}; one alone holds for every data set. A case with "refused" is one that Go
 // renders and metricrule does not; its text says why.
@@ -11,11 +9,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"runtime"
 	"strings"
 	"text/template"
+
+	"github.com/metricrule/metricrule/tests/oracles/amount"
 )
 
 type query struct {
@@ -197,13 +196,8 @@ var refused = [][2]string{
 	{"<<eq 1 1 \"a\">>", "fails if it is reached"},
 	{"<<range .GroupBySlice>><<break>><<.Series>><<end>>", "fails if it is reached"},
 	{"<<printf \"%#v\" .Series>>", "# in a format"},
+	{"<<printf \"%#g\" 1.5>>", "# for a fraction"},
 	{"<<printf \"%*d\" 5 1>>", "* in a format"},
-	{"<<printf \"%T\" .Series>>", "%T"},
-	{"<<printf \"%05s\" .Series>>", "flag"},
-	{"<<printf \"%+q\" .Series>>", "flag"},
-	{"<<printf \"% x\" .Series>>", "flag"},
-	{"<<printf \"%+v\" 1>>", "flag"},
-	{"<<printf \"%.2q\" .Series>>", "precision"},
 	{"<<printf \"%b\" 1.5>>", "a fraction in base 2"},
 	{"<<printf \"%x\" 1.5>>", "a fraction in base 16"},
 	{"<<printf \"%2000d\" 1>>", "width"},
@@ -254,153 +248,61 @@ func matrices() []string {
 			all = append(all, fmt.Sprintf("<<printf \"%%%ss|%%%sv|\" %s %s>>", flags, flags, v, v))
 		}
 	}
+	number := 0
+	for _, flags := range []string{"", "0", "#", "+", " ", "-", "# ", "+#", "0#", "-0#", "0+ #"} {
+		for _, size := range []string{"", "9", ".2", "9.2", ".0", "9.0", "12.6"} {
+			for _, verb := range strings.Split("s v q x X d b o O U c T t", " ") {
+				for _, v := range []string{`.Series`, `"aé\t"`, `"a\"` + "`" + `"`, `""`, "65", "-233", "0", "true", "(index .Series 0)", ".GroupBySlice"} {
+					if verb == "v" && strings.Contains(flags, "#") {
+						continue // Go's syntax
+					}
+					if strings.Contains(v, "Slice") && !strings.Contains("svqxXT", verb) {
+						continue // wrong only if it is not empty
+					}
+					if number++; number%5 != 0 {
+						continue // the random ones have the others
+					}
+					all = append(all, fmt.Sprintf("<<printf \"%%%s%s%s|\" %s>>", flags, size, verb, v))
+				}
+			}
+		}
+	}
+	for _, v := range []string{"true", `"aéz"`, "'é'", "nil", "1.5", ".LabelValuesByName"} {
+		all = append(all, fmt.Sprintf("<<printf \"%%T|%%12T|%%-12.3T|\" %s %s %s>>", v, v, v), fmt.Sprintf("<<printf \"%%09v|\" %s>>", v))
+	}
 	for _, v := range []string{"true", `"aéz"`, "'é'", "nil"} {
 		for _, verb := range []string{"%8v|", "%-8v|"} {
 			all = append(all, fmt.Sprintf("<<printf %q %s>>", verb, v))
 		}
 	}
+	all = append(all, kinds()...)
 	return append(all, `<<printf "%8q|%-8q|" "a" 'b'>>`, `<<printf "%8t|" true>>`, `<<printf "%4c|%-4c|" 'é' 'b'>>`, `<<printf "%8x|" "ab">>`, `<<printf "%10U|" 'é'>>`)
 }
 
-// random puts templates together from a grammar of what is allowed, with a few mistakes.
-type random struct {
-	*rand.Rand
-	variables []string
-	loops     int
-}
-
-func (r *random) pick(options ...string) string { return options[r.IntN(len(options))] }
-
-func (r *random) space() string { return r.pick(" ", " ", " ", "  ", "\n") }
-
-func (r *random) operand(depth int) string {
-	if len(r.variables) > 0 && r.IntN(4) == 0 {
-		return r.pick(r.variables...)
+// Every kind of node with every kind of value, and what goes wrong there.
+func kinds() []string {
+	values := []string{
+		".Series", `"a"`, `""`, "1", "0", "-1", "1.5", "0.0", "true", "false", "'x'", "nil", "(index .Series 0)", "(len .GroupBySlice)", ".GroupBySlice", ".LabelValuesByName",
+		".LabelValuesByName.pod", ".LabelValuesByName.absent", `(index .LabelValuesByName "absent")`, "(and .GroupBySlice .Series)", "(or nil .Series)", "(print .GroupBySlice)", "(eq .Series .Series)", "$", ".",
 	}
-	if depth > 0 && r.IntN(3) == 0 {
-		return "(" + r.pipeline(depth-1) + ")"
+	frames := []string{
+		"<<V>>", "<<if V>>y<<else>>n<<end>>", "<<if false>><<else if V>>y<<else>>n<<end>>", "<<with V>>[<<len (print .)>>]<<else>>n<<end>>", "<<range V>>x<<else>>n<<end>>",
+		"<<range $i, $v := V>><<$i>>;<<else>>n<<end>>", "<<range $v := V>><<print $v>>;<<end>>", "<<$v := V>><<if $v>>y<<end>>", "<<$v := 1>><<$v = V>><<not $v>>", "<<not V>>", "<<len V>>", "<<print V V>>",
+		"<<print 1 V>>", "<<print \"a\" V \"b\">>", "<<printf \"%v|\" V>>", "<<printf \"%s\" V>>", "<<printf V>>", "<<index V 0>>", "<<index V \"pod\">>", "<<index .GroupBySlice V>>", "<<index .LabelValuesByName V>>", "<<index V>>",
+		"<<eq V V>>", "<<eq V \"a\">>", "<<eq V 1>>", "<<eq 1 2 V>>", "<<ne V nil>>", "<<lt V 1>>", "<<ge V \"a\">>", "<<le V 1.5>>", "<<if and V 1>>y<<end>>", "<<if or V 0>>y<<end>>", "<<V | len>>", "<<V | print 1>>", "<<V | not>>",
+		"<<(V).pod>>", "<<V.pod>>", "<<V 1>>", "<<1 | V>>", "<<(V)>>",
 	}
-	return r.pick(".Series", "$.Series", "$.GroupBy", "$.LabelMatchers", "$.GroupBySlice", "$.LabelValuesByName", "$.LabelValuesByName.pod", "$.LabelValuesByName.zone",
-		".", "0", "1", "2", "-3", "1.5", "'a'", `"pod"`, `"tier"`, `""`, "`a\\b`", "true", "false", "nil", `"queue"`)
-}
-
-func (r *random) call(depth, given int) string {
-	f := r.pick("index", "print", "print", "printf", "len", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "map", "list")
-	args := 2
-	switch f {
-	case "map":
-		return `index $.LabelValuesByName ` + r.pick(`"pod"`, `"tier"`, `"zone"`, "$.Series")
-	case "list":
-		return `index $.GroupBySlice ` + r.pick("0", "0", "1")
-	case "len", "not":
-		args = 1
-	case "print", "and", "or", "eq":
-		args = 1 + r.IntN(3)
-	case "printf":
-		f += " " + r.pick(`"%s"`, `"%v"`, `"%v"`, `"<%v>"`, `"%q"`, `"%5v|"`, `"%d"`, `"%x"`, `"%%%v"`)
-		args = 1
-	}
-	for range args - given {
-		f += r.space() + r.operand(depth)
-	}
-	return f
-}
-
-func (r *random) pipeline(depth int) string {
-	p := r.operand(depth)
-	if r.IntN(2) == 0 {
-		p = r.call(depth, 0)
-	}
-	for r.IntN(4) == 0 {
-		p += r.pick(" | ", "|", " |\n") + r.call(depth, 1)
-	}
-	return p
-}
-
-func (r *random) action(inner string) string {
-	return r.pick("<<", "<<", "<< ", "<<- ", "<<-\n") + inner + r.pick(">>", ">>", " >>", " ->>", "\n->>")
-}
-
-func (r *random) list(depth int) string {
-	mark := len(r.variables)
-	defer func() { r.variables = r.variables[:mark] }()
-	text := ""
-	for range 1 + r.IntN(3) {
-		text += r.pick("", "", " ", "x", "é ", "\n", " a\n b ", "{}")
-		kind := r.IntN(10)
-		if depth == 0 && kind > 5 {
-			kind -= 6
-		}
-		switch kind {
-		case 0, 1, 2:
-			text += r.action(r.pipeline(1))
-		case 3:
-			name := r.pick("$a", "$b")
-			text += r.action(name + " := " + r.pipeline(1))
-			r.variables = append(r.variables, name)
-		case 4:
-			if len(r.variables) > 0 {
-				text += r.action(r.pick(r.variables...) + " = " + r.pipeline(1))
+	var all []string
+	for _, v := range values {
+		for _, frame := range frames {
+			text := strings.ReplaceAll(frame, "V", v)
+			if (v == "$" || v == ".") && !strings.Contains(frame, "if ") && !strings.Contains(frame, "range V") && !strings.Contains(frame, "pod") && (!strings.Contains(frame, "index") || frame == "<<index V>>") && !strings.Contains(frame, "not") {
+				continue // the whole data are not printed, nor compared
 			}
-		case 5:
-			if r.loops > 0 {
-				text += r.action(r.pick("break", "continue", "if eq . 1>><<continue>><<end", "if eq $.Series \"5\">><<break>><<end"))
-			}
-		case 6, 7:
-			inside := len(r.variables)
-			word := r.pick("if ", "if ", "with ")
-			declared := r.pick("", "", "$c := ")
-			text += r.action(word + declared + r.pipeline(1))
-			if declared != "" {
-				r.variables = append(r.variables, "$c")
-			}
-			text += r.list(depth - 1)
-			if r.IntN(3) == 0 {
-				text += r.action("else "+word+r.pipeline(1)) + r.list(depth-1)
-			}
-			if r.IntN(2) == 0 {
-				text += r.action("else") + r.list(depth-1)
-			}
-			text += r.action("end")
-			r.variables = r.variables[:inside]
-		default:
-			inside := len(r.variables)
-			over := r.pick("$.GroupBySlice", "$.LabelValuesByName", "3", "(len $.GroupBySlice)", "0", "$.LabelValuesByName")
-			declared := r.pick("", "$c := ", "$c, $d := ")
-			text += r.action("range " + declared + over)
-			for _, name := range []string{"$c", "$d"} {
-				if strings.Contains(declared, name) {
-					r.variables = append(r.variables, name)
-				}
-			}
-			r.loops++
-			text += r.list(depth - 1)
-			r.loops--
-			if r.IntN(3) == 0 {
-				text += r.action("else") + r.list(depth-1)
-			}
-			text += r.action("end")
-			r.variables = r.variables[:inside]
+			all = append(all, text)
 		}
 	}
-	return text
-}
-
-// randomCases leaves out what fails on all data: there is nothing to compare.
-func randomCases(count int) []testCase {
-	r := &random{Rand: rand.New(rand.NewPCG(7, 11))}
-	var cases []testCase
-	for len(cases) < count {
-		c := queryCase(r.list(2), "")
-		keep := false
-		for _, o := range c.Outcomes {
-			keep = keep || o.Output != nil && !strings.Contains(*o.Output, "%!")
-		}
-		if keep && len(c.Template) > 12 {
-			cases = append(cases, c)
-		}
-	}
-	return cases
+	return all
 }
 
 func render(text string, data any) outcome {
@@ -441,6 +343,7 @@ func queryCase(text, why string) testCase {
 }
 
 func main() {
+	amount := amount.Parse(7, 11)
 	out := bufio.NewWriter(os.Stdout)
 	defer out.Flush()
 	line := func(v any, last bool) {
@@ -486,10 +389,16 @@ func main() {
 		line(c, i == len(cases)-1)
 	}
 	fmt.Fprint(out, "],\n\"random\": [\n")
-	randoms := randomCases(500)
-	for i, c := range randoms {
-		line(c, i == len(randoms)-1)
+	family := func(cases []testCase) {
+		for i, c := range cases {
+			line(c, i == len(cases)-1)
+		}
 	}
+	family(randomCases(amount, 500))
+	fmt.Fprint(out, "],\n\"typed\": [\n")
+	family(typedCases(amount, 600))
+	fmt.Fprint(out, "],\n\"torn\": [\n")
+	family(tornCases(amount, 300))
 	fmt.Fprint(out, "],\n\"resources\": [\n")
 	for i, d := range resources {
 		line(d, i == len(resources)-1)

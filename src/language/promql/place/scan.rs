@@ -180,6 +180,11 @@ const TAKE_NAMES: [&str; 12] = [
 ];
 
 impl Literal {
+    /// Whether it is one in backticks.
+    pub(super) fn is_raw(&self) -> bool {
+        self.quote == Quote::Raw
+    }
+
     pub(super) fn in_escape(&self) -> bool {
         !matches!(self.escape, Escape::None)
     }

@@ -121,7 +121,120 @@ fn holds(text: &str) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// A piece of a template of which can be told what it puts out.
+#[derive(Clone, Debug)]
+enum Piece {
+    Text(String),
+    Series,
+    /// `index` of the map.
+    Value(String),
+    /// The innermost dot, if there is one.
+    Dot,
+    /// A variable of the innermost scope, set to a literal and put out.
+    Variable(String),
+    If(bool, Vec<Self>, Vec<Self>),
+    /// Over the labels to group by, with index.
+    Labels(Vec<Self>),
+    Times(usize, Vec<Self>, Vec<Self>),
+    With(String, Vec<Self>, Vec<Self>),
+    /// An action that takes the space around it away.
+    Trimmed,
+}
+
+impl Piece {
+    fn source(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Series => "<<$.Series>>".to_owned(),
+            Self::Value(key) => format!("<<index $.LabelValuesByName {key:?}>>"),
+            Self::Dot => "<<with print .>><<.>><<end>>".to_owned(),
+            Self::Variable(text) => format!("<<$v := `{text}`>><<$v | printf \"%s\">>"),
+            Self::If(truth, yes, no) => format!(
+                "<<if eq $.Series \"{}\">>{}<<else>>{}<<end>>",
+                if *truth { "up" } else { "down" },
+                source(yes),
+                source(no)
+            ),
+            Self::Labels(body) => format!(
+                "<<range $i, $l := $.GroupBySlice>><<$i>><<$l>>{}<<end>>",
+                source(body)
+            ),
+            Self::Times(count, body, none) => {
+                format!("<<range {count}>>{}<<else>>{}<<end>>", source(body), source(none))
+            }
+            Self::With(text, body, none) => {
+                format!("<<with {text:?}>>{}<<else>>{}<<end>>", source(body), source(none))
+            }
+            Self::Trimmed => " \n<<- print \"t\" ->>\t ".to_owned(),
+        }
+    }
+
+    /// What it puts out where `dot` is the dot, and nothing at the top.
+    fn output(&self, dot: &str) -> String {
+        match self {
+            Self::Text(text) | Self::Variable(text) => text.clone(),
+            Self::Series => "up".to_owned(),
+            Self::Value(key) => match key.as_str() {
+                "pod" => "a|b.c".to_owned(),
+                "tier" => "web".to_owned(),
+                _ => String::new(),
+            },
+            Self::Dot => dot.to_owned(),
+            Self::If(truth, yes, no) => output(if *truth { yes } else { no }, dot),
+            Self::Labels(body) => format!("0pod{}1node{}", output(body, "pod"), output(body, "node")),
+            Self::Times(0, _, none) => output(none, dot),
+            Self::Times(count, body, _) => (0..*count)
+                .map(|number| output(body, &number.to_string()))
+                .collect(),
+            Self::With(text, _, none) if text.is_empty() => output(none, dot),
+            Self::With(text, body, _) => output(body, text),
+            Self::Trimmed => "t".to_owned(),
+        }
+    }
+}
+
+fn source(pieces: &[Piece]) -> String {
+    pieces.iter().map(Piece::source).collect()
+}
+
+fn output(pieces: &[Piece], dot: &str) -> String {
+    pieces.iter().map(|piece| piece.output(dot)).collect()
+}
+
+fn pieces() -> impl Strategy<Value = Vec<Piece>> {
+    // without space at the ends, which a neighbour might take away
+    let text = "([a-z{}=\"éü>]([a-z \\n{}]{0,4}[a-z{}])?)?";
+    let leaf = prop_oneof![
+        text.prop_map(Piece::Text),
+        Just(Piece::Series),
+        prop::sample::select(vec!["pod", "tier", "absent"]).prop_map(|key| Piece::Value(key.to_owned())),
+        Just(Piece::Dot),
+        "[a-z \"\\\\]{0,5}".prop_map(Piece::Variable),
+        Just(Piece::Trimmed),
+    ];
+    let piece = leaf.prop_recursive(4, 40, 4, |inner| {
+        let list = prop::collection::vec(inner, 0..4);
+        prop_oneof![
+            (any::<bool>(), list.clone(), list.clone())
+                .prop_map(|(truth, yes, no)| Piece::If(truth, yes, no)),
+            list.clone().prop_map(Piece::Labels),
+            (0..3usize, list.clone(), list.clone())
+                .prop_map(|(count, body, none)| Piece::Times(count, body, none)),
+            ("[a-z]{0,3}", list.clone(), list).prop_map(|(text, body, none)| Piece::With(text, body, none)),
+        ]
+    });
+    prop::collection::vec(piece, 0..5)
+}
+
 proptest! {
+    /// Whatever blocks are put into each other, what comes out is what each of them says.
+    #[test]
+    fn what_is_put_together_comes_out(pieces in pieces()) {
+        let text = format!("<<with \"\">><<else>><<with \"top\">>{}<<end>><<end>>", source(&pieces));
+        let spans = parse(&text).render(&sample()).unwrap();
+        prop_assert_eq!(raw_text(&spans), output(&pieces, "top"));
+    }
+
     #[test]
     fn arbitrary_text_is_safe(text in any::<String>()) {
         holds(&text)?;
