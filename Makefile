@@ -77,12 +77,35 @@ crds: tools ## write what is generated: crds/, the chart's copies, docs/reasons.
 	METRICRULE_WRITE=1 cargo test --package metricrule --test it up_to_date
 
 .PHONY: fixtures
-fixtures: ## write tests/fixtures with the Go programs of tests/oracles
+fixtures: ## write tests/fixtures with the Go programs of tests/oracles; with SEED=7 COUNT=2000 others into build/fixtures, and test those
+ifdef SEED
+	@mkdir -p build/fixtures
+	@cd tests/oracles && for oracle in quantity re2 selector template; do \
+	  echo "$$oracle, seed $(SEED)" && go run "./$$oracle" -seed "$(SEED)" -count "$(or $(COUNT),2000)" >"../../build/fixtures/$$oracle.json" || exit 1; \
+	done
+	@METRICRULE_FIXTURES=$(CURDIR)/build/fixtures cargo test --package metricrule --lib --locked -- \
+	  language::quantity::tests language::re2::tests language::selector::tests language::template::tests
+else
 	@cd tests/oracles && for oracle in quantity re2 selector template wire; do \
 	  echo "$$oracle" && go run "./$$oracle" >"../fixtures/.new" && mv "../fixtures/.new" "../fixtures/$$oracle.json" || exit 1; \
 	done
 	@cd tests/oracles && echo openapi && go run ./openapi <../fixtures/openapi.json >../fixtures/.new && mv ../fixtures/.new ../fixtures/openapi.json
 	@cd tests/oracles/promql && echo promql && go run . <../../fixtures/confined.json >../../fixtures/.new && mv ../../fixtures/.new ../../fixtures/confined.json
+endif
+
+.PHONY: recordings
+recordings: $(if $(PEER),tools) ## write what the prometheus-adapter binary PEER=path answers and sends for tests/fixtures/adapter-queries
+	@test -n "$(PEER)" || { echo "PEER=path of a prometheus-adapter binary is missing"; exit 1; }
+	@METRICRULE_WRITE=1 PEER="$(abspath $(PEER))" cargo test --locked --package metricrule --test differential
+
+.PHONY: differential
+differential: $(if $(PEER),tools) ## compare with the prometheus-adapter binary PEER=path on one Prometheus, over our configurations or those of DIR=folder
+	@test -n "$(PEER)" || { echo "PEER=path of a prometheus-adapter binary is missing: the program of its image will do"; exit 1; }
+	@PEER="$(abspath $(PEER))" DIR="$(if $(DIR),$(abspath $(DIR)))" cargo test --locked --package metricrule --test differential
+
+.PHONY: bench
+bench: ## how long rules take to compile, with the goal beside each number
+	cargo bench --package metricrule --bench rules
 
 .PHONY: chart-lint
 chart-lint: tools ## lint and render the chart
@@ -107,6 +130,12 @@ demo: tools ## watch an HPA scale on a MetricRule; DEMO_SECONDS=90 ends by itsel
 	@echo "building metricrule and the testbed (about 10 minutes the first time)"
 	@cargo build --package metricrule --package testbed
 	@$(TARGET)/debug/testbed demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
+
+.PHONY: corpus
+corpus: tools ## import each prometheus-adapter configuration of the folder DIR, apply it, and say what became of it; exit 0 if all are accepted or diagnosed
+	@test -n "$(DIR)" || { echo "say which folder: make corpus DIR=…" >&2; exit 2; }
+	@cargo build --package metricrule --package testbed
+	@$(TARGET)/debug/testbed corpus $(DIR)
 
 .PHONY: attack
 attack: tools ## 500 idle connections, 200 half-open handshakes, a rapid reset and more against one replica, while an HPA's requests go on; a minute

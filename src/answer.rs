@@ -1,11 +1,14 @@
 //! The one path from a route to values: look up, names, plan, ask, project.
 
+mod held;
+
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use moka::future::Cache;
 use tokio::{sync::watch, time::Instant};
 
+use self::held::{Evaluated, Held};
 use crate::{
     backend::{BackendError, InstantQuery, pool::Pool},
     catalog::{Catalog, Served},
@@ -19,7 +22,6 @@ use crate::{
     reason::Reason,
     resource::{ResourceInfo, Scope},
     rule::RuleTable,
-    sample::InstantVector,
 };
 
 /// Answers routes from the catalog in force.
@@ -29,6 +31,8 @@ pub struct Answerer {
     pool: Pool,
     objects: Objects,
     metrics: Metrics,
+    /// Answers that rules let be served again.
+    held: Held,
     /// The rules whose queries' warnings were written lately: they come with every request of every HPA.
     warned: Cache<String, ()>,
 }
@@ -52,6 +56,7 @@ impl Answerer {
             catalog,
             pool,
             objects,
+            held: Held::new(metrics.clone()),
             metrics,
             warned: Cache::builder()
                 .max_capacity(WARNED)
@@ -80,6 +85,9 @@ impl Answerer {
         let namespace = route.namespace.as_deref();
         let served = catalog
             .custom(&resource.group_resource, &route.metric, namespace)
+            .filter(|served| {
+                served.rule.like_adapter() || resource.group_resource.group == route.resource.group
+            })
             .ok_or_else(|| unknown_custom(&catalog, resource, route))?;
         check(&catalog.table, served, namespace)?;
         let names = match &route.object {
@@ -96,8 +104,8 @@ impl Answerer {
                 warnings: Vec::new(),
             });
         };
-        let (rows, at) = self.ask(ask, namespace, deadline).await?;
-        let answer = project_custom(&plan, &rows, at).inspect_err(|failure| self.count(&failure.tally))?;
+        let Evaluated { rows, at, .. } = &*self.ask(ask, namespace, deadline).await?;
+        let answer = project_custom(&plan, rows, *at).inspect_err(|failure| self.count(&failure.tally))?;
         self.count(&answer.tally);
         self.warn(served, &answer.warnings).await;
         Ok(answer)
@@ -129,8 +137,8 @@ impl Answerer {
                 "an external metric was planned without a query",
             ));
         };
-        let (rows, at) = self.ask(ask, Some(namespace), deadline).await?;
-        let answer = project_external(&plan, &rows, at).inspect_err(|failure| self.count(&failure.tally))?;
+        let Evaluated { rows, at, .. } = &*self.ask(ask, Some(namespace), deadline).await?;
+        let answer = project_external(&plan, rows, *at).inspect_err(|failure| self.count(&failure.tally))?;
         self.count(&answer.tally);
         self.warn(served, &answer.warnings).await;
         Ok(answer)
@@ -155,15 +163,7 @@ impl Answerer {
         ask: &Ask,
         namespace: Option<&str>,
         deadline: Instant,
-    ) -> Result<(InstantVector, Timestamp), Failure> {
-        let at = Timestamp::now();
-        let query = InstantQuery {
-            promql: ask.promql.clone(),
-            at,
-            deadline,
-            max_samples: ask.max_samples,
-            namespace: namespace.map(Into::into),
-        };
+    ) -> Result<Arc<Evaluated>, Failure> {
         let failed = |error: BackendError| {
             Failure::new(
                 error.reason(),
@@ -171,8 +171,22 @@ impl Answerer {
             )
         };
         let backend = self.pool.get(&ask.backend.name).map_err(failed)?;
+        let namespace: Option<Arc<str>> = namespace.map(Into::into);
+        if let Some(answer) = self.held.get(ask, namespace.as_ref(), &backend).await {
+            return Ok(answer);
+        }
+        let (at, asked) = (Timestamp::now(), Instant::now());
+        let query = InstantQuery {
+            promql: ask.promql.clone(),
+            at,
+            deadline,
+            max_samples: ask.max_samples,
+            namespace: namespace.clone(),
+        };
         let rows = backend.instant(query).await.map_err(failed)?;
-        Ok((rows, at))
+        let answer = Arc::new(Evaluated::new(rows, at, asked));
+        self.held.put(ask, namespace.as_ref(), &backend, &answer).await;
+        Ok(answer)
     }
 
     fn count(&self, tally: &Tally) {
@@ -212,7 +226,13 @@ fn check_synced(table: &RuleTable) -> Result<(), Failure> {
 fn known_kind<'a>(table: &'a RuleTable, route: &CustomRoute) -> Result<&'a ResourceInfo, Failure> {
     check_synced(table)?;
     let unknown = |cause: String| Failure::new(Reason::UnknownMetric, cause).after(route.sought_kind());
-    let resource = table.resources.resolve(&route.resource).ok_or_else(|| {
+    // prometheus-adapter takes a bare name of any group; a rule in its semantics alone is served by one.
+    let resources = &table.resources;
+    let bare = || {
+        let name = Some(&route.resource).filter(|named| named.group.is_empty())?;
+        resources.find(None, &name.resource)
+    };
+    let resource = resources.resolve(&route.resource).or_else(bare).ok_or_else(|| {
         unknown(format!(
             "the cluster has no resource {}; a resource of a group is named like deployments.apps",
             route.resource

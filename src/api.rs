@@ -31,7 +31,7 @@ pub use metric_rule::{
 };
 pub use rule_spec::{
     BackendRef, GroupResourceRef, MetricsApi, NameMapping, NegativePolicy, ResourceMapping, RuleLimits,
-    RuleSpec, SeriesFilter,
+    RuleSpec, Semantics, SeriesFilter,
 };
 pub use rule_status::{Discovered, DiscoveredSample, Dropped, LastError, RuleCondition, RuleStatus, Warning};
 
@@ -46,3 +46,10 @@ pub const IS_DEFAULT_ANNOTATION: &str = "metricrule.dev/is-default";
 
 /// The label, with the value `"true"`, that a `Secret` or `ConfigMap` must carry for a [`MetricBackend`] to read it.
 pub const BACKEND_LABEL: &str = "metricrule.dev/backend";
+
+/// The annotation that holds, as JSON, fields of an imported prometheus-adapter rule for which a spec has no place, so that an
+/// export has them again.
+pub const ADAPTER_FIELDS_ANNOTATION: &str = "metricrule.dev/prometheus-adapter-fields";
+
+/// A template that comes to nothing: the `metricsQuery` of an imported rule that had none, and so sent an empty query.
+pub const ADAPTER_NO_QUERY: &str = "<</* no metricsQuery */>>";

@@ -69,7 +69,7 @@ pub struct BuildInfo {
 ///
 /// Dropping a future cancels the query. No method waits beyond its deadline.
 pub trait Backend: Send + Sync {
-    /// Evaluates a query. Rows come sorted by their labels; one answer may serve several who ask the same at a time.
+    /// Evaluates a query. Rows come in the backend's own order; one answer may serve several who ask the same at a time.
     fn instant(&self, query: InstantQuery) -> BoxFuture<'_, Result<InstantVector, BackendError>>;
 
     /// Lists series. No limit is sent: which series a backend leaves out is its own choice, and differs from replica to

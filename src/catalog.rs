@@ -17,7 +17,7 @@ pub use self::{
 use crate::{
     api::metric_rule::RuleKey,
     reason::Reason,
-    resource::{GroupResource, ResourceInfo},
+    resource::{GroupResource, ResourceInfo, Scope},
     rule::{CompiledRule, RuleTable},
 };
 
@@ -119,6 +119,18 @@ impl Catalog {
         self.external
             .get(metric)?
             .winner(Some(namespace), &self.table.namespaces)
+    }
+
+    /// Whether a metric of objects of a kind is asked for below a namespace, as discovery tells it.
+    pub fn is_namespaced(&self, resource: &GroupResource, metric: &str) -> bool {
+        let Some((info, metrics)) = self.custom.get(resource) else {
+            return false;
+        };
+        let like_adapter = metrics.get(metric).is_some_and(Claims::like_adapter);
+        match info.scope {
+            Scope::Namespaced => true,
+            Scope::Cluster => like_adapter && !info.is_root(),
+        }
     }
 
     /// Every kind with a metric, and its metrics' names, in order.

@@ -1,5 +1,6 @@
 //! From a request to what a backend is asked, and from its rows to the reply: pure on both sides.
 
+mod adapter;
 pub mod answer;
 pub mod attributes;
 pub mod failure;

@@ -2,7 +2,7 @@
 
 mod builtin;
 
-use std::{collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
 
@@ -119,6 +119,13 @@ impl fmt::Display for GroupResource {
 // === impl ResourceInfo ===
 
 impl ResourceInfo {
+    /// Whether it is one of the kinds that prometheus-adapter takes to live beside namespaces; it knows no others
+    /// (`pkg/naming/resource_converter.go`).
+    pub fn is_root(&self) -> bool {
+        self.group_resource.group.is_empty()
+            && ["namespaces", "nodes", "persistentvolumes"].contains(&self.group_resource.resource.as_str())
+    }
+
     /// `apiVersion` of its objects: `v1`, `apps/v1`.
     pub fn api_version(&self) -> String {
         if self.group_resource.group.is_empty() {
@@ -147,20 +154,36 @@ impl Resources {
         Self { rows, by_name }
     }
 
-    /// The row for a plural or singular `name`; without a `group` the first one in the cluster's own order.
+    /// The row for a plural or singular `name` in any case; without a `group` the first one in the cluster's own order. A group
+    /// that has no such resource stands for those that begin with it: `networking` for `networking.k8s.io`
+    /// (`DefaultRESTMapper.ResourcesFor` of apimachinery).
     pub fn find(&self, group: Option<&str>, name: &str) -> Option<&ResourceInfo> {
-        let rows = self
-            .by_name
-            .get(name)?
-            .iter()
-            .filter_map(|index| self.rows.get(*index));
-        let mut rows = rows.filter(|row| group.is_none_or(|group| row.group_resource.group == group));
-        rows.next()
+        let Some(group) = group else {
+            return self.named(name).next();
+        };
+        self.named(name)
+            .find(|row| row.group_resource.group == group)
+            .or_else(|| {
+                self.named(name)
+                    .find(|row| !group.is_empty() && row.group_resource.group.starts_with(group))
+            })
     }
 
     /// The row that a request's text names: `pods`, `pod`, `deployments.apps`. A bare name means the core group.
     pub fn resolve(&self, named: &GroupResource) -> Option<&ResourceInfo> {
-        self.find(Some(&named.group), &named.resource)
+        self.named(&named.resource)
+            .find(|row| row.group_resource.group == named.group)
+    }
+
+    fn named(&self, name: &str) -> impl Iterator<Item = &ResourceInfo> {
+        // Names of resources are in lower case; a kind such as `Pod` is the singular name but for its case.
+        let name = if name.contains(|c: char| c.is_ascii_uppercase()) {
+            Cow::Owned(name.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(name)
+        };
+        let indices = self.by_name.get(name.as_ref()).map_or(&[][..], Vec::as_slice);
+        indices.iter().filter_map(|index| self.rows.get(*index))
     }
 
     /// All rows, in the cluster's order.

@@ -3,6 +3,7 @@
 //! [`compile()`] turns a spec into a [`CompiledRule`] or says with a [`Problem`] where it is wrong; [`index`] keeps every
 //! rule, backend and namespace that the watches have seen and publishes an immutable [`RuleTable`].
 
+pub mod advice;
 pub mod association;
 pub mod backend;
 pub mod compile;
@@ -19,13 +20,14 @@ pub(crate) mod testing;
 mod tests;
 
 pub use self::{
+    advice::Assumptions,
     association::Association,
     backend::BackendRecord,
-    compile::{CompiledRule, RuleObject, compile},
+    compile::{CompiledRule, RuleObject, compile, compile_assuming},
     index::Index,
     metrics_query::MetricsQuery,
     namespaces::{NamespaceScope, Namespaces},
     naming::Naming,
-    problem::Problem,
+    problem::{Problem, Severity},
     table::RuleTable,
 };

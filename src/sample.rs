@@ -22,10 +22,10 @@ pub struct Sample {
     pub timestamp: Timestamp,
 }
 
-/// The rows of an instant query, in the order of their labels.
+/// The rows of an instant query.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InstantVector {
-    /// Sorted by labels.
+    /// In the order of the backend's answer, which may differ from replica to replica of it.
     pub samples: Vec<Sample>,
     /// What the backend said beside the rows (Prometheus' `warnings` and `infos`).
     pub warnings: Vec<String>,
@@ -109,10 +109,11 @@ impl fmt::Display for Labels {
 // === impl InstantVector ===
 
 impl InstantVector {
-    /// Sorts the rows by their labels, so that "the first row" means the same on every replica.
-    pub fn new(mut samples: Vec<Sample>, warnings: Vec<String>) -> Self {
+    /// The rows ordered by their labels, so that "the first row" means the same on every replica.
+    pub fn by_labels(&self) -> Vec<&Sample> {
+        let mut samples: Vec<&Sample> = self.samples.iter().collect();
         samples.sort_by(|a, b| a.labels.cmp(&b.labels));
-        Self { samples, warnings }
+        samples
     }
 }
 

@@ -354,7 +354,7 @@ fn warnings(rule: &CompiledRule) -> Vec<Warning> {
             warnings.push(Warning {
                 reason: problem.reason,
                 path,
-                message: bounded(problem.message.clone()),
+                message: bounded(problem.text()),
             });
         }
     }

@@ -190,6 +190,22 @@ impl MetricBackend {
     }
 }
 
+// === impl MetricBackendSpec ===
+
+impl MetricBackendSpec {
+    /// All defaults, for a server at an address.
+    pub fn new(prometheus: PrometheusSpec) -> Self {
+        Self {
+            r#type: BackendType::Prometheus,
+            prometheus: Some(prometheus),
+            labels: BackendLabels::default(),
+            allowed_namespaces: AllowedNamespaces::default(),
+            discovery: DiscoverySettings::default(),
+            limits: BackendLimits::default(),
+        }
+    }
+}
+
 // === impl BackendLabels ===
 
 impl Default for BackendLabels {

@@ -2,7 +2,7 @@
 
 mod invariants;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use schemars::JsonSchema;
@@ -20,6 +20,10 @@ pub const MAX_SERIES_QUERY: usize = 4_096;
 pub const MAX_PATTERN: usize = 1_024;
 /// The most `seriesFilters`, and the most `resources.overrides`.
 pub const MAX_ITEMS: usize = 32;
+/// The longest `refresh`.
+pub const MAX_REFRESH: Duration = Duration::from_mins(1);
+/// The `refresh` of a rule that does not say one, in standard semantics.
+pub const DEFAULT_REFRESH: Duration = Duration::from_secs(5);
 
 /// Which metrics a rule makes, how they are named, and the query that gives their values.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -77,16 +81,24 @@ pub struct RuleSpec {
 
     /// What a negative value becomes. `Pass`: it is served. `Zero`: 0 is served. `Error`: the request fails with
     /// `NegativeValue`. Default: `Pass` for `api: Custom`, `Zero` for `External`, since an HPA of Kubernetes 1.34
-    /// and later scales to its maximum on a negative sum.
+    /// and later scales to its maximum on a negative sum; with `semantics: PrometheusAdapter` always `Pass`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "NegativePolicy")]
     pub negative: Option<NegativePolicy>,
 
     /// The length of time that a value covers, told to clients as `windowSeconds` of the custom metrics API. A
-    /// duration such as `90s` or `2m`. Default: the widest range in the rendered query.
+    /// duration such as `90s` or `2m`. Default: the widest range in the rendered query; with
+    /// `semantics: PrometheusAdapter` none is told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = duration::PATTERN), length(max = duration::MAX_LENGTH))]
     pub window: Option<String>,
+
+    /// The longest time for which an answer of the backend is served again instead of asking anew, 0s to 60s; what is
+    /// served keeps the time of its query. `0s`, in a `ClusterMetricRule` only: every request asks anew. Default: `5s`,
+    /// and `0s` in a `ClusterMetricRule` with `semantics: PrometheusAdapter`. Example: `15s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = duration::PATTERN), length(max = duration::MAX_LENGTH))]
+    pub refresh: Option<String>,
 
     /// Bounds on what the rule may bring in. Default: 10000 series, 100 metrics, 50000 samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,6 +110,25 @@ pub struct RuleSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("default" = 0))]
     pub priority: Option<i32>,
+
+    /// What queries and answers look like where there is more than one way. `Standard`: as documented here.
+    /// `PrometheusAdapter`: as prometheus-adapter sends and answers them, for rules that come from it: the text of
+    /// `.LabelMatchers` and `.LabelValuesByName`, values cut off after a thousandth, NaN as 0, the last of several rows
+    /// for one object, its 404s and timestamps. What a `MetricRule` may see stays confined either way. Default:
+    /// `Standard`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Semantics", extend("default" = "Standard"))]
+    pub semantics: Option<Semantics>,
+}
+
+/// What queries and answers look like where there is more than one way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Semantics {
+    /// As documented.
+    #[default]
+    Standard,
+    /// As prometheus-adapter does it.
+    PrometheusAdapter,
 }
 
 /// The metrics API that a rule serves.
@@ -170,8 +201,8 @@ pub struct GroupResourceRef {
     #[schemars(length(max = 253))]
     pub group: Option<String>,
 
-    /// The resource, plural or singular, in lower case. Required. Examples: `pods`, `deployment`.
-    #[schemars(regex(pattern = "^[a-z][-a-z0-9]*$"), length(min = 1, max = 63))]
+    /// The resource, plural or singular; case does not matter. Required. Examples: `pods`, `deployment`.
+    #[schemars(regex(pattern = "^[a-zA-Z][-a-zA-Z0-9]*$"), length(min = 1, max = 63))]
     pub resource: String,
 }
 
@@ -236,12 +267,18 @@ impl RuleSpec {
         self.limits.clone().unwrap_or_default()
     }
 
-    /// The negative policy as written, or the one that follows from `api`.
+    /// The negative policy as written, or the one that follows from `api` and `semantics`.
     pub fn effective_negative(&self) -> NegativePolicy {
-        self.negative.unwrap_or(match self.api {
-            MetricsApi::Custom => NegativePolicy::Pass,
-            MetricsApi::External => NegativePolicy::Zero,
-        })
+        let derived = match (self.api, self.effective_semantics()) {
+            (MetricsApi::External, Semantics::Standard) => NegativePolicy::Zero,
+            _ => NegativePolicy::Pass,
+        };
+        self.negative.unwrap_or(derived)
+    }
+
+    /// The semantics as written, or [`Semantics::Standard`].
+    pub fn effective_semantics(&self) -> Semantics {
+        self.semantics.unwrap_or_default()
     }
 
     /// A rule without a `seriesQuery`: named by `name.as`, nothing discovered.

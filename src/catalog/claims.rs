@@ -79,6 +79,13 @@ impl Claims {
         }
     }
 
+    /// Whether the first of the cluster's rules answers as prometheus-adapter does.
+    pub(super) fn like_adapter(&self) -> bool {
+        self.cluster
+            .first()
+            .is_some_and(|served| served.rule.like_adapter())
+    }
+
     /// The claim that answers a request of `namespace`.
     pub(super) fn winner(&self, namespace: Option<&str>, namespaces: &Namespaces) -> Option<&Served> {
         let own = namespace.and_then(|namespace| self.own.get(namespace)?.first());

@@ -13,7 +13,7 @@ use crate::{
         Association, CompiledRule,
         naming::{Filter, Rename, Source},
     },
-    sample::{Labels, SeriesSet},
+    sample::{Labels, NAME_LABEL, SeriesSet},
 };
 
 /// How many discovered metrics a status shows.
@@ -153,7 +153,7 @@ impl Discovery<'_> {
                             series: series_name.into(),
                             subject,
                         };
-                        if let Some(other) = insert(&mut found, new) {
+                        if let Some(other) = insert(&mut found, new, self.rule.like_adapter()) {
                             shadowed.insert((metric.clone(), other));
                         }
                     }
@@ -181,15 +181,21 @@ impl Discovery<'_> {
         if self.rule.api == MetricsApi::External {
             return Ok(vec![Subject::External]);
         }
-        let has_namespace = self
-            .rule
-            .namespace_label
-            .as_deref()
-            .is_some_and(|label| labels.get(label).is_some());
+        // prometheus-adapter takes series without a namespace too (`SetSeries`, `pkg/custom-provider/series_registry.go`).
+        let like_adapter = self.rule.like_adapter();
+        let has_namespace = like_adapter
+            || self
+                .rule
+                .namespace_label
+                .as_deref()
+                .is_some_and(|label| labels.get(label).is_some());
         let mut subjects = Vec::new();
         let mut lacking = Reason::NoResource;
         for (label, value) in labels.iter().filter(|(_, value)| !value.is_empty()) {
             let _ = value;
+            if like_adapter && label == NAME_LABEL {
+                continue;
+            }
             let kind = kinds.entry(label).or_insert_with(|| {
                 self.association
                     .resource_of(label, self.resources)
@@ -203,9 +209,16 @@ impl Discovery<'_> {
                 lacking = Reason::NoNamespaceLabel;
                 continue;
             }
+            // There a kind has one label for all queries, whichever label of a series told of it.
+            let asked = if like_adapter {
+                self.association.label_for(resource)
+            } else {
+                Some(label.to_owned())
+            };
+            let Some(asked) = asked else { continue };
             subjects.push(Subject::Object {
                 resource: resource.clone(),
-                label: label.into(),
+                label: asked.into(),
             });
         }
         if subjects.is_empty() {
@@ -231,6 +244,7 @@ fn static_metrics(
                 series: "".into(),
                 subject,
             },
+            false,
         )
     };
     if rule.api == MetricsApi::External {
@@ -264,8 +278,9 @@ fn may_describe(rule: &CompiledRule, resource: &ResourceInfo) -> bool {
         || resource.group_resource == GroupResource::namespaces()
 }
 
-/// Keeps the lower series name where two make one metric; gives the name that lost.
-fn insert(found: &mut Found, new: Metric) -> Option<Arc<str>> {
+/// Keeps the lower series name where two make one metric, or the higher (`keep_last`: prometheus-adapter keeps the one that
+/// the backend listed last, and backends list in order); gives the name that lost.
+fn insert(found: &mut Found, new: Metric, keep_last: bool) -> Option<Arc<str>> {
     let resource = match &new.subject {
         Subject::Object { resource, .. } => Some(resource.group_resource.clone()),
         Subject::External => None,
@@ -277,7 +292,7 @@ fn insert(found: &mut Found, new: Metric) -> Option<Arc<str>> {
             None
         }
         Some(known) if known.series == new.series => None,
-        Some(known) if known.series < new.series => Some(new.series),
+        Some(known) if (known.series < new.series) != keep_last => Some(new.series),
         Some(known) => Some(std::mem::replace(known, new).series),
     }
 }

@@ -1,5 +1,7 @@
 //! What rules make of series, and who answers where several claim the same.
 
+mod adapter;
+
 use std::sync::Arc;
 
 use super::*;

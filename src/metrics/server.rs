@@ -25,6 +25,8 @@ pub struct ServerMetrics {
     rows_dropped: Family<ReasonLabels, Counter>,
     values_clamped: Counter,
     values_negative: Counter,
+    answers: Family<OutcomeLabels, Counter>,
+    answers_held: Gauge,
     objects: Family<KindLabels, Gauge>,
 }
 
@@ -61,6 +63,11 @@ struct KindLabels {
     resource: Arc<str>,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
 /// Counts down again when it is dropped, so that an aborted task cannot leave a gauge too high.
 #[derive(Debug)]
 pub(crate) struct Raised(Gauge);
@@ -79,6 +86,8 @@ impl ServerMetrics {
             rows_dropped: Family::default(),
             values_clamped: Counter::default(),
             values_negative: Counter::default(),
+            answers: Family::default(),
+            answers_held: Gauge::default(),
             objects: Family::default(),
         };
         registry.register(
@@ -128,6 +137,17 @@ impl ServerMetrics {
             metrics.values_negative.clone(),
         );
         registry.register(
+            "answers",
+            "Answers that a rule's refresh lets be served again, by outcome (hit, miss)",
+            metrics.answers.clone(),
+        );
+        registry.register_with_unit(
+            "answers_held",
+            "Size of the answers that are held to be served again",
+            Unit::Bytes,
+            metrics.answers_held.clone(),
+        );
+        registry.register(
             "objects",
             "Objects held by watches, by resource",
             metrics.objects.clone(),
@@ -143,6 +163,17 @@ impl ServerMetrics {
         self.duration
             .get_or_create(&RouteLabels { route })
             .observe(took.as_secs_f64());
+    }
+
+    /// Whether an answer was there that a rule's refresh lets be served again.
+    pub fn answer(&self, hit: bool) {
+        let outcome = if hit { "hit" } else { "miss" };
+        self.answers.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// What the answers take that are held, in bytes.
+    pub fn answers_held(&self, bytes: u64) {
+        self.answers_held.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn begin_request(&self) -> Raised {

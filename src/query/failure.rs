@@ -3,7 +3,10 @@
 use std::fmt;
 
 use super::Tally;
-use crate::{reason::Reason, rule::Problem};
+use crate::{
+    reason::Reason,
+    rule::{CompiledRule, Problem},
+};
 
 /// A failed request: the reason decides the status code, the text says what to do.
 ///
@@ -18,6 +21,8 @@ pub struct Failure {
     pub cause: String,
     /// What was left out of the rows that were looked at before it failed.
     pub tally: Tally,
+    /// Whether Kubernetes' sentence stands alone, as prometheus-adapter has it.
+    pub terse: bool,
 }
 
 // === impl Failure ===
@@ -30,6 +35,7 @@ impl Failure {
             sentence: None,
             cause: cause.into(),
             tally: Tally::default(),
+            terse: false,
         }
     }
 
@@ -37,6 +43,13 @@ impl Failure {
     #[must_use]
     pub fn after(mut self, sentence: impl Into<String>) -> Self {
         self.sentence = Some(sentence.into());
+        self
+    }
+
+    /// The same as `rule` words it: in prometheus-adapter's semantics without reason and cause, where there is a sentence.
+    #[must_use]
+    pub fn in_words_of(mut self, rule: &CompiledRule) -> Self {
+        self.terse = rule.like_adapter();
         self
     }
 
@@ -65,7 +78,11 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(sentence) = &self.sentence {
-            write!(f, "{sentence}: ")?;
+            f.write_str(sentence)?;
+            if self.terse {
+                return Ok(());
+            }
+            f.write_str(": ")?;
         }
         write!(f, "{}: {}", self.reason.code(), self.cause)
     }

@@ -3,10 +3,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use super::{
-    Failure,
+    Failure, adapter,
     route::{CustomRoute, ExternalRoute, ObjectName},
 };
 use crate::{
@@ -32,6 +33,8 @@ pub struct Ask {
     pub promql: Arc<str>,
     /// More rows than this fail the request; `None`: no limit.
     pub max_samples: Option<u64>,
+    /// How old an answer may be that is served; zero: none is.
+    pub refresh: Duration,
 }
 
 /// A query and what its rows must satisfy.
@@ -67,6 +70,10 @@ pub fn plan_custom(served: &Served, route: &CustomRoute, names: &[String]) -> Re
             "the metric describes no objects",
         ));
     };
+    let like_adapter = served.rule.like_adapter();
+    if like_adapter {
+        adapter::admit(&served.rule, resource, route, names)?;
+    }
     let namespace = match &route.object {
         // The namespace is the object here, and its name is matched as that.
         ObjectName::Namespace => None,
@@ -80,7 +87,7 @@ pub fn plan_custom(served: &Served, route: &CustomRoute, names: &[String]) -> Re
         .map(Arc::<str>::from);
     let mut ingredients = ingredients(served, &route.metric_selector)?;
     if let (Some(label), Some(namespace)) = (&namespace_label, namespace) {
-        ingredients.require(label, &[namespace.to_owned()]);
+        ingredients.require(label, &[namespace.to_owned()], like_adapter);
     }
     let plan = |ask| Plan {
         ask,
@@ -92,12 +99,16 @@ pub fn plan_custom(served: &Served, route: &CustomRoute, names: &[String]) -> Re
         namespace: namespace
             .filter(|_| resource.scope == Scope::Namespaced || namespace_label.is_some())
             .map(Into::into),
-        sought: route.sought(),
+        sought: if like_adapter {
+            route.sought_object()
+        } else {
+            route.sought()
+        },
     };
     if names.is_empty() {
         return Ok(plan(None));
     }
-    ingredients.require(label, names);
+    ingredients.require(label, names, like_adapter);
     ingredients.group_by = vec![label.to_string()];
     let ask = ask(served, &ingredients)?;
     Ok(plan(Some(ask)))
@@ -112,7 +123,8 @@ pub fn plan_external(served: &Served, route: &ExternalRoute) -> Result<Plan, Fai
     let mut ingredients = ingredients(served, &route.selector)?;
     let label = served.rule.namespace_label.as_deref();
     if let Some(label) = label {
-        ingredients.require(label, std::slice::from_ref(&route.namespace));
+        let like_adapter = served.rule.like_adapter();
+        ingredients.require(label, std::slice::from_ref(&route.namespace), like_adapter);
     }
     Ok(Plan {
         ask: Some(ask(served, &ingredients)?),
@@ -130,10 +142,14 @@ pub fn plan_external(served: &Served, route: &ExternalRoute) -> Result<Plan, Fai
 
 impl Ingredients {
     /// Adds a matcher for one of `values` of `label`, unless the same one is there already (the label of an object may be
-    /// that of its namespace).
-    fn require(&mut self, label: &str, values: &[String]) {
-        let matcher = Matcher::one_of(label, values);
-        if !self.matchers.contains(&matcher) {
+    /// that of its namespace); prometheus-adapter writes it twice.
+    fn require(&mut self, label: &str, values: &[String], like_adapter: bool) {
+        let matcher = if like_adapter {
+            adapter::one_of(label, values)
+        } else {
+            Matcher::one_of(label, values)
+        };
+        if like_adapter || !self.matchers.contains(&matcher) {
             self.matchers.push(matcher);
         }
         // The path decides which object and namespace are meant, whatever the selector says.
@@ -144,12 +160,18 @@ impl Ingredients {
 fn ingredients(served: &Served, selector: &Selector) -> Result<Ingredients, Failure> {
     let mut matchers = Vec::new();
     let mut values = BTreeMap::new();
+    let like_adapter = served.rule.like_adapter();
     for requirement in &selector.requirements {
-        matchers.push(matcher(requirement)?);
-        let fills = matches!(
-            requirement.operator,
-            Operator::Equals | Operator::DoubleEquals | Operator::In
-        );
+        let checked = matcher(requirement)?;
+        matchers.push(match adapter::matcher(requirement) {
+            Some(matcher) if like_adapter => matcher,
+            _ => checked,
+        });
+        let fills = like_adapter
+            || matches!(
+                requirement.operator,
+                Operator::Equals | Operator::DoubleEquals | Operator::In
+            );
         if fills {
             values.insert(requirement.key.clone(), requirement.values.clone());
         }
@@ -243,5 +265,6 @@ fn ask(served: &Served, ingredients: &Ingredients) -> Result<Ask, Failure> {
         backend: backend.clone(),
         promql: promql.into(),
         max_samples,
+        refresh: rule.refresh,
     })
 }

@@ -43,14 +43,17 @@ pub fn project_custom(
     };
     let mut tally = Tally::default();
     let mut found: BTreeMap<&Arc<str>, Vec<&Sample>> = BTreeMap::new();
-    for row in &rows.samples {
-        match checked(plan, row, Some(label), at) {
+    let mut foreign = 0;
+    for row in ordered(plan, rows) {
+        match checked(plan, row, Some(label), at, &mut foreign) {
             Ok(Some(name)) => found.entry(name).or_default().push(row),
             Ok(None) => {}
             Err(reason) => tally.drop_rows(reason, 1),
         }
     }
+    let like_adapter = plan.served.rule.like_adapter();
     let mut warnings = rows.warnings.clone();
+    warnings.extend(foreign_rows(foreign));
     let mut doubled = Vec::new();
     let mut items = Vec::with_capacity(found.len());
     let mut refused = None;
@@ -60,11 +63,15 @@ pub fn project_custom(
             tally.drop_rows(Reason::DuplicateRows, u64::try_from(extra).unwrap_or(u64::MAX));
             doubled.push((name, rows.len()));
         }
-        let Some(row) = rows.first() else { continue };
+        // Which is served is said in the warning below.
+        let served = if like_adapter { rows.last() } else { rows.first() };
+        let Some(row) = served else { continue };
         match value(plan, row, &mut tally) {
             Value::Finite { milli, clamped } => {
                 tally.clamped += u64::from(clamped);
-                items.push(item(plan, resource, name, milli, row.timestamp));
+                // prometheus-adapter says when it was asked (`metricFor`, `pkg/custom-provider/provider.go`).
+                let timestamp = if like_adapter { at } else { row.timestamp };
+                items.push(item(plan, resource, name, milli, timestamp));
             }
             Value::None => tally.drop_rows(Reason::NoData, 1),
             Value::Refused(reason) => {
@@ -79,8 +86,13 @@ pub fn project_custom(
             0 => String::new(),
             others => format!(" and more than one for {others} others"),
         };
+        let served = if like_adapter {
+            "the last of the answer"
+        } else {
+            "the first in the order of their labels"
+        };
         warnings.push(format!(
-            "{rows} rows for {} {name}{also}; the first in the order of their labels is served: add `by (<<.GroupBy>>)`",
+            "{rows} rows for {} {name}{also}; {served} is served: add `by (<<.GroupBy>>)`",
             resource.group_resource
         ));
     }
@@ -115,8 +127,9 @@ pub fn project_external(
 ) -> Result<Answer<ExternalItem>, Failure> {
     let mut tally = Tally::default();
     let mut items = Vec::with_capacity(rows.samples.len());
-    for row in &rows.samples {
-        if let Err(reason) = checked(plan, row, None, at) {
+    let mut foreign = 0;
+    for row in ordered(plan, rows) {
+        if let Err(reason) = checked(plan, row, None, at, &mut foreign) {
             tally.drop_rows(reason, 1);
             continue;
         }
@@ -136,42 +149,85 @@ pub fn project_external(
             }
         }
     }
+    let mut warnings = rows.warnings.clone();
+    warnings.extend(foreign_rows(foreign));
     Ok(Answer {
         items,
         window: plan.served.rule.window,
         tally,
-        warnings: rows.warnings.clone(),
+        warnings,
+    })
+}
+
+/// The rows in the order that decides: of their labels, or for prometheus-adapter's rules of the answer.
+fn ordered<'a>(plan: &Plan, rows: &'a InstantVector) -> Vec<&'a Sample> {
+    if plan.served.rule.like_adapter() {
+        rows.samples.iter().collect()
+    } else {
+        rows.by_labels()
+    }
+}
+
+fn foreign_rows(rows: u64) -> Option<String> {
+    (rows > 0).then(|| {
+        format!(
+            "{rows} rows carry another namespace than the one asked for and are served all the same, as \
+             prometheus-adapter does: does the query keep <<.LabelMatchers>>?"
+        )
     })
 }
 
 /// The row check: the object must be one that was asked for, and a row that says its namespace must say the right one.
+///
+/// A `ClusterMetricRule` in prometheus-adapter's semantics lets rows of other namespaces pass, counted in `foreign`, and rows
+/// of any age.
 fn checked<'a>(
     plan: &'a Plan,
     row: &Sample,
     object_label: Option<&str>,
     at: Timestamp,
+    foreign: &mut u64,
 ) -> Result<Option<&'a Arc<str>>, Reason> {
+    let rule = &plan.served.rule;
+    let like_adapter = rule.like_adapter();
+    let mut is_foreign = false;
     if let (Some(label), Some(namespace)) = (&plan.namespace_label, &plan.namespace)
         && row
             .labels
             .get(label)
             .is_some_and(|value| value != namespace.as_ref())
     {
-        return Err(Reason::ForeignNamespace);
+        if !like_adapter || rule.is_namespaced() {
+            return Err(Reason::ForeignNamespace);
+        }
+        is_foreign = true;
     }
-    if at.duration_since(row.timestamp) > STALE_AFTER {
+    if !like_adapter && at.duration_since(row.timestamp) > STALE_AFTER {
         return Err(Reason::StaleRow);
     }
-    let Some(label) = object_label else {
-        return Ok(None);
+    let name = match object_label {
+        Some(label) => {
+            let name = row.labels.get(label).and_then(|name| plan.names.get(name));
+            Some(name.ok_or(Reason::ForeignObject)?)
+        }
+        None => None,
     };
-    let name = row.labels.get(label).and_then(|name| plan.names.get(name));
-    name.map(Some).ok_or(Reason::ForeignObject)
+    *foreign += u64::from(is_foreign);
+    Ok(name)
 }
 
 fn value(plan: &Plan, row: &Sample, tally: &mut Tally) -> Value {
+    let like_adapter = plan.served.rule.like_adapter();
     if row.value.is_nan() {
-        return Value::None;
+        // `metricFor`, `pkg/custom-provider/provider.go`; what it makes of an external NaN depends on the processor.
+        return if like_adapter && plan.subject.is_some() {
+            Value::Finite {
+                milli: Milli::ZERO,
+                clamped: false,
+            }
+        } else {
+            Value::None
+        };
     }
     let number = if row.value < 0.0 {
         tally.negative += 1;
@@ -187,7 +243,12 @@ fn value(plan: &Plan, row: &Sample, tally: &mut Tally) -> Value {
     if row.value.is_infinite() {
         return Value::Refused(Reason::NotFinite);
     }
-    match Milli::from_f64(number) {
+    let milli = if like_adapter {
+        Milli::truncate_f64(number)
+    } else {
+        Milli::from_f64(number)
+    };
+    match milli {
         Ok(rounded) => Value::Finite {
             milli: rounded.milli,
             clamped: rounded.clamped,
@@ -203,7 +264,8 @@ fn item(
     value: Milli,
     timestamp: Timestamp,
 ) -> CustomItem {
-    let namespaced = resource.scope == Scope::Namespaced;
+    // prometheus-adapter repeats the namespace of the path (`metricFor`, `pkg/custom-provider/provider.go`).
+    let namespaced = resource.scope == Scope::Namespaced || plan.served.rule.like_adapter();
     CustomItem {
         kind: resource.kind.as_str().into(),
         api_version: format!("{}/{}", resource.group_resource.group, resource.version).into(),
@@ -243,5 +305,7 @@ fn no_data(plan: &Plan, rows: &InstantVector, label: &str, tally: &Tally) -> Fai
     } else {
         format!("the query of the rule {rule} gave no number for this object (NaN)")
     };
-    Failure::new(Reason::NoData, cause).after(plan.sought.clone())
+    Failure::new(Reason::NoData, cause)
+        .after(plan.sought.clone())
+        .in_words_of(&plan.served.rule)
 }

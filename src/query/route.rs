@@ -202,16 +202,21 @@ impl CustomRoute {
     /// Kubernetes' sentence for a metric that is not there
     /// (`provider.NewMetricNotFound…Error` of sigs.k8s.io/custom-metrics-apiserver).
     pub fn sought(&self) -> String {
-        let object = match &self.object {
-            ObjectName::Named(name) => format!(" {name}"),
-            ObjectName::All => " *".to_owned(),
-            ObjectName::Namespace => format!(" {}", self.namespace.as_deref().unwrap_or_default()),
-        };
         let selector = match &self.metric_selector {
             selector if selector.is_empty() => String::new(),
             selector => format!(" with selector {selector}"),
         };
-        format!("{}{object}{selector}", self.sought_kind())
+        format!("{}{selector}", self.sought_object())
+    }
+
+    /// The same without the selector of the metric.
+    pub fn sought_object(&self) -> String {
+        let object = match &self.object {
+            ObjectName::Named(name) => name,
+            ObjectName::All => "*",
+            ObjectName::Namespace => self.namespace.as_deref().unwrap_or_default(),
+        };
+        format!("{} {object}", self.sought_kind())
     }
 
     /// The same for a metric that no rule makes, whatever the object.

@@ -1,5 +1,7 @@
 //! From a route to a query, and from rows to a reply.
 
+mod adapter;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -88,7 +90,10 @@ fn rows(rows: &[(&str, f64)]) -> InstantVector {
         value: *value,
         timestamp: at(),
     });
-    InstantVector::new(samples.collect(), Vec::new())
+    InstantVector {
+        samples: samples.collect(),
+        warnings: Vec::new(),
+    }
 }
 
 fn values(answer: &Answer<CustomItem>) -> Vec<(String, String)> {

@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 
 use super::Problem;
 use crate::{
-    api::rule_spec::ResourceMapping,
-    language::{promql::matcher::is_label_name, template::resource::ResourceTemplate},
+    api::rule_spec::{ResourceMapping, Semantics},
+    language::{
+        promql::matcher::is_label_name,
+        re2::{Expansion, Re2},
+        template::resource::ResourceTemplate,
+    },
     reason::Reason,
     resource::{GroupResource, ResourceInfo, Resources, Scope},
 };
@@ -18,6 +22,17 @@ pub struct Association {
     /// Labels whose kind does not exist now; they must not fall through to the template.
     unresolved: BTreeMap<String, Problem>,
     template: Option<ResourceTemplate>,
+    /// Set where labels are read as prometheus-adapter reads them.
+    adapter: Option<AdapterReading>,
+    /// Labels of a kind that another label names already; none in standard semantics, which refuse them.
+    doubled: Vec<Problem>,
+}
+
+/// The template read backwards by one expression (`GroupResourceForLabel`, `pkg/naming/lbl_res.go`).
+#[derive(Clone, Debug, Default)]
+struct AdapterReading {
+    pattern: Option<Re2>,
+    uses_group: bool,
 }
 
 // === impl Association ===
@@ -27,13 +42,21 @@ impl Association {
     ///
     /// # Errors
     ///
-    /// `DuplicateResource` for two labels of one kind, `InvalidTemplate` with the position in `spec.resources.template`,
-    /// `InvalidSpec` for a label that is none. A kind that does not exist is no error: see [`Self::unresolved`].
-    pub fn compile(mapping: Option<&ResourceMapping>, resources: &Resources) -> Result<Self, Problem> {
-        let Some(mapping) = mapping else {
-            return Ok(Self::default());
+    /// `DuplicateResource` for two labels of one kind (in prometheus-adapter's semantics a warning, see [`Self::doubled`]),
+    /// `InvalidTemplate` with the position in `spec.resources.template`, `InvalidSpec` for a label that is none. A kind that
+    /// does not exist is no error: see [`Self::unresolved`].
+    pub fn compile(
+        mapping: Option<&ResourceMapping>,
+        semantics: Semantics,
+        resources: &Resources,
+    ) -> Result<Self, Problem> {
+        let mut association = Self {
+            adapter: (semantics == Semantics::PrometheusAdapter).then(AdapterReading::default),
+            ..Self::default()
         };
-        let mut association = Self::default();
+        let Some(mapping) = mapping else {
+            return Ok(association);
+        };
         for (label, named) in &mapping.overrides {
             let path = format!("spec.resources.overrides[{label}]");
             if !is_label_name(label) {
@@ -58,19 +81,21 @@ impl Association {
                 association.unresolved.insert(label.clone(), problem);
                 continue;
             };
-            if let Some(first) = association
-                .labels
-                .insert(info.group_resource.clone(), label.clone())
-            {
+            let kind = &info.group_resource;
+            if let Some(first) = association.labels.get(kind) {
+                if association.adapter.is_none() {
+                    let message = format!("{first} and {label} both name {kind}; keep one of them");
+                    return Err(Problem::new(Reason::DuplicateResource, path, message));
+                }
+                // There the choice between them is random, from start to start.
                 let message = format!(
-                    "{first} and {label} both name {}; keep one of them",
-                    info.group_resource
+                    "{first} and {label} both name {kind}; series are found by either, and queries use {first}, the first in \
+                     the order of labels"
                 );
-                return Err(Problem::new(
-                    Reason::DuplicateResource,
-                    "spec.resources.overrides",
-                    message,
-                ));
+                let problem = Problem::new(Reason::DuplicateResource, path, message);
+                association.doubled.push(problem);
+            } else {
+                association.labels.insert(kind.clone(), label.clone());
             }
             association.overrides.insert(label.clone(), info.clone());
         }
@@ -79,9 +104,25 @@ impl Association {
                 Problem::new(Reason::InvalidTemplate, "spec.resources.template", error.message)
                     .at(error.position)
             })?;
+            if let Some(reading) = &mut association.adapter {
+                reading.pattern = template.adapter_pattern();
+                reading.uses_group = template.uses_group();
+            }
             association.template = Some(template);
         }
         Ok(association)
+    }
+
+    /// Whether `other`, compiled from the same spec against another snapshot, says the same.
+    pub fn resolves_as(&self, other: &Self) -> bool {
+        self.overrides == other.overrides
+            && self.labels == other.labels
+            && self.unresolved == other.unresolved
+    }
+
+    /// Labels that name a kind which another label names already.
+    pub fn doubled(&self) -> &[Problem] {
+        &self.doubled
     }
 
     /// Overrides whose kind the cluster does not have.
@@ -106,6 +147,9 @@ impl Association {
         }
         if self.unresolved.contains_key(label) {
             return None;
+        }
+        if let Some(reading) = &self.adapter {
+            return reading.resource_of(label, resources);
         }
         // Several readings are possible where group and resource meet (`kube_networking_k8s_io_ingress`); the first that the
         // cluster has is meant. `.Resource` is the singular name; a group stands there with `.` and `-` as `_`.
@@ -137,7 +181,9 @@ impl Association {
             .as_ref()?
             .label_for(&template_group(info), &info.singular)
             .ok()?;
-        let free = !self.overrides.contains_key(&label) && !self.unresolved.contains_key(&label);
+        // prometheus-adapter does not look whether the label has another meaning.
+        let free = self.adapter.is_some()
+            || !self.overrides.contains_key(&label) && !self.unresolved.contains_key(&label);
         (free && is_label_name(&label)).then_some(label)
     }
 
@@ -156,6 +202,20 @@ impl Association {
             scope: Scope::Cluster,
         };
         self.label_for(resources.resolve(&namespaces).unwrap_or(&fallback))
+    }
+}
+
+// === impl AdapterReading ===
+
+impl AdapterReading {
+    /// One reading, the one with the shortest group; plural and singular alike, in any case. Where the template leaves the
+    /// group out the first kind of that name is meant.
+    fn resource_of<'a>(&self, label: &str, resources: &'a Resources) -> Option<&'a ResourceInfo> {
+        let pattern = self.pattern.as_ref()?;
+        let part = |name: &str| pattern.expand_match(&Expansion::parse(name), label);
+        let resource = part("${resource}")?;
+        let group = if self.uses_group { part("${group}") } else { None };
+        resources.find(group.as_deref().filter(|group| !group.is_empty()), &resource)
     }
 }
 

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     Association, BackendRecord, MetricsQuery, NamespaceScope, Naming, Problem,
+    advice::{self, Assumptions},
     metrics_query::Setting,
     naming::{self, Filter, Rename, Source},
 };
@@ -14,7 +15,7 @@ use crate::{
         duration::parse_duration,
         invariant::Violation,
         metric_rule::RuleKey,
-        rule_spec::{MetricsApi, NegativePolicy, RuleLimits, RuleSpec},
+        rule_spec::{DEFAULT_REFRESH, MetricsApi, NegativePolicy, RuleLimits, RuleSpec, Semantics},
     },
     language::{
         promql::{Matcher, SeriesSelector},
@@ -64,6 +65,10 @@ pub struct CompiledRule {
     pub window: Option<Duration>,
     /// What a negative value becomes.
     pub negative: NegativePolicy,
+    /// What its queries and answers look like. A `MetricRule` is confined and checked either way.
+    pub semantics: Semantics,
+    /// How old an answer may be that is served; zero: every request asks anew.
+    pub refresh: Duration,
     /// Bounds on what it brings in.
     pub limits: RuleLimits,
     /// Why it is not Accepted; empty where it is.
@@ -79,6 +84,16 @@ pub fn compile(
     backend: Result<Arc<BackendRecord>, Problem>,
     resources: &Resources,
 ) -> CompiledRule {
+    compile_assuming(object, backend, resources, Assumptions::default())
+}
+
+/// [`compile()`] with what its advice is to assume.
+pub fn compile_assuming(
+    object: RuleObject,
+    backend: Result<Arc<BackendRecord>, Problem>,
+    resources: &Resources,
+    assumptions: Assumptions,
+) -> CompiledRule {
     let spec = match &object.spec {
         Ok(spec) => spec.clone(),
         Err(message) => {
@@ -90,8 +105,8 @@ pub fn compile(
     rule.check_schema();
     rule.compile_scope(&spec);
     rule.compile_naming(&spec, resources);
-    rule.compile_query(&spec);
-    rule.check_window(&spec);
+    rule.compile_query(&spec, resources, assumptions);
+    rule.check_durations(&spec);
     rule
 }
 
@@ -106,6 +121,11 @@ impl CompiledRule {
     /// Whether it is a `MetricRule`, whose every query is confined.
     pub fn is_namespaced(&self) -> bool {
         self.object.key.namespace.is_some()
+    }
+
+    /// Whether it is to send and answer what prometheus-adapter would.
+    pub fn like_adapter(&self) -> bool {
+        self.semantics == Semantics::PrometheusAdapter
     }
 
     /// Why it does not answer, whoever asks.
@@ -137,6 +157,8 @@ impl CompiledRule {
             query: None,
             window: None,
             negative: spec.effective_negative(),
+            semantics: spec.effective_semantics(),
+            refresh: DEFAULT_REFRESH,
             limits: spec.effective_limits(),
             refusals: Vec::new(),
             warnings: Vec::new(),
@@ -171,10 +193,11 @@ impl CompiledRule {
     }
 
     fn compile_naming(&mut self, spec: &RuleSpec, resources: &Resources) {
-        let association = match Association::compile(spec.resources.as_ref(), resources) {
+        let association = match Association::compile(spec.resources.as_ref(), self.semantics, resources) {
             Ok(association) => association,
             Err(problem) => return self.refusals.push(problem),
         };
+        self.warnings.extend_from_slice(association.doubled());
         self.namespace_label = self.choose_namespace_label(spec, &association, resources);
         self.check_kinds(&association);
         match self.source(spec) {
@@ -204,8 +227,13 @@ impl CompiledRule {
                     backend.name,
                     trusted.join(", ")
                 );
+                let overrides = spec.resources.as_ref().map(|mapping| &mapping.overrides);
+                let path = match overrides.filter(|overrides| overrides.contains_key(&label)) {
+                    Some(_) => format!("spec.resources.overrides[{label}]"),
+                    None => "spec.resources.template".to_owned(),
+                };
                 self.refusals
-                    .push(Problem::new(Reason::NotConfinable, "spec.resources", message));
+                    .push(Problem::new(Reason::NotConfinable, path, message));
                 None
             }
             // Custom rules of the platform team say themselves whether their series have a namespace at all.
@@ -223,15 +251,18 @@ impl CompiledRule {
         let namespaces = GroupResource::namespaces();
         let cluster_scoped = association
             .overridden()
-            .find(|info| info.scope == Scope::Cluster && info.group_resource != namespaces)
-            .map(|info| info.group_resource.to_string());
-        if let Some(kind) = cluster_scoped {
-            let message = format!("{kind} are cluster-scoped; only a ClusterMetricRule may map them");
-            self.refusals.push(Problem::new(
-                Reason::NotConfinable,
-                "spec.resources.overrides",
-                message,
-            ));
+            .find(|info| info.scope == Scope::Cluster && info.group_resource != namespaces);
+        if let Some(info) = cluster_scoped {
+            let message = format!(
+                "{} are cluster-scoped; only a ClusterMetricRule may map them",
+                info.group_resource
+            );
+            let path = match association.label_for(info) {
+                Some(label) => format!("spec.resources.overrides[{label}]"),
+                None => "spec.resources.overrides".to_owned(),
+            };
+            self.refusals
+                .push(Problem::new(Reason::NotConfinable, path, message));
         }
     }
 
@@ -274,6 +305,8 @@ impl CompiledRule {
         }
         let listed = match self.confinement() {
             Some(matcher) => selector.to_string_with(&matcher),
+            // `pkg/custom-provider/provider.go` sends what the author wrote.
+            None if self.like_adapter() => text.clone(),
             None => selector.to_string(),
         };
         Ok(Source::Series {
@@ -296,7 +329,7 @@ impl CompiledRule {
         Some(Matcher::equal(label, namespace))
     }
 
-    fn compile_query(&mut self, spec: &RuleSpec) {
+    fn compile_query(&mut self, spec: &RuleSpec, resources: &Resources, assumptions: Assumptions) {
         let confinement = self.confinement();
         if self.is_namespaced() && confinement.is_none() {
             // Without a backend it is not known which label confines; the rule answers nothing until there is one.
@@ -320,22 +353,42 @@ impl CompiledRule {
             object_label: object_label.as_deref(),
             namespace_label: self.namespace_label.as_deref(),
             confinement: confinement.as_ref(),
+            semantics: self.semantics,
         };
         match MetricsQuery::compile(&spec.metrics_query, setting) {
             Ok((query, warnings)) => {
-                self.window = query.window();
+                let advice = advice::lint(self, spec, setting, &query, resources, assumptions);
+                // prometheus-adapter never says one (`metricFor`, `pkg/custom-provider/provider.go`).
+                self.window = query.window().filter(|_| !self.like_adapter());
                 self.query = Some(query);
                 self.warnings.extend(warnings);
+                self.warnings.extend(advice);
             }
             Err(problem) => self.refusals.push(problem),
         }
     }
 
-    fn check_window(&mut self, spec: &RuleSpec) {
-        if let Some(text) = &spec.window {
-            match parse_duration(text) {
-                Ok(window) => self.window = Some(window),
-                Err(error) => self.refuse("spec.window", error.to_string()),
+    fn check_durations(&mut self, spec: &RuleSpec) {
+        if let Some(window) = self.duration("spec.window", spec.window.as_deref()) {
+            self.window = Some(window);
+        }
+        // The derived zero is for those whose written zero would be taken.
+        let derived = if self.like_adapter() && !self.is_namespaced() {
+            Duration::ZERO
+        } else {
+            DEFAULT_REFRESH
+        };
+        self.refresh = self
+            .duration("spec.refresh", spec.refresh.as_deref())
+            .unwrap_or(derived);
+    }
+
+    fn duration(&mut self, path: &str, text: Option<&str>) -> Option<Duration> {
+        match parse_duration(text?) {
+            Ok(duration) => Some(duration),
+            Err(error) => {
+                self.refuse(path, error.to_string());
+                None
             }
         }
     }

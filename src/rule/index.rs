@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    BackendRecord, CompiledRule, Namespaces, Problem, RuleObject, RuleTable,
+    Association, BackendRecord, CompiledRule, Namespaces, Problem, RuleObject, RuleTable,
     backend::{self, Backends},
     compile,
 };
@@ -167,8 +167,8 @@ impl Index {
         if *self.resources == *resources {
             return false;
         }
-        self.resources = resources;
-        self.recompile();
+        let before = std::mem::replace(&mut self.resources, resources);
+        self.remap(&before);
         true
     }
 
@@ -236,9 +236,28 @@ impl Index {
         self.compile_again(rebound.map(|rule| rule.object.clone()).collect());
     }
 
-    /// Kinds change rarely, and rules depend on them in too many ways to tell them apart.
-    fn recompile(&mut self) {
-        self.compile_again(self.rules.values().map(|rule| rule.object.clone()).collect());
+    /// Compiles the rules again whose labels name other kinds now, or name kinds again that were gone: a template is read
+    /// when it is used, so a kind that comes or goes concerns only the rules that list it.
+    fn remap(&mut self, before: &Resources) {
+        let remapped = self.rules.values().filter(|rule| self.is_remapped(rule, before));
+        self.compile_again(remapped.map(|rule| rule.object.clone()).collect());
+    }
+
+    fn is_remapped(&self, rule: &CompiledRule, before: &Resources) -> bool {
+        let Ok(spec) = &rule.object.spec else { return false };
+        let map = |resources: &Resources| {
+            let mapping =
+                Association::compile(spec.resources.as_ref(), spec.effective_semantics(), resources);
+            mapping.map(|mapping| {
+                let namespaces = mapping.namespace_label(resources);
+                (mapping, namespaces)
+            })
+        };
+        match (map(before), map(&self.resources)) {
+            (Ok((old, old_label)), Ok((new, new_label))) => !old.resolves_as(&new) || old_label != new_label,
+            (Err(old), Err(new)) => old != new,
+            _ => true,
+        }
     }
 
     fn compile_again(&mut self, objects: Vec<RuleObject>) {

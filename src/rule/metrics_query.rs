@@ -10,6 +10,7 @@ use super::{
     locate::{locate, offset_of},
 };
 use crate::{
+    api::rule_spec::Semantics,
     language::{
         promql::{self, Matcher, Query, QueryError, matcher::is_label_name},
         span::{Origin, Span},
@@ -20,11 +21,11 @@ use crate::{
 
 const PATH: &str = "spec.metricsQuery";
 /// Stands for a series while a rule is checked; a legal name that no one has.
-const SENTINEL_SERIES: &str = "metricrule_series";
+pub(super) const SENTINEL_SERIES: &str = "metricrule_series";
 /// Stands for the label of an object that only a template of `spec.resources` can name.
-const SENTINEL_LABEL: &str = "metricrule_object";
+pub(super) const SENTINEL_LABEL: &str = "metricrule_object";
 /// Stands for a value.
-const SENTINEL_VALUE: &str = "metricrule-value";
+pub(super) const SENTINEL_VALUE: &str = "metricrule";
 
 /// A checked query template.
 #[derive(Clone, Debug)]
@@ -37,6 +38,7 @@ pub struct MetricsQuery {
     window: Option<Duration>,
     /// Whether we can read it, as it was with the values that it was checked with.
     readable: bool,
+    semantics: Semantics,
 }
 
 /// What a rule gives its query; decides which renderings are tried when the rule is checked.
@@ -50,6 +52,8 @@ pub struct Setting<'a> {
     pub namespace_label: Option<&'a str>,
     /// For a `MetricRule`: what confines it.
     pub confinement: Option<&'a Matcher>,
+    /// How values come into the text.
+    pub semantics: Semantics,
 }
 
 /// The data of one rendering.
@@ -98,8 +102,10 @@ impl MetricsQuery {
         }
         let provided = [setting.object_label, setting.namespace_label];
         let required = references.required_keys().map(|reference| reference.key.clone());
+        // To prometheus-adapter a missing key is the empty string.
+        let like_adapter = setting.semantics == Semantics::PrometheusAdapter;
         let required: BTreeSet<String> = required
-            .filter(|key| !provided.contains(&Some(key.as_str())))
+            .filter(|key| !like_adapter && !provided.contains(&Some(key.as_str())))
             .collect();
         let optional: BTreeSet<String> = references
             .keys
@@ -112,6 +118,7 @@ impl MetricsQuery {
             required,
             window: None,
             readable: false,
+            semantics: setting.semantics,
         };
 
         let mut warnings = Vec::new();
@@ -157,6 +164,13 @@ impl MetricsQuery {
             });
         }
         let (_, text) = self.place(ingredients)?;
+        if text.is_empty() {
+            return Err(RenderError {
+                reason: Reason::BadRequest,
+                position: None,
+                message: "with these values the query is empty".to_owned(),
+            });
+        }
         // Values can make a query none without a way out of their strings: `{a=""}` picks everything.
         let unreadable = || self.readable && Query::parse(&text).is_err();
         let unread = || RenderError {
@@ -175,7 +189,8 @@ impl MetricsQuery {
                     message: error.to_string(),
                 }
             }),
-            None if unreadable() => Err(unread()),
+            // As prometheus-adapter would send it, the backend is the judge.
+            None if self.semantics == Semantics::Standard && unreadable() => Err(unread()),
             None => Ok(text),
         }
     }
@@ -185,8 +200,31 @@ impl MetricsQuery {
         self.window
     }
 
+    /// What made-up data makes of the template: the spans of the text and the text.
+    pub(super) fn specimen(&self, ingredients: &Ingredients) -> Option<(Vec<(Span, Position)>, String)> {
+        self.place(ingredients).ok()
+    }
+
+    /// The keys that the template reads.
+    pub(super) fn keys(&self) -> BTreeSet<String> {
+        let references = self.template.references();
+        references
+            .keys
+            .iter()
+            .map(|reference| reference.key.clone())
+            .collect()
+    }
+
     fn place(&self, ingredients: &Ingredients) -> Result<(Vec<(Span, Position)>, String), RenderError> {
-        let matchers: Vec<String> = ingredients.matchers.iter().map(ToString::to_string).collect();
+        let like_adapter = self.semantics == Semantics::PrometheusAdapter;
+        let text = |matcher: &Matcher| {
+            if like_adapter {
+                matcher.to_adapter_text()
+            } else {
+                matcher.to_string()
+            }
+        };
+        let matchers: Vec<String> = ingredients.matchers.iter().map(text).collect();
         let data = Data::Query(QueryData {
             series: ingredients.series.clone(),
             label_matchers: matchers.join(","),
@@ -201,7 +239,17 @@ impl MetricsQuery {
         let located = self.template.render_located(&data);
         let located = located.map_err(|error| invalid(Some(error.position), error.message))?;
         let spans: Vec<Span> = located.iter().map(|(span, _)| span.clone()).collect();
-        match promql::place(&spans) {
+        let placed = if like_adapter {
+            let spans = if ingredients.has_plain_names() {
+                spans.into_iter().map(as_text).collect()
+            } else {
+                spans
+            };
+            promql::place_verbatim(&spans, self.readable)
+        } else {
+            promql::place(&spans)
+        };
+        match placed {
             Ok(text) => Ok((located, text)),
             Err(error) => {
                 let span = located.get(error.span);
@@ -242,8 +290,16 @@ impl MetricsQuery {
             };
         };
         let query = parsed?;
-        promql::confine(&text, matcher)
-            .map_err(|error| Problem::new(Reason::NotConfinable, PATH, error.to_string()))?;
+        promql::confine(&text, matcher).map_err(|error| {
+            let found = QueryError {
+                position: error.position,
+                message: error.message,
+            };
+            Problem {
+                reason: Reason::NotConfinable,
+                ..Self::query_problem(found, &spans, &text)
+            }
+        })?;
         Ok(Some(query))
     }
 
@@ -258,25 +314,56 @@ impl MetricsQuery {
     }
 }
 
+// === impl Ingredients ===
+
+impl Ingredients {
+    /// Whether no series or label has a name that could be more than a word, whatever the template makes of it.
+    fn has_plain_names(&self) -> bool {
+        let plain = |name: &str| {
+            name.chars()
+                .all(|c| c.is_ascii_alphanumeric() || "_:.-".contains(c))
+        };
+        plain(&self.series)
+            && self.group_by.iter().all(|name| plain(name))
+            && self.values.keys().all(|name| plain(name))
+    }
+}
+
+/// A name as the author's own text.
+fn as_text(span: Span) -> Span {
+    match span.origin {
+        Origin::Name => Span {
+            origin: Origin::Text,
+            ..span
+        },
+        _ => span,
+    }
+}
+
 // === impl RenderError ===
 
 impl RenderError {
     /// What it says of the rule, when the data was made up.
     fn problem(self, message: String) -> Problem {
+        let reason = match self.reason {
+            Reason::BadRequest => Reason::InvalidTemplate,
+            reason => reason,
+        };
         Problem {
-            reason: match self.reason {
-                Reason::BadRequest => Reason::InvalidTemplate,
-                reason => reason,
-            },
-            path: PATH.to_owned(),
             position: self.position,
-            message,
+            ..Problem::new(reason, PATH, message)
         }
     }
 }
 
-fn sentinels(setting: Setting<'_>, keys: &BTreeSet<String>, objects: usize) -> Ingredients {
-    let value = |index: usize| format!("{SENTINEL_VALUE}-{index}");
+/// The data of a rendering for `objects` objects with a value for each of `keys`, all of it made up.
+pub(super) fn sentinels(setting: Setting<'_>, keys: &BTreeSet<String>, objects: usize) -> Ingredients {
+    // One word, since values may stand outside of strings where they are put in as they are.
+    let joint = match setting.semantics {
+        Semantics::Standard => '-',
+        Semantics::PrometheusAdapter => '_',
+    };
+    let value = |index: usize| format!("{SENTINEL_VALUE}{joint}{index}");
     let mut ingredients = Ingredients::default();
     if setting.has_series {
         SENTINEL_SERIES.clone_into(&mut ingredients.series);

@@ -4,6 +4,17 @@ use std::fmt;
 
 use crate::{language::template::Position, reason::Reason};
 
+/// How much a finding weighs. Where a [`Problem`] stands says it: among the refusals of a rule, or among its warnings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Worth knowing; nothing is wrong.
+    Note,
+    /// It works, but hardly as its author means.
+    Warning,
+    /// It does not work.
+    Error,
+}
+
 /// One finding about a rule: why, in which field, where inside its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -15,6 +26,27 @@ pub struct Problem {
     pub position: Option<Position>,
     /// The cause and, where there is one, the next step.
     pub message: String,
+    /// What to write instead: a short sentence that begins in lower case, the text itself in backticks.
+    pub suggestion: Option<String>,
+}
+
+// === impl Severity ===
+
+impl Severity {
+    /// `error`, `warning` or `note`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 // === impl Problem ===
@@ -27,7 +59,15 @@ impl Problem {
             path: path.into(),
             position: None,
             message: message.into(),
+            suggestion: None,
         }
+    }
+
+    /// The same, with what to write instead.
+    #[must_use]
+    pub fn suggest(mut self, suggestion: impl Into<String>) -> Self {
+        self.suggestion = Some(suggestion.into());
+        self
     }
 
     /// The same, at a position inside the field's text.
@@ -44,15 +84,23 @@ impl Problem {
             None => self.path.clone(),
         }
     }
+
+    /// The message, and the suggestion behind it: what a place without room for two fields prints.
+    pub fn text(&self) -> String {
+        match &self.suggestion {
+            Some(suggestion) => format!("{}; {suggestion}", self.message),
+            None => self.message.clone(),
+        }
+    }
 }
 
 /// `spec.metricsQuery:2:17: unexpected "}"`, as conditions print it.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.path.is_empty() {
-            f.write_str(&self.message)
+            f.write_str(&self.text())
         } else {
-            write!(f, "{}: {}", self.place(), self.message)
+            write!(f, "{}: {}", self.place(), self.text())
         }
     }
 }

@@ -1,5 +1,8 @@
 //! What a spec compiles to, and what the index makes of events in whatever order.
 
+mod adapter;
+mod thousand;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -101,7 +104,7 @@ fn refusals_name_the_field_and_the_position() {
         (
             "resources: {overrides: {pod: {resource: pods}, pod_name: {resource: pod}}}",
             Reason::DuplicateResource,
-            "spec.resources.overrides",
+            "spec.resources.overrides[pod_name]",
         ),
         (
             "resources: {template: 'kube_<<.Resource'}",
@@ -111,12 +114,12 @@ fn refusals_name_the_field_and_the_position() {
         (
             "resources: {overrides: {node: {resource: nodes}}}",
             Reason::NotConfinable,
-            "spec.resources.overrides",
+            "spec.resources.overrides[node]",
         ),
         (
             "resources: {overrides: {exported_namespace: {resource: namespaces}, pod: {resource: pods}}}",
             Reason::NotConfinable,
-            "spec.resources",
+            "spec.resources.overrides[exported_namespace]",
         ),
         (
             "metricsQuery: info(<<.Series>>{<<.LabelMatchers>>})",
@@ -209,7 +212,7 @@ fn a_key_that_the_template_cannot_do_without_is_asked_for() {
 #[test]
 fn an_index_of_one_name_warns_that_lists_will_fail() {
     let text = spec(
-        "metricsQuery: 'sum by (<<.GroupBy>>) (<<.Series>>{pod=\"<<index .LabelValuesByName \"pod\">>\"})'",
+        "metricsQuery: 'sum by (<<.GroupBy>>) (rate(<<.Series>>{pod=\"<<index .LabelValuesByName \"pod\">>\"}[2m]))'",
     );
     let (_, rule) = compiled("shop/requests", &text);
     assert_eq!(rule.refusals, []);

@@ -16,7 +16,6 @@ use crate::{
     api::discovery::{ApiGroup, ApiGroupDiscoveryList, ApiGroupList, ApiResource, ApiResourceList},
     catalog::Catalog,
     query::route::{CUSTOM_GROUP, SERVED},
-    resource::Scope,
 };
 
 /// The content type of the aggregated document, letter for letter: the aggregator takes no other for it.
@@ -54,8 +53,10 @@ impl Listing {
     /// What `catalog` has, in its order, which is that of the names.
     pub(super) fn of(catalog: &Catalog) -> Self {
         let custom = catalog.custom_metrics().flat_map(|(info, metrics)| {
-            let namespaced = info.scope == Scope::Namespaced;
-            metrics.map(move |metric| (format!("{}/{metric}", info.group_resource), namespaced))
+            metrics.map(move |metric| {
+                let namespaced = catalog.is_namespaced(&info.group_resource, metric);
+                (format!("{}/{metric}", info.group_resource), namespaced)
+            })
         });
         let mut listing = Self {
             custom: custom.collect(),

@@ -1,7 +1,10 @@
 //! What `OpenAPI` cannot say about a rule: which fields need, or exclude, which others.
 
+use std::time::Duration;
+
 use super::{
-    MAX_ITEMS, MAX_METRICS_QUERY, MAX_PATTERN, MAX_SERIES_QUERY, MetricsApi, RuleSpec, SeriesFilter,
+    MAX_ITEMS, MAX_METRICS_QUERY, MAX_PATTERN, MAX_REFRESH, MAX_SERIES_QUERY, MetricsApi, RuleSpec,
+    SeriesFilter,
 };
 use crate::api::{
     duration::parse_duration,
@@ -62,6 +65,12 @@ pub(super) const RULE: &[Invariant<RuleSpec>] = &[
               self.resources.namespaced",
         holds: |spec| spec.api == MetricsApi::External || is_namespaced(spec),
     },
+    Invariant {
+        at: ".refresh",
+        message: "from 0s to 60s",
+        cel: "!has(self.refresh) || duration(self.refresh) <= duration('60s')",
+        holds: |spec| refresh(spec).is_none_or(|refresh| refresh <= MAX_REFRESH),
+    },
 ];
 
 /// Only [`crate::api::MetricRule`].
@@ -87,6 +96,12 @@ pub(crate) const METRIC_RULE: &[Invariant<RuleSpec>] = &[
         message: "only a ClusterMetricRule may say true",
         cel: "!has(self.limits) || !self.limits.allowMatchAll",
         holds: |spec| !spec.effective_limits().allow_match_all,
+    },
+    Invariant {
+        at: ".refresh",
+        message: "only a ClusterMetricRule may say 0s, ask anew for every request",
+        cel: "!has(self.refresh) || duration(self.refresh) > duration('0s')",
+        holds: |spec| refresh(spec).is_none_or(|refresh| !refresh.is_zero()),
     },
 ];
 
@@ -163,11 +178,13 @@ impl RuleSpec {
         if let Some(template) = self.resources.as_ref().and_then(|map| map.template.as_deref()) {
             invariant::check_length(template, MAX_PATTERN, "spec.resources.template", found);
         }
-        if let Some(Err(error)) = self.window.as_deref().map(parse_duration) {
-            found.push(Violation {
-                path: "spec.window".into(),
-                message: error.to_string(),
-            });
+        for (path, text) in [("spec.window", &self.window), ("spec.refresh", &self.refresh)] {
+            if let Some(Err(error)) = text.as_deref().map(parse_duration) {
+                found.push(Violation {
+                    path: path.into(),
+                    message: error.to_string(),
+                });
+            }
         }
     }
 }
@@ -178,6 +195,11 @@ fn as_text(spec: &RuleSpec) -> Option<&str> {
         .as_ref()
         .and_then(|name| name.r#as.as_deref())
         .filter(|text| !text.is_empty())
+}
+
+/// `refresh`, where it is there and a duration at all.
+fn refresh(spec: &RuleSpec) -> Option<Duration> {
+    parse_duration(spec.refresh.as_deref()?).ok()
 }
 
 fn is_namespaced(spec: &RuleSpec) -> bool {

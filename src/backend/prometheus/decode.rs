@@ -81,7 +81,10 @@ pub(super) fn instant(body: &[u8], max: Option<u64>) -> Result<Answer<InstantVec
         "scalar" => vec![scalar(elements)?],
         _ => return Err(Undecodable::Type(tidy(&kind, 32))),
     };
-    let value = InstantVector::new(samples, warnings.clone());
+    let value = InstantVector {
+        samples,
+        warnings: warnings.clone(),
+    };
     Ok(Answer {
         value,
         warnings,

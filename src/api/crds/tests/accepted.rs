@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    api::{Duration, HttpMethod, MetricsApi, NegativePolicy, RuleKey, RuleLimits, RuleStatus},
+    api::{Duration, HttpMethod, MetricsApi, NegativePolicy, RuleKey, RuleLimits, RuleStatus, Semantics},
     reason::Reason,
 };
 
@@ -40,7 +40,9 @@ spec:
   negative: Pass
   window: 1m30s
   limits: {maxSeries: 0, maxMetrics: 7, maxSamples: 50000, allowMatchAll: true}
+  refresh: 0s
   priority: -3
+  semantics: PrometheusAdapter
 "#;
 
 const BACKEND: &str = r#"
@@ -107,6 +109,7 @@ fn a_cluster_metric_rule() {
     let spec = rule.rule_spec();
     assert!(spec.effective_limits().allow_match_all);
     assert_eq!(spec.priority, Some(-3));
+    assert_eq!(spec.effective_semantics(), Semantics::PrometheusAdapter);
 }
 
 #[test]
@@ -189,6 +192,7 @@ fn a_rule_gets_its_constant_defaults() {
         "spec.limits.maxSamples": 50000,
         "spec.limits.maxSeries": 10000,
         "spec.priority": 0,
+        "spec.semantics": "Standard",
     });
     assert_eq!(defaults_of("MetricRule"), want);
     assert_eq!(defaults_of("ClusterMetricRule"), want);

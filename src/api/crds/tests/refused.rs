@@ -66,6 +66,11 @@ fn rule_cases(kind: &'static str) -> Vec<Case> {
             &["spec.resources.template"],
             json!({ "name": { "as": "q" }, "resources": { "template": "<<.Resource>>" } }),
         ),
+        with(&[], json!({ "refresh": "1ms" })),
+        with(&[], json!({ "refresh": "60s" })),
+        with(&["spec.refresh"], json!({ "refresh": "1m1ms" })),
+        with(&[], json!({ "semantics": "Standard" })),
+        with(&[], json!({ "semantics": "PrometheusAdapter" })),
     ]
 }
 
@@ -92,6 +97,8 @@ fn metric_rule_cases() -> Vec<Case> {
             &["spec.limits.allowMatchAll"],
             json!({ "limits": { "allowMatchAll": true } }),
         ),
+        with(&["spec.refresh"], json!({ "refresh": "0s" })),
+        with(&["spec.refresh"], json!({ "refresh": "0h0ms" })),
     ]
 }
 
@@ -107,6 +114,7 @@ fn cluster_metric_rule_cases() -> Vec<Case> {
             json!({ "limits": { "maxSeries": 0, "maxMetrics": 0, "maxSamples": 0, "allowMatchAll": true } }),
         ),
         with(&[], all_namespaces(json!({}))),
+        with(&[], json!({ "refresh": "0s" })),
         with(
             &[],
             all_namespaces(json!({ "api": "External", "resources": { "namespaced": false } })),
@@ -396,6 +404,7 @@ fn bounds_are_checked_again() {
             json!({ "resources": { "template": long(1_025) } }),
         ),
         rule(&["spec.window"], json!({ "window": "2 minutes" })),
+        rule(&["spec.refresh"], json!({ "refresh": "5" })),
         rule(&["spec.namespaceSelector"], json!({ "namespaceSelector": {} })),
         backend(
             &["spec.labels.namespaces"],

@@ -18,7 +18,7 @@ fn row(labels: &[(&str, &str)], value: f64, millis: i64) -> Sample {
 }
 
 #[test]
-fn a_vector_is_sorted_by_its_labels() {
+fn a_vector_keeps_the_order_of_the_answer() {
     let body = vector_of(&json!([
         {"metric": {"pod": "b"}, "value": [1_763_784_000.25, "2"]},
         {"metric": {"pod": "a", "__name__": "up"}, "value": [1_763_784_000, "1e+06"]},
@@ -27,11 +27,14 @@ fn a_vector_is_sorted_by_its_labels() {
     assert_eq!(
         instant(&body, None).unwrap().value.samples,
         [
-            row(&[], -0.5, 1_763_784_000_001),
-            row(&[("__name__", "up"), ("pod", "a")], 1e6, 1_763_784_000_000),
             row(&[("pod", "b")], 2.0, 1_763_784_000_250),
+            row(&[("__name__", "up"), ("pod", "a")], 1e6, 1_763_784_000_000),
+            row(&[], -0.5, 1_763_784_000_001),
         ]
     );
+    let vector = instant(&body, None).unwrap().value;
+    let sorted: Vec<f64> = vector.by_labels().iter().map(|row| row.value).collect();
+    assert_eq!(sorted, [-0.5, 1e6, 2.0]);
 }
 
 #[test]
