@@ -5,7 +5,7 @@
 //! [`WITHDRAW_AFTER`]. One without is *adopted* (a `GitOps` tool or a person made it): only a `caBundle` that lacks our CA
 //! is put right, and it is never withdrawn. One that points elsewhere, or nowhere (served by kube-apiserver itself), is
 //! *another's* and never written to, not even without a change, unless it carries [`TAKE_OVER`] with the uid of our
-//! Service: then it is taken once, and what it was is kept in [`FORMER`].
+//! Service: then it is taken once, and what it was is kept in [`FORMER`]. With [`GIVE_BACK`] it becomes that again, and is another's.
 //!
 //! **Together.** Both versions of `custom.metrics.k8s.io` are made, taken and withdrawn together: with two owners the
 //! version that clients prefer would decide whose metrics they see. While one is another's, none is made; one that is
@@ -19,6 +19,7 @@
 //! **Across restarts and leaders.** When a rule was last needed is kept on the object itself, in [`UNNEEDED_SINCE`].
 
 mod apis;
+mod give_back;
 mod install;
 mod ownership;
 mod plan;
@@ -41,6 +42,10 @@ pub const TAKE_OVER: &str = "metricrule.dev/take-over";
 /// The annotation that keeps what a taken `APIService` was: JSON of `spec`, `labels` and `ownerReferences`, for the way
 /// back.
 pub const FORMER: &str = "metricrule.dev/former";
+
+/// The annotation, `"true"`, by which what was taken is given back: it becomes what [`FORMER`] says. On one version of
+/// `custom.metrics.k8s.io` it counts for both.
+pub const GIVE_BACK: &str = "metricrule.dev/give-back";
 
 /// The annotation that says since when no rule has needed a managed `APIService` (RFC 3339).
 pub const UNNEEDED_SINCE: &str = "metricrule.dev/unneeded-since";

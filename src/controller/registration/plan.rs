@@ -12,6 +12,7 @@ use super::{
     ApiState, FORMER, MetricsApiService, Needs, OtherOwner, RegisterMode, RegisteredApi, RegistrationState,
     TAKE_OVER, UNNEEDED_SINCE, WITHDRAW_AFTER,
     apis::GROUP_PRIORITY_MINIMUM,
+    give_back::give_back,
     ownership::{Install, Ours, Ownership},
 };
 use crate::{
@@ -91,6 +92,9 @@ impl<'a> View<'a> {
         let members = self.members(api, Some(install));
         if members.iter().any(|(_, is)| matches!(is, Ownership::Unknown)) {
             return Vec::new();
+        }
+        if let Some(writes) = give_back(&members, self.ours) {
+            return writes;
         }
         let wanted = self.wants(api);
         let free = !members.iter().any(|(_, is)| matches!(is, Ownership::Foreign(_)));
@@ -356,7 +360,7 @@ fn identity(object: &APIService) -> (String, String) {
 }
 
 /// A merge patch that changes nothing yet, and that the API server refuses once the object is another or has changed.
-fn patch_of(object: &APIService) -> Value {
+pub(super) fn patch_of(object: &APIService) -> Value {
     let (uid, version) = identity(object);
     json!({"metadata": {"uid": uid, "resourceVersion": version}})
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{BOTH, CUSTOM, EXTERNAL, NOTHING, SERVICE, V1, V2, World, bundle, install, path, rest};
 use crate::controller::{
     fake::{FakeApi, until},
-    registration::{ApiState, FORMER, Needs, RegisterMode, TAKE_OVER},
+    registration::{ApiState, FORMER, GIVE_BACK, Needs, RegisterMode, TAKE_OVER},
 };
 
 fn rival(api: &FakeApi, name: &str) {
@@ -156,5 +156,73 @@ async fn one_that_somebody_else_made_for_us_is_given_our_ca_and_no_more() {
     let writes = world.writes().len();
     world.hand.ahead(49);
     rest(120).await;
+    assert_eq!(world.writes().len(), writes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_is_given_back_with_what_was_made_beside_it() {
+    let api = FakeApi::new();
+    install(&api);
+    rival(&api, V1);
+    let former = api.get(&path(V1)).unwrap();
+    let world = World::new(&api, RegisterMode::Auto, CUSTOM);
+    rest(5).await;
+    let uid = api.get(SERVICE).unwrap()["metadata"]["uid"].clone();
+    api.edit(&path(V1), |object| {
+        object["metadata"]["annotations"] = json!({TAKE_OVER: uid});
+    });
+    until("taken", || {
+        world.get(V2).is_some() && world.get(V1).unwrap()["spec"]["service"]["name"] == "metricrule"
+    })
+    .await;
+    rest(60).await;
+    // On the one that we made: both go.
+    api.edit(&path(V2), |object| {
+        object["metadata"]["annotations"][GIVE_BACK] = json!("true");
+    });
+    let rivals = |name: &str| world.get(name).unwrap()["spec"]["service"]["name"] == "keda-operator";
+    until("given back", || rivals(V1) && rivals(V2)).await;
+    let given = world.get(V1).unwrap();
+    assert_eq!(given["spec"], former["spec"]);
+    assert_eq!(given["metadata"]["labels"], former["metadata"]["labels"]);
+    assert!(given["metadata"]["ownerReferences"].is_null());
+    assert_eq!(given["metadata"]["annotations"], json!({}));
+    let beside = world.get(V2).unwrap();
+    assert_eq!(beside["spec"]["version"], json!("v1beta2"));
+    assert_eq!(beside["spec"]["versionPriority"], json!(99));
+    assert_eq!(beside["spec"]["insecureSkipTLSVerify"], json!(true));
+    assert!(beside["spec"]["caBundle"].is_null() && beside["metadata"]["ownerReferences"].is_null());
+    // It is another's from now on.
+    let writes = world.writes().len();
+    rest(600).await;
+    assert_eq!(world.writes().len(), writes);
+    assert!(matches!(world.custom(), ApiState::OwnedByOther(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_never_anothers_is_not_given_back() {
+    let world = World::start(CUSTOM);
+    until("made", || world.get(V1).is_some() && world.get(V2).is_some()).await;
+    rest(60).await;
+    let writes = world.writes().len();
+    for former in [
+        None,
+        Some("no JSON"),
+        Some(
+            r#"{"spec": {"groupPriorityMinimum": 1, "versionPriority": 1, "service": {"namespace": "ns", "name": "metricrule"}}}"#,
+        ),
+    ] {
+        world.api.edit(&path(V1), |object| {
+            object["metadata"]["annotations"] = json!({GIVE_BACK: "true"});
+            if let Some(former) = former {
+                object["metadata"]["annotations"][FORMER] = json!(former);
+            }
+        });
+        rest(60).await;
+        assert_eq!(
+            world.get(V1).unwrap()["spec"]["service"]["name"],
+            json!("metricrule")
+        );
+    }
     assert_eq!(world.writes().len(), writes);
 }
