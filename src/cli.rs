@@ -1,5 +1,7 @@
 //! The command line: what a user types, parsed and then validated.
 
+mod check;
+mod files;
 mod serve;
 
 use std::{
@@ -10,7 +12,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 
-use self::serve::ServeArgs;
+use self::{check::CheckArgs, serve::ServeArgs};
 use crate::api::crds;
 
 /// `EX_USAGE` of sysexits.h: the arguments are wrong; nothing was tried.
@@ -39,6 +41,7 @@ pub struct Cli {
 enum Command {
     // No text here: it would hide the whole of those of the types.
     Serve(Box<ServeArgs>),
+    Check(CheckArgs),
     Crds(CrdsArgs),
 }
 
@@ -70,6 +73,7 @@ impl Cli {
         };
         match cli.command {
             Command::Serve(args) => args.run(),
+            Command::Check(args) => args.run(),
             Command::Crds(args) => match args.run() {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => fail(FAILED, &error.to_string()),
@@ -83,16 +87,21 @@ impl Cli {
 impl CrdsArgs {
     fn run(&self) -> io::Result<()> {
         let Some(folder) = &self.output_dir else {
-            return match io::stdout().write_all(crds::yaml().as_bytes()) {
-                // Whoever reads has seen enough (`| head`).
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-                outcome => outcome,
-            };
+            return print(&crds::yaml());
         };
         std::fs::create_dir_all(folder)?;
         crds::files()
             .into_iter()
             .try_for_each(|(name, text)| std::fs::write(folder.join(name), text))
+    }
+}
+
+/// Text on standard output.
+fn print(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        // Whoever reads has seen enough (`| head`).
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome,
     }
 }
 

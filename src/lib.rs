@@ -17,6 +17,7 @@ pub mod api;
 pub mod app;
 pub mod backend;
 pub mod catalog;
+pub mod check;
 pub mod cli;
 pub mod controller;
 pub mod document;

@@ -1,0 +1,407 @@
+//! Every object decoded and compiled, as the controller would.
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use super::{
+    Diagnostic, Options,
+    object::{Found, Kind},
+    place, schema,
+};
+use crate::{
+    api::{
+        ClusterMetricRule, MetricBackend, MetricRule, metric_backend::MetricBackendSpec,
+        metric_rule::RuleResource,
+    },
+    document::Node,
+    reason::Reason,
+    resource::{GroupResource, ResourceInfo, Resources, Scope},
+    rule::{
+        BackendRecord, CompiledRule, Namespaces, Problem, RuleObject, RuleTable, Severity,
+        backend::{self, Backends},
+        compile_assuming,
+    },
+};
+
+/// What the files say about the cluster that the rules are for.
+struct Cluster {
+    table: RuleTable,
+    /// Whether a backend of the files is all that there is to say about backends: then one that is not there is missed.
+    has_backends: bool,
+}
+
+/// Judges every object of our kinds.
+pub(super) fn judge(found: &[Found<'_>], options: &Options, diagnostics: &mut Vec<Diagnostic>) {
+    let mut judge = Judge { options, diagnostics };
+    let cluster = judge.cluster(found);
+    for object in found {
+        match object.kind {
+            Kind::MetricRule => judge.rule::<MetricRule>(object, &cluster),
+            Kind::ClusterMetricRule => judge.rule::<ClusterMetricRule>(object, &cluster),
+            _ => {}
+        }
+    }
+}
+
+struct Judge<'a> {
+    options: &'a Options,
+    diagnostics: &'a mut Vec<Diagnostic>,
+}
+
+/// The fields of every object of ours.
+const FIELDS: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
+/// Those of `metav1.ObjectMeta`.
+const METADATA: [&str; 15] = [
+    "annotations",
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "finalizers",
+    "generateName",
+    "generation",
+    "labels",
+    "managedFields",
+    "name",
+    "namespace",
+    "ownerReferences",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+];
+
+// === impl Judge ===
+
+impl Judge<'_> {
+    fn say(&mut self, object: &Found<'_>, severity: Severity, problem: Problem) {
+        let said = object.diagnose(severity, problem, self.options);
+        // The schema and the compiler may have found the same.
+        let same = |known: &Diagnostic| {
+            known.file == said.file
+                && known.start == said.start
+                && known.problem.reason == said.problem.reason
+                && known.problem.path == said.problem.path
+        };
+        if !self.diagnostics.iter().any(same) {
+            self.diagnostics.push(said);
+        }
+    }
+
+    fn cluster(&mut self, found: &[Found<'_>]) -> Cluster {
+        let mut backends = Backends::new();
+        for object in found.iter().filter(|object| object.kind == Kind::MetricBackend) {
+            let Some(decoded) = self.decode::<MetricBackend>(object) else {
+                let problem = Problem::new(Reason::Undecodable, "", "it does not decode");
+                backends.insert(object.name().into(), Err(problem));
+                continue;
+            };
+            let violations = decoded.violations();
+            for violation in &violations {
+                let problem = Problem::new(
+                    Reason::InvalidSpec,
+                    violation.path.clone(),
+                    violation.message.clone(),
+                );
+                self.say(object, Severity::Error, problem);
+            }
+            let is_default = decoded.is_default();
+            let record = BackendRecord::new(
+                object.name(),
+                String::new(),
+                1,
+                is_default,
+                Arc::new(decoded.spec),
+            );
+            if let Err(problem) = &record
+                && violations.is_empty()
+            {
+                self.say(object, Severity::Error, problem.clone());
+            }
+            backends.insert(object.name().into(), record.map(Arc::new));
+        }
+        let namespaces = found
+            .iter()
+            .filter(|object| object.kind == Kind::Namespace)
+            .map(|object| {
+                let labels = object
+                    .get("metadata.labels")
+                    .map(Node::entries)
+                    .unwrap_or_default();
+                let text = |node: &Node| node.text().unwrap_or_default().to_owned();
+                let labels = labels.iter().map(|(key, value)| (text(key), text(value)));
+                (object.name().to_owned(), labels.collect())
+            });
+        let namespaces: Namespaces = namespaces.collect();
+        let crds = found
+            .iter()
+            .filter(|object| object.kind == Kind::CustomResourceDefinition);
+        let builtin = Resources::builtin();
+        let rows = builtin
+            .iter()
+            .cloned()
+            .chain(crds.filter_map(described))
+            .collect();
+        Cluster {
+            has_backends: !backends.is_empty(),
+            table: RuleTable {
+                synced: true,
+                backends: Arc::new(backends),
+                namespaces: Arc::new(namespaces),
+                resources: Arc::new(Resources::new(rows)),
+                ..RuleTable::default()
+            },
+        }
+    }
+
+    /// Checks an object against its schema, and reads it where that lets it.
+    fn decode<T: DeserializeOwned>(&mut self, object: &Found<'_>) -> Option<T> {
+        self.metadata(object);
+        let mut readable = true;
+        if let (Some(spec), Some(schema)) = (object.get("spec"), schema::of_kind(object.kind.as_str())) {
+            for (problem, place) in schema::check(object.document, spec, schema) {
+                readable &= problem.reason != Reason::Undecodable;
+                let said = object.diagnose_at(Severity::Error, problem, place, self.options);
+                self.diagnostics.push(said);
+            }
+        } else {
+            readable = false;
+            let message = format!("a {} needs a `spec`", object.kind.as_str());
+            let problem = Problem::new(Reason::Undecodable, "spec", message);
+            self.say(object, Severity::Error, problem);
+        }
+        if !readable {
+            return None;
+        }
+        let mut json = object.node.to_json();
+        if let Some(fields) = json.as_object_mut() {
+            // Written by the operator, and no matter of the author's.
+            fields.remove("status");
+        }
+        match serde_json::from_value(json) {
+            Ok(decoded) => Some(decoded),
+            Err(error) => {
+                self.say(
+                    object,
+                    Severity::Error,
+                    Problem::new(Reason::Undecodable, "", error.to_string()),
+                );
+                None
+            }
+        }
+    }
+
+    /// The API server refuses fields that there are not, or drops them; which of the two is the client's to say.
+    fn unknown_fields(&mut self, object: &Found<'_>, node: &Node, path: &str, known: &[&str]) {
+        for (key, _) in node.entries() {
+            let name = key.text().unwrap_or_default();
+            if known.contains(&name) {
+                continue;
+            }
+            let problem = Problem::new(
+                Reason::InvalidSpec,
+                format!("{path}{name}"),
+                format!("unknown field {name:?}"),
+            );
+            let problem = match place::closest(name, known.iter().copied()) {
+                Some(near) => problem.suggest(format!("write `{near}`")),
+                None => problem,
+            };
+            let place = place::of_node(object.document, key);
+            let said = object.diagnose_at(Severity::Error, problem, place, self.options);
+            self.diagnostics.push(said);
+        }
+    }
+
+    fn metadata(&mut self, object: &Found<'_>) {
+        self.unknown_fields(object, object.node, "", &FIELDS);
+        if let Some(metadata) = object.get("metadata") {
+            self.unknown_fields(object, metadata, "metadata.", &METADATA);
+        }
+        let name = object.text("metadata.name").unwrap_or_default();
+        if object.get("metadata").is_none()
+            || name.is_empty() && object.get("metadata.generateName").is_none()
+        {
+            let message = format!("a {} needs a name", object.kind.as_str());
+            self.say(
+                object,
+                Severity::Error,
+                Problem::new(Reason::InvalidSpec, "metadata.name", message),
+            );
+        } else if !name.is_empty() && !is_subdomain(name) {
+            let message = format!(
+                "{name:?} cannot be a name: lower-case letters, digits, `-` and `.` are allowed, and a letter or digit at both ends"
+            );
+            self.say(
+                object,
+                Severity::Error,
+                Problem::new(Reason::InvalidSpec, "metadata.name", message),
+            );
+        }
+    }
+
+    fn rule<K: RuleResource + DeserializeOwned>(&mut self, object: &Found<'_>, cluster: &Cluster) {
+        let Some(decoded) = self.decode::<K>(object) else {
+            return;
+        };
+        let mut key = decoded.rule_key();
+        if object.kind == Kind::MetricRule {
+            key.namespace = Some(object.namespace(self.options).to_owned());
+        }
+        let spec = decoded.to_rule_spec();
+        let named = spec.backend_ref.as_ref().map(|named| named.name.clone());
+        let backend = match backend::resolve(&cluster.table.backends, named.as_deref()) {
+            Err(problem) if problem.reason == Reason::BackendNotFound => {
+                if cluster.has_backends {
+                    self.backend_not_found(object, named.as_deref(), cluster);
+                }
+                Ok(stand_in(named.as_deref().unwrap_or("default")))
+            }
+            resolved => resolved,
+        };
+        let rule = RuleObject {
+            key,
+            uid: String::new(),
+            generation: 1,
+            created: None,
+            violations: decoded.violations(),
+            spec: Ok(Arc::new(spec)),
+        };
+        let rule = compile_assuming(rule, backend, &cluster.table.resources, self.options.assumptions);
+        for problem in &rule.refusals {
+            self.say(object, Severity::Error, problem.clone());
+        }
+        for problem in &rule.warnings {
+            self.say(object, Severity::Warning, problem.clone());
+        }
+        self.references(object, &rule, cluster);
+    }
+
+    fn backend_not_found(&mut self, object: &Found<'_>, named: Option<&str>, cluster: &Cluster) {
+        let problem = match named {
+            Some(name) => {
+                let message = format!("none of the MetricBackends in these files is called {name:?}");
+                let known = cluster.table.backends.keys().map(AsRef::as_ref);
+                let problem = Problem::new(Reason::BackendNotFound, "spec.backendRef.name", message);
+                match place::closest(name, known) {
+                    Some(near) => problem.suggest(format!("write `{near}`")),
+                    None => problem,
+                }
+            }
+            None => Problem::new(
+                Reason::BackendNotFound,
+                "spec.backendRef",
+                "none of the MetricBackends in these files is the default one",
+            )
+            .suggest(
+                "name one in `spec.backendRef`, or annotate one with `metricrule.dev/is-default: \"true\"`",
+            ),
+        };
+        // The cluster may have others.
+        self.say(object, Severity::Warning, problem);
+    }
+
+    /// What the rule names and the files, or every cluster, have not.
+    fn references(&mut self, object: &Found<'_>, rule: &CompiledRule, cluster: &Cluster) {
+        let namespace = rule.key().namespace.as_deref();
+        let judgeable =
+            namespace.is_none_or(|namespace| cluster.table.namespaces.labels(namespace).is_some());
+        match cluster.table.unresolved_backend(rule) {
+            Some(problem) if problem.reason != Reason::BackendNotAllowed || judgeable => {
+                self.say(object, Severity::Error, problem);
+            }
+            _ => {}
+        }
+        let association = rule.naming.as_ref().map(|naming| &naming.association);
+        let unresolved: Vec<String> = association
+            .into_iter()
+            .flat_map(|association| association.unresolved().map(|problem| problem.path.clone()))
+            .collect();
+        for path in unresolved {
+            self.unknown_resource(object, &path, &cluster.table.resources);
+        }
+    }
+
+    fn unknown_resource(&mut self, object: &Found<'_>, path: &str, resources: &Resources) {
+        let named = object.text(&format!("{path}.resource")).unwrap_or_default();
+        let group = object.text(&format!("{path}.group"));
+        let path = format!("{path}.resource");
+        let near = place::closest(
+            named,
+            resources
+                .iter()
+                .flat_map(|info| [info.group_resource.resource.as_str(), info.singular.as_str()]),
+        );
+        let known_group =
+            group.filter(|group| resources.iter().any(|info| info.group_resource.group == **group));
+        let problem = match known_group {
+            Some(group) => Problem::new(
+                Reason::UnknownResource,
+                path,
+                format!("the group {group:?} has no resource {named:?}"),
+            ),
+            None => Problem::new(
+                Reason::UnknownResource,
+                path,
+                format!("{named:?} is no resource of Kubernetes itself, and no CRD in these files has it"),
+            ),
+        };
+        let severity = match (known_group, near) {
+            (Some(_), _) => Severity::Error,
+            (None, Some(_)) if group.is_none() => Severity::Warning,
+            _ => Severity::Note,
+        };
+        let problem = match near.filter(|_| severity > Severity::Note) {
+            Some(near) => problem.suggest(format!("write `{near}`")),
+            None => problem.suggest("see that the cluster has its CRD: `kubectl api-resources`"),
+        };
+        self.say(object, severity, problem);
+    }
+}
+
+/// The backend of rules whose own is not in the files: it trusts the label `namespace` and allows every namespace.
+fn stand_in(name: &str) -> Arc<BackendRecord> {
+    let json = serde_json::json!({"type": "Prometheus", "prometheus": {"url": "http://prometheus"}});
+    let spec = serde_json::from_value::<MetricBackendSpec>(json);
+    #[expect(
+        clippy::expect_used,
+        reason = "a constant, and every test of this module reads it"
+    )]
+    let spec = spec.expect("a spec of its own");
+    let record = BackendRecord::new(name, String::new(), 1, true, Arc::new(spec));
+    #[expect(
+        clippy::expect_used,
+        reason = "a constant, and every test of this module reads it"
+    )]
+    Arc::new(record.expect("a sound spec"))
+}
+
+/// The resource that a `CustomResourceDefinition` adds.
+fn described(crd: &Found<'_>) -> Option<ResourceInfo> {
+    let kind = crd.text("spec.names.kind")?.to_owned();
+    let singular = crd
+        .text("spec.names.singular")
+        .map_or_else(|| kind.to_lowercase(), str::to_owned);
+    Some(ResourceInfo {
+        group_resource: GroupResource::new(crd.text("spec.group")?, crd.text("spec.names.plural")?),
+        version: crd.text("spec.versions[0].name").unwrap_or("v1").to_owned(),
+        singular,
+        kind,
+        scope: match crd.text("spec.scope") {
+            Some("Cluster") => Scope::Cluster,
+            _ => Scope::Namespaced,
+        },
+    })
+}
+
+/// `IsDNS1123Subdomain` of apimachinery.
+fn is_subdomain(name: &str) -> bool {
+    name.len() <= 253
+        && name.split('.').all(|part| {
+            let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+            edge(part.chars().next())
+                && edge(part.chars().next_back())
+                && part
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        })
+}

@@ -1,0 +1,229 @@
+//! The objects in a file that are ours to judge, and those that say something about them.
+
+use super::{Diagnostic, Options, place};
+use crate::{
+    document::{Document, Node, Position},
+    reason::Reason,
+    rule::{Problem, Severity},
+};
+
+const GROUP: &str = "metricrule.dev";
+const API_VERSION: &str = "metricrule.dev/v1alpha1";
+
+/// The kinds that a check knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    MetricRule,
+    ClusterMetricRule,
+    MetricBackend,
+    /// It names kinds that rules can be about.
+    CustomResourceDefinition,
+    /// Its labels decide what backends and rules select.
+    Namespace,
+}
+
+/// An object in a file.
+#[derive(Clone, Debug)]
+pub(super) struct Found<'a> {
+    pub(super) kind: Kind,
+    pub(super) file: usize,
+    pub(super) document: &'a Document,
+    pub(super) node: &'a Node,
+    /// From the document to the object: empty, or `items[3]`.
+    prefix: String,
+}
+
+/// Looks through a document, and through a list of objects in it.
+pub(super) fn collect<'a>(
+    file: usize,
+    document: &'a Document,
+    found: &mut Vec<Found<'a>>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    collect_from(file, document, &document.root, String::new(), found, diagnostics);
+}
+
+fn collect_from<'a>(
+    file: usize,
+    document: &'a Document,
+    node: &'a Node,
+    prefix: String,
+    found: &mut Vec<Found<'a>>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let text = |key: &str| node.get(key).and_then(Node::text).unwrap_or_default();
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    if let Some(items) = node.get("items").filter(|_| kind.ends_with("List")) {
+        for (index, item) in items.items().iter().enumerate() {
+            let dot = if prefix.is_empty() { "" } else { "." };
+            let prefix = format!("{prefix}{dot}items[{index}]");
+            collect_from(file, document, item, prefix, found, diagnostics);
+        }
+        return;
+    }
+    let mut object = Found {
+        kind: Kind::Namespace,
+        file,
+        document,
+        node,
+        prefix,
+    };
+    match recognize(api_version, kind) {
+        Ok(None) => {}
+        Ok(Some(kind)) => {
+            object.kind = kind;
+            found.push(object);
+        }
+        Err(problem) => diagnostics.push(Diagnostic {
+            object: None,
+            ..object.diagnose(Severity::Error, problem, &Options::default())
+        }),
+    }
+}
+
+/// `None` for what is none of our business.
+fn recognize(api_version: &str, kind: &str) -> Result<Option<Kind>, Problem> {
+    let ours = Kind::of(kind).filter(|kind| kind.is_ours());
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    if group != GROUP {
+        if ours.is_some() && (api_version.is_empty() || strsim::normalized_levenshtein(group, GROUP) > 0.7) {
+            let problem = if api_version.is_empty() {
+                Problem::new(
+                    Reason::Undecodable,
+                    "apiVersion",
+                    format!("a {kind} needs an apiVersion"),
+                )
+            } else {
+                let message = format!("there is no group {group:?} with a {kind}");
+                Problem::new(Reason::Undecodable, "apiVersion", message)
+            };
+            return Err(problem.suggest(format!("write `apiVersion: {API_VERSION}`")));
+        }
+        let other = match (group, kind) {
+            ("apiextensions.k8s.io", "CustomResourceDefinition") | ("", "Namespace") => Kind::of(kind),
+            _ => None,
+        };
+        return Ok(other);
+    }
+    if version != "v1alpha1" {
+        let message = format!("{GROUP} has no version {version:?}");
+        return Err(Problem::new(Reason::Undecodable, "apiVersion", message)
+            .suggest(format!("write `{API_VERSION}`")));
+    }
+    let Some(ours) = ours else {
+        let message = format!("{GROUP} has no kind {kind:?}");
+        let problem = Problem::new(Reason::Undecodable, "kind", message);
+        let kinds = ["MetricRule", "ClusterMetricRule", "MetricBackend"];
+        return Err(match place::closest(kind, kinds) {
+            Some(near) => problem.suggest(format!("write `{near}`")),
+            None => problem.suggest("write `MetricRule`, `ClusterMetricRule` or `MetricBackend`"),
+        });
+    };
+    Ok(Some(ours))
+}
+
+// === impl Kind ===
+
+impl Kind {
+    const ALL: [Self; 5] = [
+        Self::MetricRule,
+        Self::ClusterMetricRule,
+        Self::MetricBackend,
+        Self::CustomResourceDefinition,
+        Self::Namespace,
+    ];
+
+    fn of(kind: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == kind)
+    }
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::MetricRule => "MetricRule",
+            Self::ClusterMetricRule => "ClusterMetricRule",
+            Self::MetricBackend => "MetricBackend",
+            Self::CustomResourceDefinition => "CustomResourceDefinition",
+            Self::Namespace => "Namespace",
+        }
+    }
+
+    pub(super) const fn is_rule(self) -> bool {
+        matches!(self, Self::MetricRule | Self::ClusterMetricRule)
+    }
+
+    pub(super) const fn is_ours(self) -> bool {
+        matches!(
+            self,
+            Self::MetricRule | Self::ClusterMetricRule | Self::MetricBackend
+        )
+    }
+}
+
+// === impl Found ===
+
+impl Found<'_> {
+    /// The value of a field, by its path inside the object.
+    pub(super) fn get(&self, path: &str) -> Option<&Node> {
+        self.document.get(&self.path(path))
+    }
+
+    pub(super) fn text(&self, path: &str) -> Option<&str> {
+        self.get(path).and_then(Node::text)
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.text("metadata.name").unwrap_or_default()
+    }
+
+    pub(super) fn namespace<'a>(&'a self, options: &'a Options) -> &'a str {
+        let written = self.text("metadata.namespace").filter(|text| !text.is_empty());
+        written.unwrap_or(&options.namespace)
+    }
+
+    /// `MetricRule shop/http-requests`, `MetricBackend default`.
+    pub(super) fn title(&self, options: &Options) -> String {
+        let kind = self.kind.as_str();
+        match self.kind {
+            _ if self.name().is_empty() => kind.to_owned(),
+            Kind::MetricRule => format!("{kind} {}/{}", self.namespace(options), self.name()),
+            _ => format!("{kind} {}", self.name()),
+        }
+    }
+
+    /// Where a field's value begins.
+    pub(super) fn start_of(&self, path: &str) -> Position {
+        self.document.locate(&self.path(path), None)
+    }
+
+    /// A problem with its place in the file.
+    pub(super) fn diagnose(&self, severity: Severity, problem: Problem, options: &Options) -> Diagnostic {
+        let (start, end) = place::of_problem(self.document, &self.path(&problem.path), problem.position);
+        self.diagnose_at(severity, problem, (start, end), options)
+    }
+
+    /// The same, about a key or a value that was found while looking through the object.
+    pub(super) fn diagnose_at(
+        &self,
+        severity: Severity,
+        problem: Problem,
+        (start, end): (Position, Option<Position>),
+        options: &Options,
+    ) -> Diagnostic {
+        Diagnostic {
+            file: self.file,
+            start,
+            end,
+            severity,
+            object: Some(self.title(options)),
+            problem,
+        }
+    }
+
+    fn path(&self, path: &str) -> String {
+        match (self.prefix.as_str(), path) {
+            ("", path) => path.to_owned(),
+            (prefix, "") => prefix.to_owned(),
+            (prefix, path) => format!("{prefix}.{path}"),
+        }
+    }
+}

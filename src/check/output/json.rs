@@ -1,0 +1,46 @@
+//! For programs of one's own.
+
+use serde_json::{Value, json};
+
+use crate::{
+    check::{Diagnostic, Report, SourceFile},
+    rule::Severity,
+};
+
+/// One object: `diagnostics`, each with `file`, `line`, `column`, `endColumn` (behind the last character, where it is known),
+/// `severity`, `reason`, `object`, `path`, `message` and `suggestion`; and a `summary` of numbers.
+pub fn json(report: &Report, files: &[SourceFile]) -> String {
+    let diagnostics = report.diagnostics.iter().map(|diagnostic| one(diagnostic, files));
+    let report = json!({
+        "diagnostics": diagnostics.collect::<Vec<_>>(),
+        "summary": {
+            "errors": report.count(Severity::Error),
+            "warnings": report.count(Severity::Warning),
+            "notes": report.count(Severity::Note),
+            "rules": report.rules,
+            "backends": report.backends,
+            "files": files.len(),
+        },
+    });
+    format!("{report:#}\n")
+}
+
+fn one(diagnostic: &Diagnostic, files: &[SourceFile]) -> Value {
+    let problem = &diagnostic.problem;
+    let mut object = json!({
+        "file": files.get(diagnostic.file).map(|file| file.name.as_str()),
+        "line": diagnostic.start.line,
+        "column": diagnostic.start.column,
+        "endColumn": diagnostic.end.map(|end| end.column),
+        "severity": diagnostic.severity.as_str(),
+        "reason": problem.reason.code(),
+        "object": diagnostic.object,
+        "path": (!problem.path.is_empty()).then_some(&problem.path),
+        "message": problem.message,
+        "suggestion": problem.suggestion,
+    });
+    if let Some(fields) = object.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    object
+}
