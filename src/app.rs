@@ -133,6 +133,15 @@ struct Gates {
 ///
 /// What could not be started, or the task that ended before it should have.
 pub fn run(config: Config) -> anyhow::Result<()> {
+    once(serve(config))
+}
+
+/// Runs what a command of the command line does, on a runtime of its own.
+///
+/// # Errors
+///
+/// Those of `work`, and that there is no runtime.
+pub fn once<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     // Before the first client is built; only a second call in one process can fail.
     if aws_lc_rs::default_provider().install_default().is_err() {
         tracing::debug!("a crypto provider was installed before");
@@ -141,7 +150,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("no runtime")?;
-    let outcome = runtime.block_on(serve(config));
+    let outcome = runtime.block_on(work);
     // A blocking call (a name being looked up) must not hold the process back.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
@@ -154,6 +163,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let options = ClientOptions {
         kubeconfig: config.kubeconfig.clone(),
         namespace: config.namespace.clone(),
+        ..ClientOptions::default()
     };
     let connection = Connection::new(options).await?;
 

@@ -1,7 +1,10 @@
 //! The command line: what a user types, parsed and then validated.
 
 mod check;
+mod cluster;
+mod compare;
 mod files;
+mod preview;
 mod serve;
 
 use std::{
@@ -12,7 +15,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 
-use self::{check::CheckArgs, serve::ServeArgs};
+use self::{check::CheckArgs, compare::CompareArgs, preview::PreviewArgs, serve::ServeArgs};
 use crate::api::crds;
 
 /// `EX_USAGE` of sysexits.h: the arguments are wrong; nothing was tried.
@@ -42,6 +45,8 @@ enum Command {
     // No text here: it would hide the whole of those of the types.
     Serve(Box<ServeArgs>),
     Check(CheckArgs),
+    Preview(Box<PreviewArgs>),
+    Compare(Box<CompareArgs>),
     Crds(CrdsArgs),
 }
 
@@ -74,6 +79,8 @@ impl Cli {
         match cli.command {
             Command::Serve(args) => args.run(),
             Command::Check(args) => args.run(),
+            Command::Preview(args) => args.run(),
+            Command::Compare(args) => args.run(),
             Command::Crds(args) => match args.run() {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => fail(FAILED, &error.to_string()),

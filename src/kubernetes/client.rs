@@ -21,6 +21,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct ClientOptions {
     /// A kubeconfig. `None`: the pod's `ServiceAccount`, and outside a cluster `$KUBECONFIG` or `~/.kube/config`.
     pub kubeconfig: Option<PathBuf>,
+    /// A context of the kubeconfig. `None`: its current one.
+    pub context: Option<String>,
     /// The operator's own namespace. `None`: the pod's, or that of the kubeconfig's context.
     pub namespace: Option<String>,
 }
@@ -67,14 +69,18 @@ pub enum ClientError {
 impl Connection {
     /// Reads the configuration and builds the client. Asks nothing of the API server yet.
     pub async fn new(options: ClientOptions) -> Result<Self, ClientError> {
+        let context = KubeConfigOptions {
+            context: options.context,
+            ..KubeConfigOptions::default()
+        };
         let mut config = match options.kubeconfig {
-            Some(path) => match read(path.clone()).await {
+            Some(path) => match read(path.clone(), &context).await {
                 Ok(config) => config,
                 Err(source) => return Err(ClientError::Kubeconfig { path, source }),
             },
-            None => match Config::incluster() {
+            None => match incluster(&context) {
                 Ok(config) => config,
-                Err(incluster) => match Config::from_kubeconfig(&KubeConfigOptions::default()).await {
+                Err(incluster) => match Config::from_kubeconfig(&context).await {
                     Ok(config) => config,
                     Err(kubeconfig) => {
                         return Err(ClientError::Nowhere {
@@ -107,9 +113,19 @@ impl Connection {
     }
 }
 
-async fn read(path: PathBuf) -> Result<Config, KubeconfigError> {
+async fn read(path: PathBuf, options: &KubeConfigOptions) -> Result<Config, KubeconfigError> {
     let kubeconfig = Kubeconfig::read_from(path)?;
-    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await
+    Config::from_custom_kubeconfig(kubeconfig, options).await
+}
+
+/// A context is one of a kubeconfig, also in a pod.
+fn incluster(options: &KubeConfigOptions) -> Result<Config, InClusterError> {
+    if options.context.is_some() {
+        return Err(InClusterError::ReadEnvironmentVariable(
+            std::env::VarError::NotPresent,
+        ));
+    }
+    Config::incluster()
 }
 
 #[cfg(test)]
@@ -136,7 +152,7 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let options = ClientOptions {
             kubeconfig: Some(path.clone()),
-            namespace: None,
+            ..ClientOptions::default()
         };
         let connection = Connection::new(options).await.unwrap();
         std::fs::remove_file(&path).unwrap();
@@ -156,6 +172,7 @@ mod tests {
         let options = |namespace: Option<&str>| ClientOptions {
             kubeconfig: Some(path.clone()),
             namespace: namespace.map(str::to_owned),
+            ..ClientOptions::default()
         };
         assert_eq!(
             Connection::new(options(None)).await.unwrap().namespace,

@@ -107,10 +107,7 @@ impl Mapper {
     }
 
     async fn read(&self) -> Result<(), ReadError> {
-        let core = timeout(READ_TIMEOUT, self.client.list_core_api_versions_aggregated());
-        let groups = timeout(READ_TIMEOUT, self.client.list_api_groups_aggregated());
-        let (core, groups) = tokio::try_join!(core, groups).map_err(|_| ReadError::Timeout)?;
-        let (core, groups) = (core?, groups?);
+        let (core, groups) = discover(&self.client).await?;
         self.published.send_if_modified(|known| {
             let mapping = mapping(&core, &groups, known);
             let changed = **known != mapping;
@@ -124,12 +121,32 @@ impl Mapper {
     }
 }
 
+/// Why the mapping could not be read.
 #[derive(Debug, thiserror::Error)]
-enum ReadError {
+pub enum ReadError {
+    /// No answer in time.
     #[error("no answer within {READ_TIMEOUT:?}")]
     Timeout,
+    /// A refusal, or no connection.
     #[error(transparent)]
     Kube(#[from] kube::Error),
+}
+
+/// The mapping as it is now, read once; for what does not run for long.
+///
+/// # Errors
+///
+/// See [`ReadError`].
+pub async fn read(client: &Client) -> Result<Resources, ReadError> {
+    let (core, groups) = discover(client).await?;
+    Ok(mapping(&core, &groups, &Resources::default()))
+}
+
+async fn discover(client: &Client) -> Result<(APIGroupDiscoveryList, APIGroupDiscoveryList), ReadError> {
+    let core = timeout(READ_TIMEOUT, client.list_core_api_versions_aggregated());
+    let groups = timeout(READ_TIMEOUT, client.list_api_groups_aggregated());
+    let (core, groups) = tokio::try_join!(core, groups).map_err(|_| ReadError::Timeout)?;
+    Ok((core?, groups?))
 }
 
 /// The mapping that two discovery documents give: the core group first, then the cluster's order; of each resource the

@@ -62,7 +62,7 @@ impl TokenRequests {
         }
     }
 
-    /// Asks for a token for one audience.
+    /// Asks for a token for one audience; the empty one stands for the API server's own, as a pod's token has it.
     pub async fn issue(
         &self,
         service_account: &str,
@@ -75,7 +75,11 @@ impl TokenRequests {
         }
         let request = TokenRequest {
             spec: TokenRequestSpec {
-                audiences: vec![audience.to_owned()],
+                audiences: Some(audience)
+                    .filter(|audience| !audience.is_empty())
+                    .map(str::to_owned)
+                    .into_iter()
+                    .collect(),
                 expiration_seconds: i64::try_from(lifetime.as_secs()).ok(),
                 bound_object_ref: None,
             },

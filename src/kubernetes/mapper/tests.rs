@@ -175,7 +175,7 @@ fn what_was_known_of_a_stale_group_stays_until_it_is_fresh_or_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_read_keeps_what_is_known_and_a_crd_brings_a_new_one() {
+async fn a_failed_read_keeps_what_is_known_and_kinds_come_and_go_with_their_crd() {
     let fake = FakeApi::default();
     fake.set("/api", document(&[core()]));
     fake.set_list(CRDS, &[]);
@@ -220,7 +220,7 @@ async fn a_failed_read_keeps_what_is_known_and_a_crd_brings_a_new_one() {
     let definition = json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
         "metadata": {"name": "widgets.example.com", "resourceVersion": "200"}});
     let started = tokio::time::Instant::now();
-    fake.send(CRDS, "ADDED", definition).await;
+    fake.send(CRDS, "ADDED", definition.clone()).await;
     until("the new kind is there", || {
         resources.borrow().find(None, "widget").is_some()
     })
@@ -230,5 +230,16 @@ async fn a_failed_read_keeps_what_is_known_and_a_crd_brings_a_new_one() {
         "{:?}",
         started.elapsed()
     );
+
+    sleep(Duration::from_secs(30)).await;
+    fake.set("/apis", document(&[]));
+    let ended = tokio::time::Instant::now();
+    fake.send(CRDS, "DELETED", definition).await;
+    until("the kind is gone", || {
+        resources.borrow().find(None, "widget").is_none()
+    })
+    .await;
+    assert!(ended.elapsed() < Duration::from_secs(2), "{:?}", ended.elapsed());
+    assert!(resources.borrow().find(None, "pod").is_some());
     task.abort();
 }

@@ -1,0 +1,149 @@
+//! One of the two servers, and how it is asked.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use http::{HeaderValue, header};
+use reqwest::{Certificate, Client, Url};
+
+use super::{CompareError, answer::Answer};
+use crate::kubernetes::port_forward::Forward;
+
+/// An HPA's controller waits longer, but its users do not.
+const DEADLINE: Duration = Duration::from_secs(15);
+const CONNECT: Duration = Duration::from_secs(5);
+/// The longest answer that is read, unpacked, in bytes.
+const MAX_BODY: usize = 64 << 20;
+
+/// A server that can be asked. A clone is the same.
+#[derive(Clone, Debug)]
+pub(super) struct Side {
+    client: Client,
+    base: Url,
+    token: HeaderValue,
+    label: String,
+    forward: Option<Arc<Forward>>,
+}
+
+/// Which certificate of a server is good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// One of an authority of the system.
+    System,
+    /// One of these authorities, as PEM.
+    Authorities(Vec<u8>),
+    /// Any.
+    Anyone,
+}
+
+/// Where a server is reached.
+pub(super) enum Way {
+    /// At its address.
+    Direct(Url),
+    /// At the other end of a forwarded stream; the name is that of its certificate.
+    Forwarded {
+        host: String,
+        forward: Forward,
+        label: String,
+    },
+}
+
+// === impl Side ===
+
+impl Side {
+    pub(super) fn new(way: Way, trust: &Trust, token: &HeaderValue) -> Result<Self, CompareError> {
+        let unclear = |message: String| CompareError::Unclear(message);
+        let mut builder = Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT)
+            .timeout(DEADLINE);
+        let (base, label, forward) = match way {
+            Way::Direct(url) => {
+                let label = url.to_string();
+                (url, label, None)
+            }
+            Way::Forwarded { host, forward, label } => {
+                let local: SocketAddr = forward.local();
+                let label = format!("{label} (pod {})", forward.pod());
+                builder = builder.resolve(&host, local);
+                let url = format!("https://{host}:{}/", local.port());
+                let url = Url::parse(&url).map_err(|error| unclear(format!("{label}: {error}")))?;
+                (url, label, Some(Arc::new(forward)))
+            }
+        };
+        builder = match trust {
+            Trust::System => builder,
+            Trust::Anyone => builder.tls_danger_accept_invalid_certs(true),
+            Trust::Authorities(pem) => {
+                let certificates = Certificate::from_pem_bundle(pem).unwrap_or_default();
+                if certificates.is_empty() {
+                    return Err(unclear(format!(
+                        "{label}: what is to be trusted holds no PEM certificate"
+                    )));
+                }
+                builder.tls_certs_only(certificates)
+            }
+        };
+        let client = builder
+            .build()
+            .map_err(|error| unclear(format!("{label}: {}", error.without_url())))?;
+        Ok(Self {
+            client,
+            base,
+            token: token.clone(),
+            label,
+            forward,
+        })
+    }
+
+    /// Where it is, for people.
+    pub(super) fn label(&self) -> String {
+        self.label.clone()
+    }
+
+    /// Asks a path, which may have a query. Whatever happens is an answer.
+    pub(super) async fn ask(&self, path: &str) -> Answer {
+        match self.get(path).await {
+            Ok((code, body)) => Answer::read(code, &body),
+            Err(error) => {
+                let mut message = root_cause(&error);
+                if let Some(failure) = self.forward.as_ref().and_then(|forward| forward.failure()) {
+                    message = format!("{message}; the port-forward: {failure}");
+                }
+                Answer::Unreachable(message)
+            }
+        }
+    }
+
+    async fn get(&self, path: &str) -> Result<(u16, Vec<u8>), anyhow::Error> {
+        let prefix = self.base.as_str().trim_end_matches('/');
+        let url = Url::parse(&format!("{prefix}{path}"))?;
+        let request = self
+            .client
+            .get(url)
+            .header(header::ACCEPT, "application/json")
+            .header(header::AUTHORIZATION, &self.token);
+        let mut response = request.send().await.map_err(reqwest::Error::without_url)?;
+        let code = response.status().as_u16();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(reqwest::Error::without_url)? {
+            anyhow::ensure!(
+                body.len() + chunk.len() <= MAX_BODY,
+                "the answer is longer than {MAX_BODY} bytes"
+            );
+            body.extend_from_slice(&chunk);
+        }
+        Ok((code, body))
+    }
+}
+
+/// The outermost words say that a request failed; the innermost why.
+fn root_cause(error: &anyhow::Error) -> String {
+    let timed_out = error
+        .downcast_ref::<reqwest::Error>()
+        .is_some_and(reqwest::Error::is_timeout);
+    if timed_out {
+        return format!("no answer within {DEADLINE:?}");
+    }
+    error.root_cause().to_string()
+}

@@ -1,0 +1,334 @@
+//! Reads what a cluster has: kinds, namespaces, backends, rules, HPAs; opens the ways to the backends.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    autoscaling::v2::HorizontalPodAutoscaler,
+    core::v1::{Namespace, Service},
+};
+use kube::{
+    Api, Client, ResourceExt as _,
+    core::{ApiResource, DynamicObject},
+};
+use serde::de::DeserializeOwned;
+
+use super::{
+    Options, PreviewError, Progress,
+    backends::{self, Tokens},
+    credentials::{self, Credentials},
+    input::Given,
+    world::{Existing, Reached, World, tables},
+};
+use crate::{
+    api::{
+        ClusterMetricRule, MetricBackend, MetricBackendSpec, MetricRule, PrometheusSpec,
+        metric_rule::{RuleKey, RuleResource},
+    },
+    backend::Pool,
+    kubernetes::{
+        client::Connection,
+        mapper,
+        rights::{ClusterError, Right, list},
+    },
+    metrics::Metrics,
+    rule::{RuleObject, RuleTable, index::BackendObject},
+};
+
+/// How the chart labels what is ours.
+const OUR_LABEL: &str = "app.kubernetes.io/name=metricrule";
+/// Where the chart's manual installs it.
+const NAMESPACE: &str = "metricrule-system";
+/// Backends that are opened, those of the rules first.
+const BACKENDS: usize = 16;
+
+pub(super) async fn read(
+    connection: &Connection,
+    rules: &[Given],
+    given: Vec<BackendObject>,
+    options: &Options,
+    progress: Progress<'_>,
+) -> Result<World, PreviewError> {
+    let client = &connection.client;
+    progress(&format!(
+        "reading rules, backends, namespaces and HPAs of {}",
+        connection.server
+    ));
+    let mut notes = Vec::new();
+    let existing = existing(client, given, &mut notes).await?;
+    let hpas = hpas(client, &mut notes).await;
+    let (before, after) = tables(existing, rules);
+
+    let needed: BTreeSet<Arc<str>> = rules
+        .iter()
+        .filter_map(|given| Some(after.get(&given.object.key)?.backend.as_ref().ok()?.name.clone()))
+        .collect();
+    let others = after
+        .rules
+        .iter()
+        .filter_map(|rule| Some(rule.backend.as_ref().ok()?.name.clone()));
+    let mut names: Vec<Arc<str>> = needed.iter().cloned().collect();
+    names.extend(
+        others
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .filter(|name| !needed.contains(name)),
+    );
+    let mut ways = Ways {
+        client,
+        options,
+        home: None,
+        credentials: Credentials::new(),
+        progress,
+    };
+    let (mut reached, mut inputs) = (BTreeMap::new(), Vec::new());
+    for name in names.into_iter().take(BACKENDS) {
+        let (reachable, spec) = ways.open(&after, &name).await;
+        if let (Some(spec), Some(Ok(record))) = (spec, after.backends.get(&name)) {
+            inputs.push((name.clone(), backends::inputs(record, spec)));
+        }
+        reached.insert(name, reachable);
+    }
+    let Ways {
+        home, credentials, ..
+    } = ways;
+    let home = home.unwrap_or_else(|| Home::nowhere(&connection.namespace));
+    let tokens = Tokens::new(client.clone(), &home.namespace, home.account);
+    let pool = Pool::new(Metrics::new().backend, Arc::new(tokens));
+    pool.set_credentials(move |kind, name, key| {
+        credentials.get(&(kind, name.to_owned(), key.to_owned())).cloned()
+    });
+    pool.apply(inputs);
+    Ok(World {
+        before: Arc::new(before),
+        after: Arc::new(after),
+        pool,
+        reached,
+        hpas,
+        notes,
+    })
+}
+
+async fn existing(
+    client: &Client,
+    given: Vec<BackendObject>,
+    notes: &mut Vec<String>,
+) -> Result<Existing, PreviewError> {
+    let kinds = mapper::read(client).await;
+    let resources = kinds.map_err(|error| ClusterError::failed("the cluster's kinds", error.to_string()))?;
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let right = Right::new("list", "", "namespaces", None);
+    let namespaces = list("the list of namespaces", right, namespaces, None).await?;
+    let mut backends = ours::<MetricBackend>(client, "metricbackends", notes).await?;
+    backends.retain(|object| !given.iter().any(|given| given.name == object.name_any()));
+    Ok(Existing {
+        resources,
+        namespaces: namespaces
+            .into_iter()
+            .map(|namespace| (namespace.name_any(), namespace.labels().clone()))
+            .collect(),
+        backends: backends.into_iter().map(backend).chain(given).collect(),
+        rules: ours::<MetricRule>(client, "metricrules", notes)
+            .await?
+            .into_iter()
+            .map(rule::<MetricRule>)
+            .collect(),
+        cluster_rules: ours::<ClusterMetricRule>(client, "clustermetricrules", notes)
+            .await?
+            .into_iter()
+            .map(rule::<ClusterMetricRule>)
+            .collect(),
+    })
+}
+
+/// Objects of a kind of ours, as they are: one that does not decode must not hide the others.
+async fn ours<K>(
+    client: &Client,
+    resource: &str,
+    notes: &mut Vec<String>,
+) -> Result<Vec<DynamicObject>, ClusterError>
+where
+    K: kube::Resource<DynamicType = ()>,
+{
+    let kind = ApiResource::erase::<K>(&());
+    let right = Right::new("list", "metricrule.dev", resource, None);
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &kind);
+    match list(&format!("the list of {resource}"), right, api, None).await {
+        Err(error) if error.is_not_found() => {
+            notes.push(format!(
+                "the cluster has no {resource} yet; `metricrule crds` prints the definitions"
+            ));
+            Ok(Vec::new())
+        }
+        outcome => outcome,
+    }
+}
+
+async fn hpas(client: &Client, notes: &mut Vec<String>) -> Option<Vec<HorizontalPodAutoscaler>> {
+    let api: Api<HorizontalPodAutoscaler> = Api::all(client.clone());
+    let right = Right::new("list", "autoscaling", "horizontalpodautoscalers", None);
+    match list("the list of HorizontalPodAutoscalers", right, api, None).await {
+        Ok(hpas) => Some(hpas),
+        Err(error) => {
+            notes.push(format!("{error}; which HPAs use the rule is not known"));
+            None
+        }
+    }
+}
+
+/// Where the operator is.
+struct Home {
+    namespace: String,
+    /// Its own `ServiceAccount`, whose token is sent to no backend.
+    account: Option<String>,
+}
+
+struct Ways<'a> {
+    client: &'a Client,
+    options: &'a Options,
+    home: Option<Home>,
+    credentials: Credentials,
+    progress: Progress<'a>,
+}
+
+// === impl Ways ===
+
+impl Ways<'_> {
+    /// How a backend is reached, and the spec of the client for it.
+    async fn open(&mut self, table: &RuleTable, name: &Arc<str>) -> (Reached, Option<MetricBackendSpec>) {
+        let Some(Ok(record)) = table.backends.get(name) else {
+            return (Reached::default(), None);
+        };
+        if let Some(url) = &self.options.backend {
+            let spec = MetricBackendSpec {
+                prometheus: Some(PrometheusSpec::new(url)),
+                ..(*record.spec).clone()
+            };
+            let reached = Reached {
+                way: url.clone(),
+                ..Reached::default()
+            };
+            return (reached, Some(spec));
+        }
+        (self.progress)(&format!("opening the way to the MetricBackend {name}"));
+        let home = self.home().await;
+        let namespace = home.namespace.clone();
+        let unreached = |error: ClusterError| Reached {
+            problem: Some(format!("{error}; or give its address with --backend URL")),
+            ..Reached::default()
+        };
+        for (kind, object) in credentials::named(&record.spec) {
+            match credentials::read(self.client, &namespace, kind, &object).await {
+                Ok(found) => self.credentials.extend(found),
+                Err(error) => return (unreached(error), None),
+            }
+        }
+        match backends::reach(self.client, record, &namespace).await {
+            Ok(reachable) => {
+                let reached = Reached {
+                    way: reachable.way,
+                    problem: None,
+                    forward: reachable.forward,
+                };
+                (reached, Some(reachable.spec))
+            }
+            Err(error) => (unreached(error), None),
+        }
+    }
+
+    async fn home(&mut self) -> &Home {
+        if self.home.is_none() {
+            self.home = Some(Home::find(self.client, self.options.operator_namespace.as_deref()).await);
+        }
+        self.home.get_or_insert_with(|| Home::nowhere(""))
+    }
+}
+
+// === impl Home ===
+
+impl Home {
+    fn nowhere(namespace: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            account: None,
+        }
+    }
+
+    /// By the labels of the chart. What cannot be read is only missed by backends that need it.
+    async fn find(client: &Client, given: Option<&str>) -> Self {
+        let namespace = if let Some(given) = given {
+            given.to_owned()
+        } else {
+            let services: Api<Service> = Api::all(client.clone());
+            let right = Right::new("list", "", "services", None);
+            let found = list("the operator's Service", right, services, Some(OUR_LABEL)).await;
+            let found = found.unwrap_or_default().into_iter().next();
+            found
+                .and_then(|service| service.namespace())
+                .unwrap_or_else(|| NAMESPACE.to_owned())
+        };
+        let deployments: Api<Deployment> = Api::namespaced(client.clone(), &namespace);
+        let right = Right::new("list", "apps", "deployments", Some(&namespace));
+        let found = list("the operator's Deployment", right, deployments, Some(OUR_LABEL)).await;
+        let pod = found
+            .unwrap_or_default()
+            .into_iter()
+            .find_map(|deployment| deployment.spec?.template.spec);
+        Self {
+            namespace,
+            account: pod.and_then(|pod| pod.service_account_name),
+        }
+    }
+}
+
+fn rule<K: RuleResource + DeserializeOwned>(object: DynamicObject) -> RuleObject {
+    let meta = &object.metadata;
+    let key = RuleKey {
+        namespace: object.namespace(),
+        name: object.name_any(),
+    };
+    let uid = meta.uid.clone().unwrap_or_default();
+    let generation = meta.generation.unwrap_or_default();
+    let created: Option<Timestamp> = meta.creation_timestamp.as_ref().map(|time| time.0);
+    let decoded = decode::<K>(object);
+    RuleObject {
+        key,
+        uid,
+        generation,
+        created,
+        violations: decoded.as_ref().map(K::violations).unwrap_or_default(),
+        spec: decoded.map(|rule| Arc::new(rule.to_rule_spec())),
+    }
+}
+
+fn backend(object: DynamicObject) -> BackendObject {
+    let name = object.name_any();
+    let uid = object.uid().unwrap_or_default();
+    let generation = object.metadata.generation.unwrap_or_default();
+    let decoded = decode::<MetricBackend>(object);
+    BackendObject {
+        name,
+        uid,
+        generation,
+        is_default: decoded.as_ref().is_ok_and(MetricBackend::is_default),
+        violations: decoded
+            .as_ref()
+            .map(MetricBackend::violations)
+            .unwrap_or_default(),
+        spec: decoded.map(|backend| Arc::new(backend.spec)),
+    }
+}
+
+/// Without the status: one written by a newer operator must not make the object undecodable.
+fn decode<K: DeserializeOwned>(mut object: DynamicObject) -> Result<K, String> {
+    if let Some(data) = object.data.as_object_mut() {
+        data.remove("status");
+    }
+    serde_json::to_value(object)
+        .and_then(serde_json::from_value)
+        .map_err(|error| format!("the object does not decode: {error}"))
+}

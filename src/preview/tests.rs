@@ -1,0 +1,203 @@
+//! Rules against a Prometheus that answers as it is told, without a cluster.
+
+use serde_json::{Value, json};
+use wiremock::{
+    Mock, MockServer, ResponseTemplate,
+    matchers::{any, path},
+};
+
+use super::*;
+
+const RULE: &str = r#"# a comment
+apiVersion: metricrule.dev/v1alpha1
+kind: MetricRule
+metadata:
+  name: requests
+  namespace: shop
+spec:
+  seriesQuery: http_requests_total{pod!=""}
+  resources:
+    overrides:
+      namespace: {resource: namespaces}
+      pod: {resource: pods}
+  name: {matches: "^(.*)_total$", as: "${1}_per_second"}
+  metricsQuery: sum by (<<.GroupBy>>) (rate(<<.Series>>{<<.LabelMatchers>>}[2m]))
+"#;
+
+/// A Prometheus with these series and rows.
+async fn prometheus(series: &Value, rows: &Value) -> MockServer {
+    let server = MockServer::start().await;
+    for (at, data) in [
+        ("/api/v1/series", series.clone()),
+        ("/api/v1/query", json!({"resultType": "vector", "result": rows})),
+    ] {
+        let body = json!({"status": "success", "data": data});
+        Mock::given(path(at))
+            .respond_with(ResponseTemplate::new(200).set_body_json(body))
+            .mount(&server)
+            .await;
+    }
+    server
+}
+
+fn row(labels: &Value, value: &str) -> Value {
+    let now = jiff::Timestamp::now().as_second();
+    json!({"metric": labels, "value": [now, value]})
+}
+
+async fn look(text: &str, url: &str, options: Options) -> Report {
+    crate::backend::install_crypto();
+    let mut files = Files::default();
+    files.add("rule.yaml", text).unwrap();
+    let options = Options {
+        backend: Some(url.to_owned()),
+        ..options
+    };
+    preview(None, files, &options, &|_| {}).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_rule_is_shown_from_its_series_to_its_values() {
+    let series = json!([
+        {"__name__": "http_requests_total", "namespace": "shop", "pod": "a"},
+        {"__name__": "http_requests_total", "namespace": "shop", "pod": "b"},
+        {"__name__": "http_requests", "namespace": "shop", "pod": "b"},
+    ]);
+    let rows = json!([
+        row(&json!({"pod": "a"}), "1.5"),
+        row(&json!({"pod": "b"}), "NaN"),
+        row(&json!({"pod": "elsewhere"}), "7"),
+    ]);
+    let server = prometheus(&series, &rows).await;
+    let report = look(RULE, &server.uri(), Options::default()).await;
+    assert!(report.is_good(), "{report}");
+    let text = report.to_string();
+    for expected in [
+        "MetricRule shop/requests (rule.yaml): accepted",
+        r#"series http_requests_total{namespace="shop",pod!=""}: 3 found"#,
+        "dropped: 1 NameNotMatched (such as http_requests): ",
+        "http_requests_per_second of pods, from http_requests_total",
+        "answered by MetricRule shop/requests in shop",
+        "      shop: pods a\n        sum by (pod) (rate(http_requests_total{namespace=\"shop\",pod=\"a\",namespace=\"shop\"}[2m]))",
+        "      shop: pods * (a, b)\n        sum by (pod) (rate(http_requests_total{namespace=\"shop\",pod=~\"a|b\",namespace=\"shop\"}[2m]))",
+        "shop/a = 1500m\n",
+        "rows dropped: 1 NoData (such as {pod=\"b\"} NaN): ",
+        "rows dropped: 1 ForeignObject (such as {pod=\"elsewhere\"} 7): ",
+        "note: without a cluster",
+    ] {
+        assert!(text.contains(expected), "no {expected:?} in\n{text}");
+    }
+    let json = serde_json::to_value(&report).unwrap();
+    let metrics = &json["rules"][0]["metrics"];
+    let pods = metrics
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|metric| metric["resource"] == "pods")
+        .unwrap();
+    assert_eq!(pods["values"], json!([{"of": "shop/a", "value": "1500m"}]));
+    assert_eq!(json["rules"][0]["hpas"], Value::Null);
+}
+
+#[tokio::test]
+async fn metrics_and_selector_can_be_chosen() {
+    let series = json!([{"__name__": "http_requests_total", "namespace": "shop", "pod": "a"}]);
+    let server = prometheus(&series, &json!([])).await;
+    let options = Options {
+        metrics: vec!["http_requests_per_second".to_owned()],
+        selector: Selector::parse("code=500").unwrap(),
+        ..Options::default()
+    };
+    let report = look(RULE, &server.uri(), options).await;
+    let query = report.rules[0]
+        .metrics
+        .iter()
+        .flat_map(|metric| &metric.queries)
+        .find(|query| query.request == "shop: pods a");
+    assert_eq!(
+        query.unwrap().query.as_deref(),
+        Some(
+            r#"sum by (pod) (rate(http_requests_total{code="500",namespace="shop",pod="a",namespace="shop"}[2m]))"#
+        )
+    );
+    let options = Options {
+        metrics: vec!["other".to_owned()],
+        ..Options::default()
+    };
+    assert!(
+        look(RULE, &server.uri(), options).await.rules[0]
+            .metrics
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn what_is_wrong_has_its_place_in_the_file() {
+    let server = prometheus(&json!([]), &json!([])).await;
+    let broken = RULE.replace("<<.LabelMatchers>>", "<<.LabelMatcher>>");
+    let report = look(&broken, &server.uri(), Options::default()).await;
+    assert!(!report.is_good());
+    let finding = &report.rules[0].findings[0];
+    let column = broken.lines().nth(13).unwrap().find("LabelMatcher>>").unwrap();
+    assert_eq!(
+        (finding.severity, finding.reason, finding.line),
+        ("error", "InvalidTemplate", 14)
+    );
+    assert!(
+        finding.column.abs_diff(u32::try_from(column).unwrap()) <= 2,
+        "{finding}"
+    );
+    assert!(report.to_string().contains("rule.yaml:14:"), "{report}");
+
+    let undecodable = RULE.replace("seriesQuery: http", "seriesQuery: [1] #");
+    let report = look(&undecodable, &server.uri(), Options::default()).await;
+    assert_eq!(report.rules[0].findings[0].reason, "Undecodable");
+}
+
+#[tokio::test]
+async fn a_backend_that_fails_is_told() {
+    let server = MockServer::start().await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(503))
+        .mount(&server)
+        .await;
+    let report = look(RULE, &server.uri(), Options::default()).await;
+    assert!(!report.is_good());
+    assert!(report.to_string().contains("NOT LISTED: Backend"), "{report}");
+
+    let report = look(RULE, "http://127.0.0.1:1", Options::default()).await;
+    assert!(!report.is_good());
+    assert!(report.to_string().contains("NOT LISTED: BackendDown"), "{report}");
+}
+
+#[tokio::test]
+async fn an_external_rule_and_a_static_one_need_no_objects() {
+    let external = "apiVersion: metricrule.dev/v1alpha1\nkind: ClusterMetricRule\nmetadata: {name: queue}\nspec:\n  \
+                    api: External\n  seriesQuery: queue_length{queue!=\"\"}\n  metricsQuery: sum by (queue) \
+                    (<<.Series>>{<<.LabelMatchers>>})\n";
+    let series = json!([{"__name__": "queue_length", "namespace": "shop", "queue": "orders"}]);
+    let server = prometheus(&series, &json!([row(&json!({"queue": "orders"}), "+Inf")])).await;
+    let text = look(external, &server.uri(), Options::default())
+        .await
+        .to_string();
+    for expected in [
+        "external metric queue_length, from queue_length",
+        "shop: external metric\n        sum by (queue) (queue_length{namespace=\"shop\"})",
+        "FAILS: NotFinite: ",
+        "rows dropped: 1 NotFinite (such as {queue=\"orders\"} inf)",
+    ] {
+        assert!(text.contains(expected), "no {expected:?} in\n{text}");
+    }
+
+    let made_up = RULE
+        .replace("  seriesQuery: http_requests_total{pod!=\"\"}\n", "")
+        .replace(
+            "  name: {matches: \"^(.*)_total$\", as: \"${1}_per_second\"}\n",
+            "  name: {as: rps}\n",
+        );
+    let fixed = made_up.replace("<<.Series>>", "http_requests_total");
+    let text = look(&fixed, &server.uri(), Options::default()).await.to_string();
+    for expected in ["    rps of pods\n", "pod=\"example\"", "no object is known"] {
+        assert!(text.contains(expected), "no {expected:?} in\n{text}");
+    }
+}
