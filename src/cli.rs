@@ -3,7 +3,9 @@
 mod check;
 mod cluster;
 mod compare;
+mod export;
 mod files;
+mod import;
 mod preview;
 mod serve;
 
@@ -15,13 +17,18 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 
-use self::{check::CheckArgs, compare::CompareArgs, preview::PreviewArgs, serve::ServeArgs};
+use self::{
+    check::CheckArgs, compare::CompareArgs, export::ExportArgs, import::ImportArgs, preview::PreviewArgs,
+    serve::ServeArgs,
+};
 use crate::api::crds;
 
 /// `EX_USAGE` of sysexits.h: the arguments are wrong; nothing was tried.
 const USAGE: u8 = 64;
 /// Something that was tried failed.
 const FAILED: u8 = 1;
+/// Something has no counterpart and was left out; the rest is there.
+const LEFT_OUT: u8 = 3;
 
 /// Kubernetes custom and external metrics from rules.
 ///
@@ -46,6 +53,8 @@ enum Command {
     Serve(Box<ServeArgs>),
     Check(CheckArgs),
     Preview(Box<PreviewArgs>),
+    Import(ImportArgs),
+    Export(ExportArgs),
     Compare(Box<CompareArgs>),
     Crds(CrdsArgs),
 }
@@ -78,6 +87,8 @@ impl Cli {
         };
         match cli.command {
             Command::Serve(args) => args.run(),
+            Command::Import(args) => args.run(),
+            Command::Export(args) => args.run(),
             Command::Check(args) => args.run(),
             Command::Preview(args) => args.run(),
             Command::Compare(args) => args.run(),

@@ -22,6 +22,8 @@ pub mod cli;
 pub mod compare;
 pub mod controller;
 pub mod document;
+pub mod export;
+pub mod import;
 pub mod kubernetes;
 pub mod language;
 pub mod metrics;

@@ -1,0 +1,167 @@
+//! `metricrule import`.
+
+mod cluster;
+
+use std::{
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, ValueEnum};
+
+use self::cluster::FromArgs;
+use super::{FAILED, LEFT_OUT, fail, files, print};
+use crate::{
+    api::{duration::parse_duration, rule_spec::Semantics},
+    import::{
+        Import, Severity,
+        adapter::{self, Options},
+    },
+};
+
+/// Make resources of prometheus-adapter's configuration and print them as YAML.
+///
+/// Reads, recognised by content: prometheus-adapter's configuration file; a `ConfigMap` that holds it; a Deployment of it,
+/// for its flags; values of its Helm chart, by themselves or as a part (`prometheus-adapter:`) of the values of another
+/// chart such as kube-prometheus-stack's; a Flux `HelmRelease` or Argo CD Application with such values; folders of these.
+///
+/// Also KEDA's `ScaledObject`s with Prometheus triggers, and HPAs with the annotations of zalando's kube-metrics-adapter:
+/// each becomes its rules, the `MetricBackend`s that they name, and a plain HPA.
+///
+/// Each rule becomes a `ClusterMetricRule` named after its metric, with the priority of its position, since with
+/// prometheus-adapter the later rule wins, and without bounds, so that nothing is cut. Flags become the `MetricBackend`
+/// `default`. Nothing is applied.
+///
+/// Findings go to standard error, one a line, `file:line:column: level: Reason: message`: what became of each rule, matchers
+/// that were ignored, rules that never could work, and what a rule costs.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  metricrule import prometheus-adapter/values.yaml > rules.yaml
+  metricrule import --from-helm-release monitoring/prometheus-adapter > rules.yaml
+  kubectl get deploy,cm -n monitoring -o yaml | metricrule import - > rules.yaml
+
+Exit codes:
+  0   everything became something
+  1   a file cannot be read, or prometheus-adapter would not load it; what is good is printed
+  3   something has no counterpart (resourceRules) and was left out; the rest is printed
+  64  wrong arguments
+
+docs/migrating-from-prometheus-adapter.md leads from here to the take-over, and back.")]
+pub(super) struct ImportArgs {
+    /// Files, folders (every .yaml, .yml and .json file below, in the order of their names), or - for standard input.
+    #[arg(value_name = "PATH", required_unless_present_any = ["from_configmap", "from_helm_release"])]
+    paths: Vec<PathBuf>,
+
+    #[command(flatten)]
+    from: FromArgs,
+
+    /// What queries and answers look like: `PrometheusAdapter` as before, so that a migration shows no difference; `Standard`
+    /// as new rules, with values rounded, names escaped and NaN as no data.
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = SemanticsArg::PrometheusAdapter, ignore_case = true)]
+    semantics: SemanticsArg,
+
+    /// For how long an answer may be used again, 0s to 60s. Default: that of the semantics, 0s for `PrometheusAdapter` and 5s
+    /// for `Standard`.
+    #[arg(long, value_name = "DURATION", value_parser = refresh)]
+    refresh: Option<String>,
+
+    /// namespace: make a `MetricRule`, which its team can own, of each rule that names one namespace and can be confined to it.
+    #[arg(long, value_enum, value_name = "BY")]
+    split: Option<SplitArg>,
+
+    /// Print only the objects of these names.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    only: Vec<String>,
+
+    /// How findings are written: text, a line each, or json, one list of {level, file, line, column, reason, message}.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = ReportArg::Text)]
+    report: ReportArg,
+
+    /// Write the findings to this file. Default: standard error.
+    #[arg(long, value_name = "FILE")]
+    report_file: Option<PathBuf>,
+}
+
+/// `spec.semantics`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SemanticsArg {
+    #[value(name = "Standard")]
+    Standard,
+    #[value(name = "PrometheusAdapter")]
+    PrometheusAdapter,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SplitArg {
+    Namespace,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ReportArg {
+    Text,
+    Json,
+}
+
+// === impl ImportArgs ===
+
+impl ImportArgs {
+    pub(super) fn run(self) -> ExitCode {
+        let (mut files, mut unread) = files::read(&self.paths);
+        self.from.read(&mut files, &mut unread);
+        let options = Options {
+            semantics: match self.semantics {
+                SemanticsArg::Standard => Semantics::Standard,
+                SemanticsArg::PrometheusAdapter => Semantics::PrometheusAdapter,
+            },
+            refresh: self.refresh,
+            split: self.split.is_some(),
+        };
+        let mut import = adapter::import(&files, &options);
+        if !self.only.is_empty() {
+            import
+                .objects
+                .retain(|object| self.only.iter().any(|name| object.name() == *name));
+        }
+        if let Err(error) =
+            report(&import, self.report, self.report_file.as_deref()).and_then(|()| print(&import.yaml()))
+        {
+            return fail(FAILED, &error.to_string());
+        }
+        for message in &unread {
+            let _ = fail(FAILED, message);
+        }
+        if !unread.is_empty() || import.has(Severity::Error) {
+            ExitCode::from(FAILED)
+        } else if import.has(Severity::Unsupported) {
+            ExitCode::from(LEFT_OUT)
+        } else {
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn report(import: &Import, format: ReportArg, file: Option<&Path>) -> io::Result<()> {
+    let text = match format {
+        ReportArg::Json => import.report_json(),
+        ReportArg::Text => {
+            let lines = import.notes.iter().map(|note| format!("{note}\n"));
+            let mut text: String = lines.collect();
+            text.push_str(&import.summary());
+            text
+        }
+    };
+    match file {
+        Some(file) => std::fs::write(file, text),
+        None => io::stderr().write_all(text.as_bytes()),
+    }
+}
+
+fn refresh(text: &str) -> Result<String, String> {
+    let length = parse_duration(text).map_err(|error| error.to_string())?;
+    if length > crate::api::rule_spec::MAX_REFRESH {
+        return Err("at most 60s".to_owned());
+    }
+    Ok(text.to_owned())
+}

@@ -1,0 +1,269 @@
+//! prometheus-adapter's configuration from rules: the way back.
+
+mod objects;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use serde_json::{Map, Value as Json, json};
+
+use self::objects::Found;
+use crate::{
+    api::{
+        ADAPTER_FIELDS_ANNOTATION, ADAPTER_NO_QUERY,
+        rule_spec::{MetricsApi, NegativePolicy, RuleSpec, Semantics},
+    },
+    document::{self, Position},
+    reason::Reason,
+    rule::Problem,
+};
+
+/// The order of fields in a rule there.
+const ORDER: &[&str] = &[
+    "rules",
+    "externalRules",
+    "seriesQuery",
+    "seriesFilters",
+    "resources",
+    "template",
+    "overrides",
+    "name",
+    "matches",
+    "as",
+    "metricsQuery",
+];
+
+/// The outcome.
+#[derive(Clone, Debug, Default)]
+pub struct Export {
+    /// The configuration as YAML, with the keys `rules` and `externalRules` where there are such.
+    pub yaml: String,
+    /// Rules, and fields of rules, that cannot be said there.
+    pub findings: Vec<Finding>,
+}
+
+/// What is wrong with an object in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// As the user named it.
+    pub file: String,
+    /// Where it stands there.
+    pub position: Position,
+    /// Whether the rule is left out for it.
+    pub left_out: bool,
+    /// The finding; its path is that of the object's field.
+    pub problem: Problem,
+}
+
+/// The rules of `files`, which are pairs of a name and a text, in the order of their priority, since there the later rule
+/// wins; of equal priorities, by which the lower name wins here, the lower name comes last.
+pub fn export<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Export {
+    let mut export = Export::default();
+    let mut found = Vec::new();
+    for (name, text) in files {
+        objects::read(name, text, &mut found, &mut export.findings);
+    }
+    found.sort_by(|one, other| {
+        let priority = |found: &Found| found.spec.priority.unwrap_or(0);
+        priority(one)
+            .cmp(&priority(other))
+            .then_with(|| other.name.cmp(&one.name))
+    });
+    let (mut custom, mut external) = (Vec::new(), Vec::new());
+    for found in &found {
+        let problems = losses(found);
+        let left_out = problems.iter().any(|(_, left_out)| *left_out);
+        let findings = problems
+            .into_iter()
+            .map(|(problem, left_out)| found.finding(problem, left_out));
+        export.findings.extend(findings);
+        if left_out {
+            continue;
+        }
+        match found.spec.api {
+            MetricsApi::Custom => custom.push(rule(found)),
+            MetricsApi::External => external.push(rule(found)),
+        }
+    }
+    let mut configuration = Map::new();
+    if !custom.is_empty() || external.is_empty() {
+        configuration.insert("rules".to_owned(), custom.into());
+    }
+    if !external.is_empty() {
+        configuration.insert("externalRules".to_owned(), external.into());
+    }
+    export.yaml = document::to_yaml(&Json::Object(configuration), ORDER);
+    export
+}
+
+/// What of a rule cannot be said there, and whether the rule is left out for it.
+fn losses(found: &Found) -> Vec<(Problem, bool)> {
+    let spec = &found.spec;
+    let mut losses = Vec::new();
+    let mut say = |left_out: bool, path: &str, message: &str| {
+        losses.push((Problem::new(Reason::Unsupported, path, message), left_out));
+    };
+    if found.namespaced {
+        let message = "prometheus-adapter confines no query to a namespace: make a ClusterMetricRule of it first, with the matcher written out";
+        say(true, "", message);
+    }
+    if spec.is_static() {
+        say(
+            true,
+            "spec",
+            "prometheus-adapter has no rules without a seriesQuery",
+        );
+    }
+    let selected = spec.namespace_selector.as_ref().is_some_and(|selector| {
+        selector.match_labels.iter().any(|labels| !labels.is_empty())
+            || selector
+                .match_expressions
+                .iter()
+                .any(|expressions| !expressions.is_empty())
+    });
+    if selected {
+        say(
+            true,
+            "spec.namespaceSelector",
+            "rules of prometheus-adapter are for all namespaces",
+        );
+    }
+    if spec
+        .backend_ref
+        .as_ref()
+        .is_some_and(|backend| backend.name != "default")
+    {
+        say(
+            true,
+            "spec.backendRef",
+            "prometheus-adapter asks one Prometheus, --prometheus-url, for all rules",
+        );
+    }
+    if spec
+        .negative
+        .is_some_and(|negative| negative != NegativePolicy::Pass)
+    {
+        say(
+            true,
+            "spec.negative",
+            "prometheus-adapter passes negative values on; clamp them in metricsQuery",
+        );
+    }
+    if spec.window.is_some() {
+        say(
+            false,
+            "spec.window",
+            "prometheus-adapter says no window; left out",
+        );
+    }
+    let bounded = spec
+        .limits
+        .as_ref()
+        .is_some_and(|limits| limits.max_series > 0 || limits.max_metrics > 0 || limits.max_samples > 0);
+    if bounded {
+        say(
+            false,
+            "spec.limits",
+            "prometheus-adapter bounds nothing; left out",
+        );
+    }
+    if spec.effective_semantics() == Semantics::Standard {
+        let message = "the rule has semantics Standard: there, values are cut off instead of rounded, NaN is 0, names of objects are not \
+                       escaped, and nothing is kept between requests";
+        say(false, "spec", message);
+    }
+    losses
+}
+
+/// The rule as it is written there.
+fn rule(found: &Found) -> Json {
+    let RuleSpec {
+        series_query,
+        series_filters,
+        resources,
+        name,
+        metrics_query,
+        ..
+    } = found.spec.as_ref();
+    let mut rule = Map::new();
+    rule.insert("seriesQuery".to_owned(), json!(series_query));
+    let filters = series_filters
+        .iter()
+        .map(|filter| match (&filter.is, &filter.is_not) {
+            (Some(is), _) => json!({ "is": is }),
+            (None, is_not) => json!({ "isNot": is_not }),
+        });
+    rule.insert("seriesFilters".to_owned(), filters.collect());
+    if let Some(mapping) = resources {
+        let mut fields = Map::new();
+        fields.insert("template".to_owned(), json!(mapping.template));
+        fields.insert("overrides".to_owned(), json!(mapping.overrides));
+        fields.insert("namespaced".to_owned(), json!(mapping.namespaced));
+        rule.insert("resources".to_owned(), fields.into());
+    }
+    if let Some(name) = name {
+        rule.insert(
+            "name".to_owned(),
+            json!({ "matches": name.matches, "as": name.r#as }),
+        );
+    }
+    if metrics_query != ADAPTER_NO_QUERY {
+        rule.insert("metricsQuery".to_owned(), json!(metrics_query));
+    }
+    let mut rule = Json::Object(rule);
+    if let Some(fields) = found.annotations.get(ADAPTER_FIELDS_ANNOTATION)
+        && let Ok(fields) = serde_json::from_str(fields)
+    {
+        add(&mut rule, fields);
+    }
+    prune(&mut rule);
+    rule
+}
+
+/// Adds fields that are not there.
+fn add(to: &mut Json, fields: Json) {
+    match (to, fields) {
+        (Json::Object(to), Json::Object(fields)) => {
+            for (key, value) in fields {
+                add(to.entry(key).or_insert(Json::Null), value);
+            }
+        }
+        (to @ Json::Null, value) => *to = value,
+        _ => {}
+    }
+}
+
+/// Takes out what is empty, which means the same there as what is absent.
+fn prune(value: &mut Json) {
+    if let Json::Object(fields) = value {
+        fields.values_mut().for_each(prune);
+        fields.retain(|_, value| match value {
+            Json::Null => false,
+            Json::String(text) => !text.is_empty(),
+            Json::Array(items) => !items.is_empty(),
+            Json::Object(fields) => !fields.is_empty(),
+            Json::Bool(_) | Json::Number(_) => true,
+        });
+    }
+}
+
+// === impl Finding ===
+
+/// `rules.yaml:12:3: unsupported: Unsupported: …`
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            file,
+            position,
+            left_out,
+            problem,
+        } = self;
+        let level = if *left_out { "unsupported" } else { "warning" };
+        write!(
+            f,
+            "{file}:{}:{}: {level}: {}: {}",
+            position.line, position.column, problem.reason, problem.message
+        )
+    }
+}

@@ -1,0 +1,115 @@
+//! Rules as files hold them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::Finding;
+use crate::{
+    api::{ClusterMetricRule, MetricRule, RuleResource, rule_spec::RuleSpec},
+    document::{Document, Node, Position},
+    reason::Reason,
+    rule::Problem,
+};
+
+/// A rule and where it stands.
+pub(super) struct Found {
+    pub(super) name: String,
+    pub(super) namespaced: bool,
+    pub(super) annotations: BTreeMap<String, String>,
+    pub(super) spec: Arc<RuleSpec>,
+    file: String,
+    document: Arc<Document>,
+    /// Of the object in the document: empty, or `items[3]`.
+    path: String,
+}
+
+/// Adds the rules of a file. Other objects, a `MetricBackend` among them, say nothing about rules and are passed over.
+pub(super) fn read(file: &str, text: &str, found: &mut Vec<Found>, findings: &mut Vec<Finding>) {
+    let documents = match Document::parse_stream(text) {
+        Ok(documents) => documents,
+        Err(error) => {
+            let problem = Problem::new(Reason::Undecodable, "", format!("not YAML: {error}"));
+            return findings.push(Finding {
+                file: file.to_owned(),
+                position: error.position,
+                left_out: true,
+                problem,
+            });
+        }
+    };
+    for document in documents {
+        let document = Arc::new(document);
+        let items = document.get("items").map_or(0, |items| items.items().len());
+        let listed = (0..items).map(|index| format!("items[{index}]"));
+        let paths: Vec<String> = if items > 0 {
+            listed.collect()
+        } else {
+            vec![String::new()]
+        };
+        for path in paths {
+            if let Some(node) = document.get(&path) {
+                match object(node, file, &document, &path) {
+                    Ok(rule) => found.extend(rule),
+                    Err(message) => findings.push(Finding {
+                        file: file.to_owned(),
+                        position: document.start(node),
+                        left_out: true,
+                        problem: Problem::new(Reason::Undecodable, path, message),
+                    }),
+                }
+            }
+        }
+    }
+}
+
+fn object(node: &Node, file: &str, document: &Arc<Document>, path: &str) -> Result<Option<Found>, String> {
+    let text = |field: &str| node.get(field).and_then(Node::text).unwrap_or_default();
+    if !text("apiVersion").starts_with("metricrule.dev/") {
+        return Ok(None);
+    }
+    match text("kind") {
+        "ClusterMetricRule" => decoded::<ClusterMetricRule>(node, file, document, path).map(Some),
+        "MetricRule" => decoded::<MetricRule>(node, file, document, path).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn decoded<R>(node: &Node, file: &str, document: &Arc<Document>, path: &str) -> Result<Found, String>
+where
+    R: RuleResource + serde::de::DeserializeOwned,
+{
+    let rule: R = serde_json::from_value(node.to_json()).map_err(|error| error.to_string())?;
+    let key = rule.rule_key();
+    Ok(Found {
+        name: key.name,
+        namespaced: R::kind(&()) == "MetricRule",
+        annotations: rule.meta().annotations.clone().unwrap_or_default(),
+        spec: Arc::new(rule.to_rule_spec()),
+        file: file.to_owned(),
+        document: document.clone(),
+        path: path.to_owned(),
+    })
+}
+
+// === impl Found ===
+
+impl Found {
+    /// The problem, at its place in the file.
+    pub(super) fn finding(&self, mut problem: Problem, left_out: bool) -> Finding {
+        let separator = if self.path.is_empty() || problem.path.is_empty() {
+            ""
+        } else {
+            "."
+        };
+        let position: Position = self.document.locate(
+            &format!("{}{separator}{}", self.path, problem.path),
+            problem.position,
+        );
+        problem.message = format!("{}: {}", self.name, problem.message);
+        Finding {
+            file: self.file.clone(),
+            position,
+            left_out,
+            problem,
+        }
+    }
+}

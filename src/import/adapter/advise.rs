@@ -1,0 +1,147 @@
+//! What the author of a rule should know before the switch.
+
+use super::config::{RawResource, RawRule};
+use crate::{
+    api::rule_spec::MetricsApi,
+    import::{Note, Severity},
+    language::{
+        promql::SeriesSelector,
+        re2::{Expansion, Re2, Reference},
+        template::{Fields, Template},
+    },
+    reason::Reason,
+    resource::Resources,
+    rule::Problem,
+};
+
+/// Adds what is worth knowing of one rule; the compiler's findings are not among it.
+pub(super) fn rule(raw: &RawRule, resources: &Resources, notes: &mut Vec<Note>) {
+    let mut advice = Advice { raw, notes };
+    advice.name();
+    advice.query();
+    advice.resources(resources);
+}
+
+/// A query that asks for everything, whatever the request says, where the compiler could not read it well enough to say so.
+pub(super) fn matchers(raw: &RawRule, found: &[Problem], notes: &mut Vec<Note>) {
+    let said = found
+        .iter()
+        .any(|problem| problem.reason == Reason::MatchersIgnored);
+    let Ok(template) = Template::parse(&raw.metrics_query, Fields::Query) else {
+        return;
+    };
+    let references = template.references();
+    let read = references
+        .field("LabelMatchers")
+        .or_else(|| references.field("LabelValuesByName"));
+    if said || read.is_some() || raw.metrics_query.is_empty() {
+        return;
+    }
+    let subject = match raw.api {
+        MetricsApi::Custom => "the objects and the namespace",
+        MetricsApi::External => "the namespace and the selector",
+    };
+    let message = format!("the query has no <<.LabelMatchers>>, so {subject} of a request are not asked for");
+    let place = raw.part.place("metricsQuery", None);
+    notes.push(Note::new(
+        Severity::Warning,
+        place,
+        Reason::MatchersIgnored,
+        message,
+    ));
+}
+
+struct Advice<'a> {
+    raw: &'a RawRule,
+    notes: &'a mut Vec<Note>,
+}
+
+// === impl Advice ===
+
+impl Advice<'_> {
+    fn warn(&mut self, field: &str, reason: Reason, message: impl Into<String>) {
+        self.say(Severity::Warning, field, reason, message);
+    }
+
+    fn say(&mut self, severity: Severity, field: &str, reason: Reason, message: impl Into<String>) {
+        let place = self.raw.part.place(field, None);
+        self.notes.push(Note::new(severity, place, reason, message));
+    }
+
+    fn name(&mut self) {
+        let (matches, r#as) = (self.raw.matches.as_str(), self.raw.r#as.as_str());
+        let Ok(pattern) = Re2::compile(if matches.is_empty() { ".*" } else { matches }) else {
+            return;
+        };
+        let selector = SeriesSelector::parse(&self.raw.series_query).ok();
+        let series = selector.as_ref().and_then(SeriesSelector::name);
+        let expansion = Expansion::parse(r#as);
+        let wrong = expansion
+            .references()
+            .find(|reference| !pattern.has_group(reference))
+            .map(|reference| match reference {
+                Reference::Number(number) => number.to_string(),
+                Reference::Name(name) => name.clone(),
+            });
+        if let Some(group) = wrong {
+            let hint = match group.split_once('_') {
+                Some((number, rest)) if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) => {
+                    format!(": write ${{{number}}}_{rest}")
+                }
+                _ => String::new(),
+            };
+            let message =
+                format!("there is no capture group {group:?} in name.matches, so nothing is put there{hint}");
+            self.warn("name.as", Reason::Ineffective, message);
+        }
+        match series {
+            Some(series) if !matches.is_empty() && !pattern.is_match(series) => {
+                let message = format!(
+                    "it is not found in {series}, the only series of the rule, so the rule has no metrics"
+                );
+                self.warn("name.matches", Reason::NeverWorked, message);
+            }
+            Some(_) => {}
+            None => {
+                let constant = !r#as.is_empty() && expansion.references().next().is_none();
+                if constant {
+                    let message = "the rule can find several series, and all of them get this one name: which of them answers, \
+                                   prometheus-adapter leaves to chance; here it is the first in lexical order";
+                    self.warn("name.as", Reason::Duplicate, message);
+                }
+                if !matches.is_empty() && !pattern.is_match("") {
+                    let message =
+                        "it is a filter as well: a series in whose name it is not found makes no metric";
+                    self.say(Severity::Info, "name.matches", Reason::NameNotMatched, message);
+                }
+            }
+        }
+    }
+
+    fn query(&mut self) {
+        if self.raw.metrics_query.is_empty() {
+            let message =
+                "without metricsQuery an empty query is sent, which Prometheus refuses: every request fails";
+            self.warn("", Reason::NeverWorked, message);
+        }
+    }
+
+    fn resources(&mut self, resources: &Resources) {
+        let namespaces = resources.find(Some(""), "namespaces");
+        let mapped = |named: &RawResource| {
+            let group = Some(named.group.as_str()).filter(|group| !group.is_empty());
+            resources.find(group, &named.resource.to_lowercase())
+        };
+        let has_namespace = !self.raw.template.is_empty()
+            || self
+                .raw
+                .overrides
+                .values()
+                .any(|named| namespaces.is_some() && mapped(named) == namespaces);
+        if self.raw.api == MetricsApi::External && !has_namespace && self.raw.namespaced != Some(false) {
+            let message = "no label is mapped to namespaces, and prometheus-adapter answers every request for the rule with 500; map one in \
+                           resources.overrides, or set resources.namespaced to false";
+            self.warn("", Reason::NeverWorked, message);
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! What a document is, by its content.
+
+use std::rc::Rc;
+
+use super::{
+    Part, chart,
+    config::{self, RawRule},
+    flags::Flags,
+    release, workload,
+};
+use crate::{
+    document::{Document, Node, SourceFile, Value},
+    import::{Import, Note, Place, Severity, autoscaler},
+    reason::Reason,
+};
+
+/// How deep values may stand inside those of other charts.
+const MAX_DEPTH: usize = 4;
+/// The key of the chart in the values of a chart that has it as a part.
+const SUBCHART: &str = "prometheus-adapter";
+
+/// What the files hold.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) rules: Vec<RawRule>,
+    pub(super) flags: Vec<Flags>,
+    /// Whether the present file had something that was understood.
+    understood: bool,
+}
+
+/// Reads one file.
+pub(super) fn file(file: &SourceFile, found: &mut Found, import: &mut Import) {
+    let name: Rc<str> = file.name.as_str().into();
+    found.understood = false;
+    let whole = |position| Place {
+        file: file.name.clone(),
+        position,
+    };
+    let documents = match Document::parse_stream(&file.text) {
+        Ok(documents) => documents,
+        Err(error) => {
+            let place = whole(Some(error.position));
+            let message = format!("not YAML: {error}");
+            return import
+                .notes
+                .push(Note::new(Severity::Error, place, Reason::Undecodable, message));
+        }
+    };
+    let empty = documents.is_empty();
+    for document in documents {
+        found.document(&Part::whole(&name, document), import);
+    }
+    if empty {
+        let note = Note::new(
+            Severity::Warning,
+            whole(None),
+            Reason::Imported,
+            "the file is empty",
+        );
+        import.notes.push(note);
+    } else if !found.understood && !import.notes.iter().any(|note| note.place.file == file.name) {
+        let message = "nothing here is a configuration of prometheus-adapter, its ConfigMap, its Deployment, values of its \
+                       chart, a ScaledObject of KEDA, or an HPA of kube-metrics-adapter";
+        let note = Note::new(Severity::Warning, whole(None), Reason::Imported, message);
+        import.notes.push(note);
+    }
+}
+
+// === impl Found ===
+
+impl Found {
+    fn document(&mut self, part: &Part, import: &mut Import) {
+        let Some(root) = part.node() else { return };
+        if root.get("kind").is_some() && root.get("apiVersion").is_some() {
+            return self.object(part, import);
+        }
+        if !matches!(root.value, Value::Mapping(_)) {
+            let message = format!(
+                "a configuration, a Kubernetes object or values of the chart are expected, not a {}",
+                root.kind()
+            );
+            return refuse(part, root, message, import);
+        }
+        self.mapping(part, false, import);
+    }
+
+    /// A Kubernetes object.
+    fn object(&mut self, part: &Part, import: &mut Import) {
+        let Some(root) = part.node() else { return };
+        match part.text("kind").unwrap_or_default() {
+            "ConfigMap" => self.config_map(part, import),
+            "Secret" if part.text("type") == Some("helm.sh/release.v1") => self.release(part, import),
+            "HelmRelease" => self.values(&part.below("spec.values"), import),
+            "Application" => self.application(part, import),
+            _ if root.get("items").is_some() => {
+                for index in 0..part.get("items").map_or(0, |items| items.items().len()) {
+                    self.object(&part.below(&format!("items[{index}]")), import);
+                }
+            }
+            _ if autoscaler(&part.document.part(root), &part.file, import) => self.understood = true,
+            _ => {
+                if let Some(flags) = workload::flags(part) {
+                    self.understood = true;
+                    self.flags.push(flags);
+                }
+            }
+        }
+    }
+
+    /// Every key whose text is a configuration, whatever it is called.
+    fn config_map(&mut self, part: &Part, import: &mut Import) {
+        let Some(data) = part.get("data") else { return };
+        for (key, node) in data.entries() {
+            let name = key.text().unwrap_or_default();
+            let expected = looks_like_rules(node, name);
+            let documents = match part.document.parse_nested(node) {
+                Ok(documents) => documents,
+                Err(error) if expected => {
+                    let place = Place {
+                        file: part.file.to_string(),
+                        position: Some(error.position),
+                    };
+                    let message = format!("not YAML: {error}");
+                    let note = Note::new(Severity::Error, place, Reason::Undecodable, message);
+                    import.notes.push(note);
+                    continue;
+                }
+                Err(_) => continue,
+            };
+            let mut documents = documents.into_iter();
+            let Some(first) = documents.next() else { continue };
+            let config = Part::whole(&part.file, first);
+            let Some(root) = config.node() else { continue };
+            if is_config(root) {
+                self.mapping(&config, true, import);
+                if let Some(second) = documents.next() {
+                    let second = Part::whole(&part.file, second);
+                    let message = "prometheus-adapter reads only the first document of its configuration";
+                    let place = second.place("", None);
+                    let note = Note::new(Severity::Warning, place, Reason::Ineffective, message);
+                    import.notes.push(note);
+                }
+            } else if expected {
+                let message = format!(
+                    "prometheus-adapter's configuration is a mapping, not a {}",
+                    root.kind()
+                );
+                refuse(&config, root, message, import);
+            }
+        }
+    }
+
+    /// Configuration or values; inside a `ConfigMap` only the former is loaded.
+    fn mapping(&mut self, part: &Part, in_config_map: bool, import: &mut Import) {
+        let Some(root) = part.node() else { return };
+        if chart::is_values(root) {
+            if in_config_map {
+                let message = "these are values of the chart (rules.custom, rules.external); prometheus-adapter does not start with \
+                               them, its file has lists: rules, externalRules. They are read as values";
+                let at = root.key("rules").unwrap_or(root);
+                refuse(part, at, message.to_owned(), import);
+            }
+            self.understood = true;
+            return chart::read(
+                part,
+                in_config_map,
+                &mut self.rules,
+                &mut self.flags,
+                &mut import.notes,
+            );
+        }
+        if root.get(SUBCHART).is_some() || !is_config(root) {
+            return self.values(part, import);
+        }
+        self.understood = true;
+        config::read(part, &mut self.rules, &mut import.notes);
+    }
+
+    /// Values of a chart that may have the adapter's as a part of it.
+    fn values(&mut self, part: &Part, import: &mut Import) {
+        self.subchart(part, MAX_DEPTH, import);
+    }
+
+    fn subchart(&mut self, part: &Part, depth: usize, import: &mut Import) {
+        let Some(node) = part.node().filter(|_| depth > 0) else {
+            return;
+        };
+        if chart::is_values(node) {
+            self.understood = true;
+            return chart::read(part, false, &mut self.rules, &mut self.flags, &mut import.notes);
+        }
+        for (key, value) in node.entries() {
+            let Some(name) = key.text() else { continue };
+            let below = part.below(&format!("[{name}]"));
+            if name == SUBCHART {
+                self.understood = true;
+                chart::read(&below, false, &mut self.rules, &mut self.flags, &mut import.notes);
+            } else if matches!(value.value, Value::Mapping(_)) && name != "global" {
+                self.subchart(&below, depth - 1, import);
+            }
+        }
+    }
+
+    /// Argo CD: values as an object, or as text.
+    fn application(&mut self, part: &Part, import: &mut Import) {
+        let count = part
+            .get("spec.sources")
+            .map_or(0, |sources| sources.items().len());
+        let sources = (0..count).map(|index| format!("spec.sources[{index}].helm"));
+        for helm in std::iter::once("spec.source.helm".to_owned()).chain(sources) {
+            let helm = part.below(&helm);
+            self.values(&helm.below("valuesObject"), import);
+            if let Some(text) = helm.get("values")
+                && let Ok(documents) = part.document.parse_nested(text)
+            {
+                for document in documents {
+                    self.values(&Part::whole(&part.file, document), import);
+                }
+            }
+        }
+    }
+
+    fn release(&mut self, part: &Part, import: &mut Import) {
+        let Some(data) = part.get("data.release") else {
+            return;
+        };
+        match release::from_secret(data.text().unwrap_or_default().as_bytes()) {
+            Ok(text) => {
+                let inner = SourceFile {
+                    name: format!("{} (the values of the release)", part.file),
+                    text,
+                };
+                let before = std::mem::take(&mut self.understood);
+                file(&inner, self, import);
+                self.understood |= before;
+            }
+            Err(error) => refuse(part, data, error.to_string(), import),
+        }
+    }
+}
+
+/// Whether some key is one of the configuration's, or nearly so.
+fn is_config(root: &Node) -> bool {
+    let keys = root.entries().iter().filter_map(|(key, _)| key.text());
+    let mut keys = keys.filter(|key| config::closest(key, &config::KEYS).is_some());
+    keys.next().is_some()
+}
+
+/// Whether the value of a key of a `ConfigMap` was meant to be a configuration, even if it is none.
+fn looks_like_rules(node: &Node, key: &str) -> bool {
+    node.text().is_some_and(|text| {
+        text.contains("seriesQuery") || (key == "config.yaml" && text.to_lowercase().contains("rules"))
+    })
+}
+
+fn refuse(part: &Part, at: &Node, message: String, import: &mut Import) {
+    import.notes.push(Note::new(
+        Severity::Error,
+        part.place_of(at),
+        Reason::Undecodable,
+        message,
+    ));
+}

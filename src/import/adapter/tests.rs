@@ -1,0 +1,203 @@
+//! What is said of configurations, and where.
+
+mod backends;
+mod places;
+mod sources;
+
+use super::*;
+use crate::import::Object;
+
+fn imported(text: &str) -> Import {
+    with(text, &Options::default())
+}
+
+fn with(text: &str, options: &Options) -> Import {
+    let file = SourceFile {
+        name: "f".to_owned(),
+        text: text.to_owned(),
+    };
+    import(&[file], options)
+}
+
+/// `12:3 warning MatchAll`, without what became of things.
+fn notes(import: &Import) -> Vec<String> {
+    let said = import.notes.iter().filter(|note| note.severity != Severity::Info);
+    said.map(|note| {
+        let place = note.place.position.map(|it| it.to_string()).unwrap_or_default();
+        format!("{place} {} {}", note.severity, note.reason)
+    })
+    .collect()
+}
+
+fn names(import: &Import) -> Vec<String> {
+    import
+        .objects
+        .iter()
+        .map(|object| format!("{} {}", object.kind(), object.name()))
+        .collect()
+}
+
+fn rule(fields: &str) -> String {
+    format!("rules:\n- {}\n", fields.replace('\n', "\n  "))
+}
+
+/// A rule without fault.
+const GOOD: &str = "seriesQuery: a_total{pod!=\"\"}\nresources: {template: <<.Resource>>}\nmetricsQuery: a{<<.LabelMatchers>>}";
+
+#[test]
+fn names_follow_the_metric() {
+    let cases = [
+        ("seriesQuery: http_requests_total", "http-requests-total"),
+        ("seriesQuery: '{__name__=\"a.b\",pod!=\"\"}'", "a-b"),
+        (
+            "seriesQuery: a_total\nname: {matches: ^(.*)_total$, as: '${1}_per_second'}",
+            "a-per-second",
+        ),
+        ("seriesQuery: a_total\nname: {matches: ^(.*)_total$}", "a"),
+        ("seriesQuery: a_total\nname: {matches: ^b, as: $0}", "a-total"),
+        (
+            "seriesQuery: '{pod=\"x\"}'\nname: {as: The.Queue|Depth}",
+            "the-queue-depth",
+        ),
+        (
+            "seriesQuery: '{__name__=~\"^container_.*\"}'\nname: {matches: ^container_(.*)_total$}",
+            "container-total",
+        ),
+        (
+            "seriesQuery: '{__name__=~\"^seldon_.*\"}'\nname: {as: '${1}_rps'}",
+            "seldon-rps",
+        ),
+        (
+            "seriesQuery: '{namespace!=\"\"}'\nname: {matches: (.*)_total}",
+            "all-total",
+        ),
+        ("seriesQuery: '{namespace!=\"\"}'", "metrics-"),
+        ("seriesQuery: '{job=\"a\"}'\nname: {as: 日本}", "metrics-"),
+    ];
+    for (fields, want) in cases {
+        let import = imported(&rule(&format!(
+            "{fields}\nresources: {{template: <<.Resource>>}}\nmetricsQuery: a{{<<.LabelMatchers>>}}"
+        )));
+        let name = import
+            .objects
+            .first()
+            .map(|object| object.name().to_owned())
+            .unwrap_or_default();
+        let same = if want.ends_with('-') {
+            name.starts_with(want) && name.len() == want.len() + 6
+        } else {
+            name == want
+        };
+        assert!(same, "{fields}: {name:?}, not {want:?}: {:?}", import.notes);
+    }
+}
+
+#[test]
+fn rules_of_one_metric_differ_by_what_they_select() {
+    let other = GOOD.replace("a_total{pod", "a_total{node");
+    let text = format!(
+        "{}{}{}",
+        rule(GOOD),
+        rule(&other).replace("rules:\n", ""),
+        rule(GOOD).replace("rules:\n", "")
+    );
+    let import = imported(&text);
+    let names = names(&import);
+    assert_eq!(names[0], "ClusterMetricRule a-total");
+    assert!(
+        names[1].starts_with("ClusterMetricRule a-total-")
+            && names[2].starts_with("ClusterMetricRule a-total-"),
+        "{names:?}"
+    );
+    assert_eq!(names.iter().collect::<std::collections::BTreeSet<_>>().len(), 3);
+    // In front of them stands another one: the second keeps its name.
+    let alone = imported(&format!("{}{}", rule(GOOD), rule(&other).replace("rules:\n", "")));
+    assert_eq!(alone.objects[1].name(), import.objects[1].name());
+}
+
+#[test]
+fn the_spec_is_the_rule() {
+    let text = "rules:\n- seriesQuery: '{namespace!=\"\"}'\n  seriesFilters: [{isNot: ^go_}]\n  resources: {template: <<.Resource>>}\n  \
+                metricsQuery: |\n    sum(a) # all\nexternalRules:\n- seriesQuery: q\n  resources: {namespaced: false}\n  metricsQuery: q\n";
+    let options = Options {
+        semantics: Semantics::PrometheusAdapter,
+        refresh: Some("0s".to_owned()),
+        split: false,
+    };
+    let import = with(text, &options);
+    let specs: Vec<_> = import
+        .objects
+        .iter()
+        .map(|object| object.json()["spec"].clone())
+        .collect();
+    assert_eq!(
+        specs[0],
+        serde_json::json!({
+            "api": "Custom",
+            "seriesQuery": "{namespace!=\"\"}",
+            "seriesFilters": [{"isNot": "^go_"}],
+            "resources": {"template": "<<.Resource>>"},
+            "metricsQuery": "sum(a) # all\n",
+            "limits": {"maxSeries": 0, "maxMetrics": 0, "maxSamples": 0, "allowMatchAll": true},
+            "priority": 10,
+            "refresh": "0s",
+            "semantics": "PrometheusAdapter",
+        })
+    );
+    assert_eq!(specs[1]["namespaceSelector"], serde_json::json!({}));
+    assert_eq!(specs[1]["resources"], serde_json::json!({"namespaced": false}));
+    assert_eq!(specs[1]["limits"]["allowMatchAll"], false);
+}
+
+#[test]
+fn rules_of_one_namespace_are_split_off() {
+    let options = Options {
+        split: true,
+        refresh: Some("0s".to_owned()),
+        ..Options::default()
+    };
+    let mapped = "resources: {overrides: {namespace: {resource: namespace}, pod: {resource: pod}}}\n";
+    let query = "metricsQuery: sum(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>)";
+    let cases = [
+        (
+            format!("seriesQuery: q{{namespace=\"shop\"}}\n{mapped}{query}"),
+            "MetricRule q",
+        ),
+        (
+            format!("seriesQuery: q\n{mapped}metricsQuery: sum(q{{namespace=\"shop\"}})"),
+            "MetricRule q",
+        ),
+        (
+            format!(
+                "seriesQuery: q\n{mapped}metricsQuery: sum(q{{namespace=\"shop\"}}) / sum(r{{namespace=\"till\"}})"
+            ),
+            "ClusterMetricRule q",
+        ),
+        (
+            format!("seriesQuery: q\n{mapped}metricsQuery: sum(q{{kube_namespace=\"shop\"}})"),
+            "ClusterMetricRule q",
+        ),
+        (
+            format!("seriesQuery: q{{namespace=\"shop\"}}\n{mapped}metricsQuery: no PromQL"),
+            "ClusterMetricRule q",
+        ),
+        (
+            format!(
+                "seriesQuery: q{{namespace=\"shop\"}}\nresources: {{overrides: {{namespace: {{resource: namespace}}, n: {{resource: node}}}}}}\n{query}"
+            ),
+            "ClusterMetricRule q",
+        ),
+        (
+            format!("seriesQuery: q{{namespace=~\"shop\"}}\n{mapped}{query}"),
+            "ClusterMetricRule q",
+        ),
+    ];
+    for (fields, want) in cases {
+        let import = with(&rule(&fields), &options);
+        assert_eq!(names(&import), [want], "{fields}: {:?}", import.notes);
+        if let [Object::MetricRule(rule)] = import.objects.as_slice() {
+            assert_eq!(rule.metadata.namespace.as_deref(), Some("shop"));
+            assert_eq!((&rule.spec.0.limits, &rule.spec.0.refresh), (&None, &None));
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Where a configuration is kept.
+
+use std::io::Write as _;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use flate2::{Compression, write::GzEncoder};
+use serde_json::json;
+
+use super::*;
+
+const CONFIG: &str = "rules:\n- seriesQuery: a_total{pod!=\"\"}\n  resources: {template: <<.Resource>>}\n  metricsQuery: a{<<.LabelMatchers>>}\n  typo: b\n- seriesQuery: b_total\n  resources: {template: <<.Resource>>}\n  metricsQuery: b{<<.LabelMatchers>>}\n";
+
+fn indented(text: &str, by: usize) -> String {
+    let margin = " ".repeat(by);
+    format!(
+        "{margin}{}\n",
+        text.trim_end().replace('\n', &format!("\n{margin}"))
+    )
+}
+
+#[test]
+fn a_configuration_is_found_where_it_is_kept() {
+    let config_map = |key: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\ndata:\n  {key}: |\n{}",
+            indented(CONFIG, 4)
+        )
+    };
+    let values = |key: &str| format!("{key}\n{}", indented("rules:\n  default: false\n  custom:\n", 2));
+    let custom = CONFIG.strip_prefix("rules:\n").unwrap_or_default();
+    let cases = [
+        (CONFIG.to_owned(), "5:3"),
+        (format!("---\n# first\n---\n{CONFIG}"), "8:3"),
+        (config_map("config.yaml"), "9:7"),
+        (config_map("other-name"), "9:7"),
+        (
+            format!(
+                "apiVersion: v1\nkind: List\nitems:\n- {}",
+                config_map("config.yaml").replace('\n', "\n  ")
+            ),
+            "12:9",
+        ),
+        (
+            format!("rules:\n  default: false\n  custom:\n{}", indented(custom, 2)),
+            "7:5",
+        ),
+        (
+            format!("{}{}", values("prometheus-adapter:"), indented(custom, 4)),
+            "8:7",
+        ),
+        (
+            format!(
+                "stack:\n{}",
+                indented(
+                    &format!("{}{}", values("prometheus-adapter:"), indented(custom, 4)),
+                    2
+                )
+            ),
+            "9:9",
+        ),
+        (
+            format!(
+                "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nspec:\n  values:\n    rules:\n      default: false\n      custom:\n{}",
+                indented(custom, 6)
+            ),
+            "11:9",
+        ),
+        (
+            format!(
+                "apiVersion: argoproj.io/v1alpha1\nkind: Application\nspec:\n  source:\n    helm:\n      values: |\n        rules:\n          default: false\n          custom:\n{}",
+                indented(custom, 10)
+            ),
+            "13:13",
+        ),
+    ];
+    for (text, place) in cases {
+        let import = imported(&text);
+        assert!(
+            names(&import).contains(&"ClusterMetricRule b-total".to_owned()),
+            "{text}: {:?}",
+            import.notes
+        );
+        assert_eq!(notes(&import), [format!("{place} error Undecodable")], "{text}");
+    }
+}
+
+#[test]
+fn values_in_a_config_map_are_refused_and_read() {
+    let text = "apiVersion: v1\nkind: ConfigMap\ndata:\n  config.yaml: |\n    rules:\n      custom:\n      - seriesQuery: a\n        resources: {template: <<.Resource>>}\n        metricsQuery: a{<<.LabelMatchers>>}\n";
+    let import = imported(text);
+    assert_eq!(notes(&import), ["5:5 error Undecodable"]);
+    assert_eq!(names(&import), ["ClusterMetricRule a"]);
+}
+
+#[test]
+fn the_chart_adds_its_own_rules() {
+    let count = |text: &str| {
+        let import = imported(text);
+        assert!(
+            !import.has(Severity::Error) && !import.has(Severity::Unsupported),
+            "{text}: {:?}",
+            import.notes
+        );
+        names(&import)
+            .iter()
+            .filter(|name| name.starts_with("ClusterMetricRule"))
+            .count()
+    };
+    assert_eq!(count("rules: {default: true}"), 6);
+    assert_eq!(count("rules: {custom: []}"), 6);
+    assert_eq!(count("prometheus: {url: 'http://p'}"), 6);
+    assert_eq!(count("rules: {default: false}"), 0);
+    assert_eq!(count("rules: {default: true, existing: mine}"), 0);
+    let import = imported(
+        "rules: {default: false}\nprometheus: {url: 'http://p', port: 0, path: /x}\nmetricsRelistInterval: 30s\nextraArguments: [--prometheus-verb=POST]",
+    );
+    let want = json!({"type": "Prometheus", "prometheus": {"url": "http://p/x"}, "discovery": {"interval": "30s", "lookback": "30s"}});
+    assert_eq!(
+        import.objects.first().map(|object| object.json()["spec"].clone()),
+        Some(want)
+    );
+}
+
+fn release(json: &str) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    gzip.write_all(json.as_bytes()).unwrap();
+    BASE64_STANDARD.encode(gzip.finish().unwrap()).into_bytes()
+}
+
+#[test]
+fn a_release_is_unpacked() {
+    let helm = json!({
+        "chart": {"values": {"rules": {"default": true, "custom": []}, "prometheus": {"url": "http://p", "port": 9090}}},
+        "config": {"rules": {"default": false, "custom": [{"seriesQuery": "a", "resources": {"template": "<<.Resource>>"}, "metricsQuery": "a{<<.LabelMatchers>>}"}]}, "prometheus": {"port": null}},
+    });
+    let data = release(&helm.to_string());
+    let import = imported(&release_text(&data).unwrap());
+    assert_eq!(names(&import), ["MetricBackend default", "ClusterMetricRule a"]);
+    assert_eq!(
+        import.objects[0].json()["spec"]["prometheus"]["url"],
+        "http://p:9090"
+    );
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "type": "helm.sh/release.v1", "data": {"release": BASE64_STANDARD.encode(&data)}});
+    assert_eq!(names(&imported(&secret.to_string())), names(&import));
+
+    assert_eq!(release_text(b"%"), Err(ReleaseError::Base64));
+    assert_eq!(release_text(&release("text")), Err(ReleaseError::Json));
+    let cut = BASE64_STANDARD.decode(&data).unwrap();
+    assert_eq!(
+        release_text(BASE64_STANDARD.encode(&cut[..cut.len() / 2]).as_bytes()),
+        Err(ReleaseError::Gzip)
+    );
+    assert_eq!(
+        release_text(&release(&" ".repeat(33 << 20))),
+        Err(ReleaseError::Gzip)
+    );
+}
+
+#[test]
+fn what_is_something_else_is_said_to_be() {
+    for text in [
+        "",
+        "a: b",
+        "apiVersion: v1\nkind: Service",
+        "apiVersion: v1\nkind: ConfigMap\ndata: {a: 'b: c'}",
+    ] {
+        let import = imported(text);
+        assert_eq!(notes(&import), [" warning Imported"], "{text:?}");
+    }
+}

@@ -1,0 +1,302 @@
+//! A query of its own behind one External metric, as KEDA and kube-metrics-adapter have it: the rule that answers with it, and
+//! the backend that it is sent to.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use super::{Object, findings::Findings};
+use crate::{
+    api::{
+        ClusterMetricRule, MetricBackend, MetricRule,
+        invariant::Violation,
+        metric_backend::{
+            AllowedNamespaces, BackendLabels, BackendLimits, BackendType, DiscoverySettings,
+            MetricBackendSpec, PrometheusSpec,
+        },
+        metric_rule::{RuleKey, RuleResource},
+        rule_spec::{BackendRef, MetricsApi, NameMapping, ResourceMapping, RuleSpec},
+    },
+    document::Node,
+    language::promql::{MatchOp, Matcher, Query},
+    reason::Reason,
+    resource::Resources,
+    rule::{BackendRecord, CompiledRule, Problem, RuleObject, compile},
+};
+
+/// The label of the series that a `MetricRule`'s queries are confined by, where a backend says nothing else.
+const NAMESPACE_LABEL: &str = "namespace";
+/// What a scraper renames a label `namespace` of the series itself to: then `NAMESPACE_LABEL` is the exporter's.
+const EXPORTED_NAMESPACE_LABEL: &str = "exported_namespace";
+/// The label that every namespace has its name in.
+const NAME_OF_NAMESPACE: &str = "kubernetes.io/metadata.name";
+/// Where kubectl puts an object that names no namespace, unless it is told otherwise.
+const DEFAULT_NAMESPACE: &str = "default";
+/// The longest name of an object.
+const MAX_NAME: usize = 253;
+
+/// One metric that a query gives.
+pub(super) struct ExternalMetric<'a> {
+    /// Of the HPA that uses it.
+    pub(super) namespace: Option<&'a str>,
+    /// The rule's name, as far as it can be had.
+    pub(super) rule: &'a str,
+    /// As the HPA names it.
+    pub(super) metric: &'a str,
+    /// Its text, verbatim.
+    pub(super) query: &'a Node,
+    /// The name of a `MetricBackend`; the default one without.
+    pub(super) backend: Option<&'a str>,
+    /// What the tool did with more than one row: `KEDA refuses`, …
+    pub(super) several_rows: &'a str,
+}
+
+/// How the selectors of a query stand to a namespace.
+enum Reach {
+    /// Each holds `namespace="<it>"`.
+    Own,
+    /// Not all of them do; none speaks of another.
+    Open,
+    /// One speaks of others.
+    Others,
+}
+
+impl ExternalMetric<'_> {
+    /// Adds the rule.
+    pub(super) fn add(&self, findings: &mut Findings<'_>) {
+        let rule = self.rule(findings);
+        if !findings.import.objects.contains(&rule) {
+            findings.import.objects.push(rule);
+        }
+    }
+
+    /// A `MetricRule` if its query can be confined to the namespace and does not speak of others, else a `ClusterMetricRule`
+    /// for that namespace.
+    fn rule(&self, findings: &mut Findings<'_>) -> Object {
+        let text = self.query.text().unwrap_or_default();
+        let namespace = self.namespace.unwrap_or(DEFAULT_NAMESPACE);
+        let parsed = Query::parse(text).ok();
+        if parsed.as_ref().is_some_and(|query| !query.gives_one_row()) {
+            let message = format!(
+                "the query may give several rows: {}, and an HPA adds up the values of all rows; aggregate them in the query",
+                self.several_rows
+            );
+            findings.warn(Reason::DuplicateRows, self.query, message);
+        }
+        let confined = MetricRule::new(&name(&[self.rule]), self.spec(text).into());
+        let refused = refusal(&confined, Some(namespace));
+        let reach = parsed.map_or(Reach::Open, |query| reach(&query, namespace));
+        let why = match (&refused, reach) {
+            (Some(problem), _) => format!(
+                "the query cannot be confined to one namespace ({})",
+                problem.message
+            ),
+            (None, Reach::Others) => "the query reads the series of other namespaces".to_owned(),
+            (None, reach) => {
+                if matches!(reach, Reach::Open) {
+                    let message = format!(
+                        "a MetricRule reads the series of its own namespace only: every selector of the query gets \
+                         {NAMESPACE_LABEL}={namespace:?}. If the series are those of another namespace (an ingress controller, a \
+                         broker), make it a ClusterMetricRule"
+                    );
+                    findings.warn(Reason::NotConfinable, self.query, message);
+                }
+                let mut rule = confined;
+                rule.metadata.namespace = self.namespace.map(str::to_owned);
+                return Object::MetricRule(Box::new(rule));
+            }
+        };
+        self.cluster_rule(text, namespace, &why, findings)
+    }
+
+    fn cluster_rule(&self, text: &str, namespace: &str, why: &str, findings: &mut Findings<'_>) -> Object {
+        let mut spec = self.spec(text);
+        spec.resources = Some(ResourceMapping {
+            namespaced: Some(false),
+            ..ResourceMapping::default()
+        });
+        spec.namespace_selector = Some(LabelSelector {
+            match_labels: Some(BTreeMap::from([(
+                NAME_OF_NAMESPACE.to_owned(),
+                namespace.to_owned(),
+            )])),
+            match_expressions: None,
+        });
+        let rule = ClusterMetricRule::new(&name(&[namespace, self.rule]), spec.into());
+        let assumed = if self.namespace.is_some() {
+            ""
+        } else {
+            ", which was assumed since none is named"
+        };
+        let message = format!(
+            "{why}: it becomes a ClusterMetricRule for the namespace {namespace:?}{assumed}; the platform team applies those"
+        );
+        findings.warn(Reason::NotConfinable, self.query, message);
+        for problem in compiled(&rule, None).warnings {
+            let at = problem
+                .position
+                .map(|position| findings.document.inside(self.query, position));
+            findings.warn_at(problem.reason, at, self.query, problem.message);
+        }
+        Object::ClusterMetricRule(Box::new(rule))
+    }
+
+    fn spec(&self, text: &str) -> RuleSpec {
+        RuleSpec {
+            api: MetricsApi::External,
+            backend_ref: self.backend.map(|name| BackendRef {
+                name: name.to_owned(),
+            }),
+            name: Some(NameMapping {
+                matches: None,
+                r#as: Some(self.metric.to_owned()),
+            }),
+            metrics_query: escaped(text),
+            ..RuleSpec::default()
+        }
+    }
+}
+
+/// The name of the backend of these settings, which joins the objects unless it is there already. Equal settings have equal
+/// names, in whatever order and wherever they are met. `None` where no `MetricBackend` can have them.
+pub(super) fn backend(
+    prometheus: PrometheusSpec,
+    address: &Node,
+    findings: &mut Findings<'_>,
+) -> Option<String> {
+    let plain = prometheus == PrometheusSpec::new(&prometheus.url);
+    let host = prometheus.url.strip_prefix("http://").unwrap_or(&prometheus.url);
+    let mut name = name(&[host]);
+    let spec = backend_spec(prometheus);
+    let others = |name: &str, objects: &[Object]| {
+        objects.iter().any(|object| {
+            matches!(object, Object::MetricBackend(backend)
+                if backend.metadata.name.as_deref() == Some(name) && backend.spec != spec)
+        })
+    };
+    if !plain || others(&name, &findings.import.objects) {
+        let settings = serde_json::to_string(&spec).unwrap_or_default();
+        name = format!("{name}-{:06x}", checksum(&settings) & 0x00ff_ffff);
+    }
+    let backend = MetricBackend::new(&name, spec);
+    let violations = backend.violations();
+    for Violation { path, message } in &violations {
+        let message = format!("no MetricBackend can say this: {path}: {message}");
+        findings.unsupported(address, message);
+    }
+    if !violations.is_empty() {
+        return None;
+    }
+    let object = Object::MetricBackend(Box::new(backend));
+    if !findings.import.objects.contains(&object) {
+        findings.import.objects.push(object);
+    }
+    Some(name)
+}
+
+/// A backend with these settings and the defaults for the rest.
+pub(super) fn backend_spec(prometheus: PrometheusSpec) -> MetricBackendSpec {
+    MetricBackendSpec {
+        r#type: BackendType::Prometheus,
+        prometheus: Some(prometheus),
+        labels: BackendLabels::default(),
+        allowed_namespaces: AllowedNamespaces::default(),
+        discovery: DiscoverySettings::default(),
+        limits: BackendLimits::default(),
+    }
+}
+
+/// Whether a rule for the namespace makes a metric of that name already, by another query.
+pub(super) fn is_taken(metric: &str, namespace: Option<&str>, query: &Node, objects: &[Object]) -> bool {
+    let mine = escaped(query.text().unwrap_or_default());
+    let namespace = namespace.unwrap_or(DEFAULT_NAMESPACE);
+    objects.iter().any(|object| {
+        let (spec, of_namespace) = match object {
+            Object::MetricRule(rule) => {
+                let own = rule.metadata.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+                (rule.rule_spec(), own == namespace)
+            }
+            Object::ClusterMetricRule(rule) => {
+                let labels = rule.rule_spec().namespace_selector.as_ref();
+                let labels = labels.and_then(|selector| selector.match_labels.as_ref());
+                let own = labels.and_then(|labels| labels.get(NAME_OF_NAMESPACE));
+                (rule.rule_spec(), own.is_some_and(|own| own == namespace))
+            }
+            _ => return false,
+        };
+        let named = spec.name.as_ref().and_then(|name| name.r#as.as_deref());
+        of_namespace && named == Some(metric) && spec.metrics_query != mine
+    })
+}
+
+/// A query as a template that renders to it.
+fn escaped(query: &str) -> String {
+    // not the beginning of an action
+    query.replace("<<", "<<\"<<\">>")
+}
+
+/// A name that Kubernetes takes (RFC 1123), of the parts, joined by `-`.
+pub(super) fn name(parts: &[&str]) -> String {
+    let joined = parts.join("-").to_ascii_lowercase();
+    let mut name = String::with_capacity(joined.len());
+    for c in joined.chars() {
+        match c {
+            'a'..='z' | '0'..='9' => name.push(c),
+            _ if name.ends_with('-') || name.is_empty() => {}
+            _ => name.push('-'),
+        }
+    }
+    name.truncate(MAX_NAME);
+    let name = name.trim_end_matches('-');
+    if name.is_empty() {
+        "metric".to_owned()
+    } else {
+        name.to_owned()
+    }
+}
+
+fn reach(query: &Query, namespace: &str) -> Reach {
+    let own = Matcher::equal(NAMESPACE_LABEL, namespace);
+    let mut open = false;
+    for matchers in query.matchers() {
+        let speaks = |matcher: &&Matcher| {
+            matcher.label == EXPORTED_NAMESPACE_LABEL || matcher.label == NAMESPACE_LABEL && **matcher != own
+        };
+        // `namespace!=""` and the like pick nothing in particular
+        let names = |matcher: &&Matcher| matcher.op != MatchOp::NotEqual || !matcher.value.is_empty();
+        if matchers.iter().filter(speaks).any(|matcher| names(&matcher)) {
+            return Reach::Others;
+        }
+        open |= !matchers.contains(&own);
+    }
+    if open { Reach::Open } else { Reach::Own }
+}
+
+fn refusal<K: RuleResource>(rule: &K, namespace: Option<&str>) -> Option<Problem> {
+    compiled(rule, namespace).refusals.into_iter().next()
+}
+
+/// The rule as the controller would compile it, with a backend of default settings.
+fn compiled<K: RuleResource>(rule: &K, namespace: Option<&str>) -> CompiledRule {
+    let object = RuleObject {
+        key: RuleKey {
+            namespace: namespace.map(str::to_owned),
+            name: rule.rule_key().name,
+        },
+        uid: String::new(),
+        generation: 1,
+        created: None,
+        spec: Ok(Arc::new(rule.to_rule_spec())),
+        violations: rule.violations(),
+    };
+    let spec = backend_spec(PrometheusSpec::new("http://localhost"));
+    let backend = BackendRecord::new("default", String::new(), 1, true, Arc::new(spec)).map(Arc::new);
+    compile(object, backend, &Resources::builtin())
+}
+
+/// FNV-1a: the same for the same text, always.
+fn checksum(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |sum: u32, byte| {
+        (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
+}
