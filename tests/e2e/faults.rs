@@ -172,12 +172,15 @@ impl Scene<'_> {
             "seriesQuery": "faults_gauge",
             "resources": mapping,
             "metricsQuery": "sum by (<<.GroupBy>>) (<<.Series>>{<<.LabelMatchers>>})",
+            // Held answers would hide for a while what becomes of the backend.
+            "refresh": "1ms",
         });
         let mut fixed = json!({
             "backendRef": {"name": BACKEND},
             "resources": mapping,
             "name": {"as": "faults_static"},
             "metricsQuery": "sum by (<<.GroupBy>>) (faults_gauge{<<.LabelMatchers>>}) * 2",
+            "refresh": "1ms",
         });
         create(&self.client, &rule(Some(&self.namespace), "faults", &discovered)).await?;
         create(

@@ -40,7 +40,7 @@ fn run(arguments: &[&str]) -> Result<Output> {
 }
 
 /// The documents that the chart renders with these values besides the defaults.
-fn template(values: &[&str]) -> Result<Vec<Value>> {
+pub(crate) fn template(values: &[&str]) -> Result<Vec<Value>> {
     let mut arguments = vec!["template", RELEASE, "charts/metricrule", "--namespace", NAMESPACE];
     arguments.extend(values.iter().flat_map(|value| ["--set-json", value]));
     let output = run(&arguments)?;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use crate::repository;
 
 /// Runs `metricrule` with nothing of our own in its environment.
-fn metricrule(arguments: &[&str]) -> Result<Output> {
+pub(crate) fn metricrule(arguments: &[&str]) -> Result<Output> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_metricrule"));
     let names = std::env::vars_os().map(|(name, _)| name);
     for name in names.filter(|name| name.to_string_lossy().starts_with("METRICRULE_")) {
@@ -58,7 +58,7 @@ fn every_flag_has_its_variable_and_its_default() -> Result<()> {
 fn help_names_every_command() -> Result<()> {
     let text = help(&["--help"])?;
     ensure!(
-        ["serve", "crds"]
+        ["serve", "check", "import", "export", "preview", "compare", "crds"]
             .iter()
             .all(|command| text.contains(&format!("\n  {command} "))),
         "{text}"
@@ -68,9 +68,66 @@ fn help_names_every_command() -> Result<()> {
 }
 
 #[test]
+fn check_ends_by_what_it_finds() -> Result<()> {
+    let broken = |name: &str| {
+        format!(
+            "{}/tests/fixtures/broken/{name}.yaml",
+            repository::root().display()
+        )
+    };
+    let (error, warning) = (broken("InvalidTemplate-1"), broken("ShortRange-1"));
+    let examples = repository::root().join("examples").display().to_string();
+    let cases: [(&[&str], i32, &str); 10] = [
+        (&[&examples], 0, "0 errors, 0 warnings in 5 rules"),
+        (&[&error], 1, "1 error, 0 warnings in 1 rule"),
+        (&[&warning], 0, "0 errors, 1 warning in 1 rule"),
+        (&[&warning, "--strict"], 1, "1 warning"),
+        (
+            &[&warning, "--strict", "--scrape-interval", "15s"],
+            0,
+            "0 warnings",
+        ),
+        (
+            &[&warning, &error, "--output", "sarif"],
+            1,
+            "1 error, 1 warning in 2 rules",
+        ),
+        (&["/nowhere/rule.yaml"], 1, "/nowhere/rule.yaml"),
+        (&[], 64, "FILE"),
+        (&[&error, "--output", "xml"], 64, "sarif"),
+        (&[&error, "--scrape-interval", "soon"], 64, "soon"),
+    ];
+    for (arguments, code, said) in cases {
+        let output = metricrule(&[&["check"], arguments].concat())?;
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(
+            output.status.code() == Some(code),
+            "{arguments:?}: {}: {stderr}",
+            output.status
+        );
+        ensure!(stderr.contains(said), "{arguments:?}: {stderr}");
+    }
+    let found = metricrule(&["check", &error])?;
+    let text = String::from_utf8(found.stdout)?;
+    ensure!(
+        text.contains("InvalidTemplate-1.yaml:9:47: error[InvalidTemplate]: "),
+        "{text}"
+    );
+    ensure!(text.contains(&format!("| {}^^^^^^^\n", " ".repeat(46))), "{text}");
+    Ok(())
+}
+
+#[test]
 fn wrong_arguments_are_a_usage_error() -> Result<()> {
-    let wrong: [&[&str]; 8] = [
+    let wrong: [&[&str]; 19] = [
         &[],
+        &["import"],
+        &["import", "a.yaml", "--semantics", "Other"],
+        &["import", "a.yaml", "--refresh", "10"],
+        &["import", "a.yaml", "--refresh", "2m"],
+        &["import", "a.yaml", "--split", "team"],
+        &["import", "--from-configmap", "no-namespace"],
+        &["export"],
         &["serve", "--nonsense"],
         &["serve", "--secure-port", "70000"],
         &["serve", "--shutdown-delay", "10"],
@@ -78,6 +135,10 @@ fn wrong_arguments_are_a_usage_error() -> Result<()> {
         &["serve", "--tls-cert-file", "tls.crt"],
         &["serve", "--object-resources", "secrets"],
         &["serve", "--log-level", "=="],
+        &["preview"],
+        &["compare", "--tolerance", "2"],
+        &["compare", "--samples", "0"],
+        &["compare", "--ca", "/nowhere/ca.crt"],
     ];
     for arguments in wrong {
         let output = metricrule(arguments)?;
@@ -111,16 +172,16 @@ fn what_cannot_be_started_is_a_failure() -> Result<()> {
 }
 
 /// Files of a test; they go with it.
-struct Folder(PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Result<Self> {
+    pub(crate) fn new(name: &str) -> Result<Self> {
         let path = std::env::temp_dir().join(format!("metricrule-cli-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&path)?;
         Ok(Self(path))
     }
 
-    fn write(&self, name: &str, text: &str) -> Result<String> {
+    pub(crate) fn write(&self, name: &str, text: &str) -> Result<String> {
         let path = self.0.join(name);
         std::fs::write(&path, text)?;
         Ok(path.display().to_string())

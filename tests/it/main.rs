@@ -1,10 +1,16 @@
 //! What the repository promises about itself: who imports whom, how long a file may be, what the chart grants.
 
+mod adapter;
 mod chart;
+mod check;
 mod cli;
+mod default_rules;
 mod docs;
 mod files;
 mod imports;
 mod metrics;
+mod recorded;
 mod repository;
+#[path = "../differential/select.rs"]
+mod select;
 mod source;

@@ -23,6 +23,7 @@ fn filled() -> Metrics {
     metrics.server.review("token", "hit");
     metrics.server.rows_dropped("Filtered", 1);
     metrics.server.values_clamped(1);
+    metrics.server.answer(true);
     metrics.server.objects("pods", 1);
     metrics.backend.query("default", QueryKind::Instant, "", second);
     drop(metrics.backend.begin("default"));

@@ -50,6 +50,8 @@ impl<'a> Scripted<'a> {
     pub(super) async fn rule(&self, name: &str, spec: &Value) -> Result<()> {
         let mut spec = spec.clone();
         spec["backendRef"] = json!({"name": self.namespace});
+        // What is scripted is meant for the next request.
+        spec["refresh"] = json!("1ms");
         let manifest = json!({
             "apiVersion": "metricrule.dev/v1alpha1", "kind": "MetricRule", "metadata": {"name": name}, "spec": spec,
         });

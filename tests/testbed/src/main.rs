@@ -1,13 +1,14 @@
-//! `testbed demo` shows a plain HPA scale on a `MetricRule`; `testbed up` starts a testbed to play with.
+//! `testbed demo` shows a plain HPA scale on a `MetricRule`; `testbed up` starts a testbed to play with; `testbed corpus`
+//! tries the import on a folder.
 
 mod demo;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
-use testbed::Testbed;
+use testbed::{Testbed, adapter, corpus};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A real control plane, Prometheus and the adapter on this machine, without containers.
@@ -22,6 +23,13 @@ struct Cli {
 enum Command {
     /// Installs the chart, applies an example, raises the load and shows the HPA follow.
     Demo(demo::Options),
+    /// Imports each prometheus-adapter configuration of a folder, applies it, and prints what became of it; exit 0 if every one is
+    /// accepted or diagnosed with its place.
+    Corpus {
+        /// The folder: *.yaml, *.yml, *.json.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
     /// Starts everything, prints how to reach it and waits for Ctrl-C.
     Up {
         /// Replicas of the adapter; the chart is installed when there is at least one.
@@ -36,6 +44,7 @@ async fn main() -> ExitCode {
     let work = async {
         match cli.command {
             Command::Demo(options) => demo::run(&options).await,
+            Command::Corpus { folder } => judge(&folder).await,
             Command::Up { replicas } => up(replicas).await,
         }
     };
@@ -72,6 +81,29 @@ async fn up(replicas: usize) -> Result<()> {
     line("logs", testbed.folder().join("logs"));
     say("Ctrl-C stops all");
     std::future::pending().await
+}
+
+async fn judge(folder: &Path) -> Result<()> {
+    let files = corpus::files(folder)?;
+    let binary = adapter::binary()?;
+    // Series are not needed: what is judged is the specs.
+    let testbed = Testbed::builder().replicas(1).prometheus(false).start().await?;
+    let mut failed = 0;
+    for file in &files {
+        let outcome = corpus::judge(&testbed, &binary, file).await?;
+        failed += usize::from(outcome.failed());
+        say(&outcome.to_string());
+    }
+    say(&format!(
+        "{} of {} accepted or diagnosed",
+        files.len() - failed,
+        files.len()
+    ));
+    if failed > 0 {
+        testbed.keep_logs("a configuration failed");
+        bail!("{failed} of {} failed", files.len());
+    }
+    Ok(())
 }
 
 /// Returns on SIGINT or SIGTERM.

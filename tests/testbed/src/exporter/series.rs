@@ -127,10 +127,20 @@ impl Series {
 impl Page {
     /// Adds a sample.
     pub fn sample(&mut self, kind: Kind, name: &str, labels: &[(&str, &str)], value: f64) {
-        let mut line = name.to_owned();
+        let plain = is_plain(name);
+        let mut line = if plain {
+            name.to_owned()
+        } else {
+            format!("{{\"{name}\"")
+        };
         for (number, (label, value)) in labels.iter().enumerate() {
-            line.push(if number == 0 { '{' } else { ',' });
-            line.push_str(label);
+            line.push(if plain && number == 0 { '{' } else { ',' });
+            if is_plain(label) && !label.contains(':') {
+                line.push_str(label);
+            } else {
+                // from Prometheus 3.0 on any name may stand in quotes
+                let _ = write!(line, "\"{label}\"");
+            }
             line.push_str("=\"");
             for character in value.chars() {
                 match character {
@@ -142,7 +152,7 @@ impl Page {
             }
             line.push('"');
         }
-        if !labels.is_empty() {
+        if !plain || !labels.is_empty() {
             line.push('}');
         }
         // writing to a String does not fail
@@ -165,7 +175,9 @@ impl Page {
             } else {
                 "gauge"
             };
-            let _ = writeln!(text, "# TYPE {name} {kind}");
+            if is_plain(&name) {
+                let _ = writeln!(text, "# TYPE {name} {kind}");
+            }
             for line in lines {
                 text.push_str(&line);
                 text.push('\n');
@@ -173,6 +185,12 @@ impl Page {
         }
         text
     }
+}
+
+/// Whether a name needs no quotes in the text format.
+fn is_plain(name: &str) -> bool {
+    let word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == ':';
+    !name.starts_with(|letter: char| letter.is_ascii_digit()) && name.chars().all(word)
 }
 
 #[cfg(test)]
@@ -205,7 +223,8 @@ mod tests {
             &[("pod", "x"), ("zone", "y")],
             f64::NEG_INFINITY,
         );
-        let want = "# TYPE a gauge\na NaN\n# TYPE b gauge\nb{pod=\"a\\\"b\\\\c\\nd\"} 1.5\nb{pod=\"x\",zone=\"y\"} -Inf\n";
+        page.sample(Kind::Gauge, "c.d", &[("k8s.pod", "x")], 1.0);
+        let want = "# TYPE a gauge\na NaN\n# TYPE b gauge\nb{pod=\"a\\\"b\\\\c\\nd\"} 1.5\nb{pod=\"x\",zone=\"y\"} -Inf\n{\"c.d\",\"k8s.pod\"=\"x\"} 1\n";
         assert_eq!(page.into_text(), want);
     }
 }
