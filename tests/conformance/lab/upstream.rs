@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -84,7 +84,21 @@ async fn patience() -> Result<()> {
     let admin = lab::admin(&testbed, 0).await?;
     testbed
         .with_namespace("patience", async |namespace| {
-            let scripted = Scripted::new(&testbed, &namespace).await?;
+            // What a backend has by default is read, not waited for: beside other points a busy machine adds seconds.
+            let usual = format!("{namespace}-usual");
+            let _usual = Scripted::new(&testbed, &usual).await?;
+            let timeout = [
+                "get",
+                "metricbackend",
+                &usual,
+                "-o",
+                "jsonpath={.spec.prometheus.timeout}",
+            ];
+            let timeout = testbed.kubectl(&timeout).await?;
+            let seconds: u64 = timeout.trim_end_matches('s').parse().context(timeout.clone())?;
+            ensure!(seconds < 10, "a backend has {timeout}");
+
+            let scripted = Scripted::with(&testbed, &namespace, &json!({"timeout": "5s"})).await?;
             let backend = &scripted.backend;
             let path = external(&namespace, "sleepy");
             scripted.rule("sleepy", &spec(MARKER, "sleepy")).await?;
