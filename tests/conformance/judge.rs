@@ -70,20 +70,29 @@ async fn nothing_passes() -> Result<()> {
 
 async fn the_reference_passes() -> Result<()> {
     let reference = reference::start().await?;
-    let passed = passed_by(Arc::new(reference.target)).await?;
-    let urls = points::all()
-        .into_iter()
-        .filter(|point| matches!(point.test, Test::Url(_)));
-    let failed: Vec<_> = urls
-        .map(|point| point.number)
-        .filter(|number| !passed.contains(number))
-        .collect();
+    let target = Arc::new(reference.target);
     let weaknesses: Vec<_> = WEAKNESSES.iter().map(|(number, _)| *number).collect();
+    let mut passed = passed_by(Arc::clone(&target)).await?;
+    if failed_of(&passed) != weaknesses {
+        // What a busy machine made it fail, it passes when asked again; a weakness it fails each time.
+        passed.extend(passed_by(target).await?);
+    }
+    let failed = failed_of(&passed);
     ensure!(
         failed == weaknesses,
         "Go's server does not pass {failed:?}; listed are {weaknesses:?}"
     );
     Ok(())
+}
+
+/// The numbers of the other `url` points.
+fn failed_of(passed: &[u8]) -> Vec<u8> {
+    let urls = points::all()
+        .into_iter()
+        .filter(|point| matches!(point.test, Test::Url(_)));
+    urls.map(|point| point.number)
+        .filter(|number| !passed.contains(number))
+        .collect()
 }
 
 /// The numbers of the `url` points that a server passes.
