@@ -87,6 +87,8 @@ async fn run(testbed: &Testbed, namespace: &str, scale: Scale, table: Option<Pat
         "seriesQuery": "attack_gauge",
         "resources": {"overrides": {"namespace": {"resource": "namespaces"}, "pod": {"resource": "pods"}}},
         "metricsQuery": "sum by (<<.GroupBy>>) (<<.Series>>{<<.LabelMatchers>>})",
+        // Each answer shall be asked for anew: what is measured is the whole way.
+        "refresh": "1ms",
     });
     until_series(testbed, "attack_gauge", 1).await?;
     create(&client, &rule(Some(namespace), "attack", &spec)).await?;

@@ -210,6 +210,7 @@ impl Scene<'_> {
             "seriesQuery": "secured_gauge",
             "resources": {"overrides": {"namespace": {"resource": "namespaces"}, "pod": {"resource": "pods"}}},
             "metricsQuery": "sum by (<<.GroupBy>>) (<<.Series>>{<<.LabelMatchers>>})",
+            "refresh": "1ms",
         });
         create(&self.client, &rule(Some(&self.namespace), NAME, &spec)).await?;
         let backends = objects(&self.client, "MetricBackend", None);
