@@ -425,6 +425,8 @@ async fn a_replica_ends_under_load_without_a_failed_request() -> Result<()> {
 #[tokio::test]
 async fn a_backends_changed_secret_is_taken_up() -> Result<()> {
     let testbed = CALM.get().await?;
+    // it must be the same replica throughout, and another test here ends and starts it
+    let _turn = turn().await;
     let began = Instant::now();
     let outcome = testbed
         .with_namespace("secured", async |namespace| {
