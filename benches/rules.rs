@@ -16,10 +16,7 @@ use std::{
 use metricrule::{
     api::{MetricBackendSpec, RuleKey, RuleSpec},
     resource::Resources,
-    rule::{
-        Index, Namespaces, RuleObject,
-        index::{BackendObject, RuleScope},
-    },
+    rule::{BackendObject, Index, Namespaces, RuleObject, index::RuleScope},
 };
 
 const RULES: usize = 1_000;

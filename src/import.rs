@@ -8,15 +8,21 @@ mod keda;
 mod testing;
 mod zalando;
 
-use std::fmt::{self, Write as _};
+use std::{
+    fmt::{self, Write as _},
+    sync::Arc,
+};
 
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use serde_json::{Map, Value as Json, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     api::{ClusterMetricRule, MetricBackend, MetricBackendSpec, MetricRule, PrometheusSpec},
     document::{self, Document, Position},
     reason::Reason,
+    resource::Resources,
+    rule::{BackendRecord, CompiledRule, RuleObject, compile},
 };
 
 /// What an import comes to.
@@ -126,6 +132,22 @@ fn autoscaler(document: &Document, file: &str, import: &mut Import) -> bool {
         zalando::import(document, file, import);
     }
     recognised
+}
+
+/// A rule as the controller would compile it with a backend of default settings.
+fn offline(object: RuleObject, resources: &Resources) -> CompiledRule {
+    let backend = BackendRecord::assumed("default");
+    compile(object, Ok(Arc::new(backend)), resources)
+}
+
+/// Tells names apart by what is behind them: the same six hexadecimal digits for the same text, in every import.
+fn suffix(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
+    digits
+        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
+        .take(6)
+        .collect()
 }
 
 /// `1 warning`, `3 warnings`; `unsupported` has no plural.

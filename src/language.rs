@@ -3,6 +3,7 @@
 //! Nothing here knows a clock, a client or a Kubernetes object. Each module parses once and hands back a value
 //! that can only be well formed.
 
+pub mod dns;
 pub mod duration;
 #[cfg(test)]
 mod fixture;

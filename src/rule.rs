@@ -12,6 +12,7 @@ mod locate;
 pub mod metrics_query;
 pub mod namespaces;
 pub mod naming;
+pub mod object;
 pub mod problem;
 pub mod table;
 #[cfg(test)]
@@ -23,11 +24,12 @@ pub use self::{
     advice::Assumptions,
     association::Association,
     backend::BackendRecord,
-    compile::{CompiledRule, RuleObject, compile, compile_assuming},
+    compile::{CompiledRule, compile, compile_assuming},
     index::Index,
     metrics_query::MetricsQuery,
     namespaces::{NamespaceScope, Namespaces},
     naming::Naming,
+    object::{BackendObject, RuleObject},
     problem::{Problem, Severity},
     table::RuleTable,
 };

@@ -10,11 +10,9 @@ use super::{
     place, schema,
 };
 use crate::{
-    api::{
-        ClusterMetricRule, MetricBackend, MetricRule, metric_backend::MetricBackendSpec,
-        metric_rule::RuleResource,
-    },
+    api::{ClusterMetricRule, MetricBackend, MetricRule, metric_rule::RuleResource},
     document::Node,
+    language::dns::is_subdomain,
     reason::Reason,
     resource::{GroupResource, ResourceInfo, Resources, Scope},
     rule::{
@@ -243,28 +241,22 @@ impl Judge<'_> {
         let Some(decoded) = self.decode::<K>(object) else {
             return;
         };
-        let mut key = decoded.rule_key();
-        if object.kind == Kind::MetricRule {
-            key.namespace = Some(object.namespace(self.options).to_owned());
-        }
-        let spec = decoded.to_rule_spec();
-        let named = spec.backend_ref.as_ref().map(|named| named.name.clone());
+        let mut rule = RuleObject::of(&decoded);
+        // An API server takes no notice of a namespace of a ClusterMetricRule.
+        rule.key.namespace =
+            (object.kind == Kind::MetricRule).then(|| object.namespace(self.options).to_owned());
+        let named = decoded.rule_spec().backend_ref.as_ref();
+        let named = named.map(|named| named.name.clone());
         let backend = match backend::resolve(&cluster.table.backends, named.as_deref()) {
             Err(problem) if problem.reason == Reason::BackendNotFound => {
                 if cluster.has_backends {
                     self.backend_not_found(object, named.as_deref(), cluster);
                 }
-                Ok(stand_in(named.as_deref().unwrap_or("default")))
+                Ok(Arc::new(BackendRecord::assumed(
+                    named.as_deref().unwrap_or("default"),
+                )))
             }
             resolved => resolved,
-        };
-        let rule = RuleObject {
-            key,
-            uid: String::new(),
-            generation: 1,
-            created: None,
-            violations: decoded.violations(),
-            spec: Ok(Arc::new(spec)),
         };
         let rule = compile_assuming(rule, backend, &cluster.table.resources, self.options.assumptions);
         for problem in &rule.refusals {
@@ -358,23 +350,6 @@ impl Judge<'_> {
     }
 }
 
-/// The backend of rules whose own is not in the files: it trusts the label `namespace` and allows every namespace.
-fn stand_in(name: &str) -> Arc<BackendRecord> {
-    let json = serde_json::json!({"type": "Prometheus", "prometheus": {"url": "http://prometheus"}});
-    let spec = serde_json::from_value::<MetricBackendSpec>(json);
-    #[expect(
-        clippy::expect_used,
-        reason = "a constant, and every test of this module reads it"
-    )]
-    let spec = spec.expect("a spec of its own");
-    let record = BackendRecord::new(name, String::new(), 1, true, Arc::new(spec));
-    #[expect(
-        clippy::expect_used,
-        reason = "a constant, and every test of this module reads it"
-    )]
-    Arc::new(record.expect("a sound spec"))
-}
-
 /// The resource that a `CustomResourceDefinition` adds.
 fn described(crd: &Found<'_>) -> Option<ResourceInfo> {
     let kind = crd.text("spec.names.kind")?.to_owned();
@@ -391,17 +366,4 @@ fn described(crd: &Found<'_>) -> Option<ResourceInfo> {
             _ => Scope::Namespaced,
         },
     })
-}
-
-/// `IsDNS1123Subdomain` of apimachinery.
-fn is_subdomain(name: &str) -> bool {
-    name.len() <= 253
-        && name.split('.').all(|part| {
-            let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-            edge(part.chars().next())
-                && edge(part.chars().next_back())
-                && part
-                    .chars()
-                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-        })
 }

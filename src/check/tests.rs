@@ -110,3 +110,15 @@ fn fields_beside_the_spec_are_known_too() {
         ]
     );
 }
+
+#[test]
+fn a_namespace_of_a_cluster_metric_rule_made_it_confined() {
+    let rule = FILE.split("---").next().unwrap();
+    let text = rule
+        .replace("kind: MetricRule", "kind: ClusterMetricRule")
+        .replace("rate(<<.Series>>", "rate MAYBE (<<.Series>>");
+    assert_eq!(checked(&text).count(Severity::Error), 0);
+    // What is no PromQL cannot be confined.
+    let confined = text.replace("ClusterMetricRule", "MetricRule");
+    assert_eq!(checked(&confined).count(Severity::Error), 1);
+}

@@ -21,10 +21,7 @@ use crate::{
     kubernetes::watch::{Change, ObjectKey, config, drive},
     metrics::ControllerMetrics,
     resource::Resources,
-    rule::{
-        Index, Namespaces, RuleObject, RuleTable,
-        index::{BackendObject, RuleScope},
-    },
+    rule::{BackendObject, Index, Namespaces, RuleObject, RuleTable, index::RuleScope},
 };
 
 /// The status of each object as its watch last brought it.
@@ -188,12 +185,12 @@ impl State {
                 self.reset_statuses(kind, &objects);
                 // The first listing is news even when it is empty: it says that there are no rules.
                 self.index
-                    .reset_rules(scope, objects.into_iter().map(rule_object::<K>).collect());
+                    .reset_rules(scope, objects.into_iter().map(RuleObject::read::<K>).collect());
                 true
             }
             Change::Apply(object) => decoded(object).is_some_and(|object| {
                 self.observe(kind, &object);
-                self.index.apply_rule(rule_object::<K>(object))
+                self.index.apply_rule(RuleObject::read::<K>(object))
             }),
             Change::Delete(key) => {
                 self.forget(kind, &key);
@@ -214,12 +211,12 @@ impl State {
                 let objects: Vec<DynamicObject> = objects.into_iter().filter_map(decoded).collect();
                 self.reset_statuses(kind, &objects);
                 self.index
-                    .reset_backends(objects.into_iter().map(backend_object).collect());
+                    .reset_backends(objects.into_iter().map(BackendObject::read).collect());
                 true
             }
             Change::Apply(object) => decoded(object).is_some_and(|object| {
                 self.observe(kind, &object);
-                self.index.apply_backend(backend_object(object))
+                self.index.apply_backend(BackendObject::read(object))
             }),
             Change::Delete(key) => {
                 self.forget(kind, &key);
@@ -293,64 +290,4 @@ fn decoded<K>(entry: crate::kubernetes::watch::Entry<K>) -> Option<K> {
     entry
         .inspect_err(|invalid| tracing::warn!(error = %invalid.error, "object without usable metadata"))
         .ok()
-}
-
-fn rule_object<K: RuleResource + DeserializeOwned>(object: DynamicObject) -> RuleObject {
-    let key = RuleKey {
-        namespace: object.namespace(),
-        name: object.name_any(),
-    };
-    let meta = &object.metadata;
-    let uid = meta.uid.clone().unwrap_or_default();
-    let generation = meta.generation.unwrap_or_default();
-    let created = meta.creation_timestamp.as_ref().map(|time| time.0);
-    match decode::<K>(object) {
-        Ok(rule) => RuleObject {
-            key,
-            uid,
-            generation,
-            created,
-            violations: rule.violations(),
-            spec: Ok(Arc::new(rule.to_rule_spec())),
-        },
-        Err(message) => RuleObject {
-            key,
-            uid,
-            generation,
-            created,
-            violations: Vec::new(),
-            spec: Err(message),
-        },
-    }
-}
-
-fn backend_object(object: DynamicObject) -> BackendObject {
-    let name = object.name_any();
-    let uid = object.uid().unwrap_or_default();
-    let generation = object.metadata.generation.unwrap_or_default();
-    let backend = decode::<MetricBackend>(object);
-    let is_default = backend.as_ref().is_ok_and(MetricBackend::is_default);
-    let violations = backend
-        .as_ref()
-        .map(MetricBackend::violations)
-        .unwrap_or_default();
-    let spec = backend.map(|backend| Arc::new(backend.spec));
-    BackendObject {
-        name,
-        uid,
-        generation,
-        is_default,
-        spec,
-        violations,
-    }
-}
-
-/// Without the status: one written by a newer operator must not make the object undecodable.
-fn decode<K: DeserializeOwned>(mut object: DynamicObject) -> Result<K, String> {
-    if let Some(data) = object.data.as_object_mut() {
-        data.remove("status");
-    }
-    serde_json::to_value(object)
-        .and_then(serde_json::from_value)
-        .map_err(|error| format!("the object does not decode: {error}; apply the CRDs of this version"))
 }

@@ -1,27 +1,24 @@
 //! A query of its own behind one External metric, as KEDA and kube-metrics-adapter have it: the rule that answers with it, and
 //! the backend that it is sent to.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use super::{Object, findings::Findings};
+use super::{Object, findings::Findings, offline, suffix};
 use crate::{
     api::{
         ClusterMetricRule, MetricBackend, MetricRule,
         invariant::Violation,
-        metric_backend::{
-            AllowedNamespaces, BackendLabels, BackendLimits, BackendType, DiscoverySettings,
-            MetricBackendSpec, PrometheusSpec,
-        },
-        metric_rule::{RuleKey, RuleResource},
+        metric_backend::{MetricBackendSpec, PrometheusSpec},
+        metric_rule::RuleResource,
         rule_spec::{BackendRef, MetricsApi, NameMapping, ResourceMapping, RuleSpec},
     },
     document::Node,
     language::promql::{MatchOp, Matcher, Query},
     reason::Reason,
     resource::Resources,
-    rule::{BackendRecord, CompiledRule, Problem, RuleObject, compile},
+    rule::{CompiledRule, Problem, RuleObject},
 };
 
 /// The label of the series that a `MetricRule`'s queries are confined by, where a backend says nothing else.
@@ -167,7 +164,7 @@ pub(super) fn backend(
     let plain = prometheus == PrometheusSpec::new(&prometheus.url);
     let host = prometheus.url.strip_prefix("http://").unwrap_or(&prometheus.url);
     let mut name = name(&[host]);
-    let spec = backend_spec(prometheus);
+    let spec = MetricBackendSpec::new(prometheus);
     let others = |name: &str, objects: &[Object]| {
         objects.iter().any(|object| {
             matches!(object, Object::MetricBackend(backend)
@@ -176,7 +173,7 @@ pub(super) fn backend(
     };
     if !plain || others(&name, &findings.import.objects) {
         let settings = serde_json::to_string(&spec).unwrap_or_default();
-        name = format!("{name}-{:06x}", checksum(&settings) & 0x00ff_ffff);
+        name = format!("{name}-{}", suffix(&settings));
     }
     let backend = MetricBackend::new(&name, spec);
     let violations = backend.violations();
@@ -192,18 +189,6 @@ pub(super) fn backend(
         findings.import.objects.push(object);
     }
     Some(name)
-}
-
-/// A backend with these settings and the defaults for the rest.
-pub(super) fn backend_spec(prometheus: PrometheusSpec) -> MetricBackendSpec {
-    MetricBackendSpec {
-        r#type: BackendType::Prometheus,
-        prometheus: Some(prometheus),
-        labels: BackendLabels::default(),
-        allowed_namespaces: AllowedNamespaces::default(),
-        discovery: DiscoverySettings::default(),
-        limits: BackendLimits::default(),
-    }
 }
 
 /// Whether a rule for the namespace makes a metric of that name already, by another query.
@@ -276,27 +261,9 @@ fn refusal<K: RuleResource>(rule: &K, namespace: Option<&str>) -> Option<Problem
     compiled(rule, namespace).refusals.into_iter().next()
 }
 
-/// The rule as the controller would compile it, with a backend of default settings.
+/// The rule as the controller would compile it in that namespace, or as a cluster-wide one.
 fn compiled<K: RuleResource>(rule: &K, namespace: Option<&str>) -> CompiledRule {
-    let object = RuleObject {
-        key: RuleKey {
-            namespace: namespace.map(str::to_owned),
-            name: rule.rule_key().name,
-        },
-        uid: String::new(),
-        generation: 1,
-        created: None,
-        spec: Ok(Arc::new(rule.to_rule_spec())),
-        violations: rule.violations(),
-    };
-    let spec = backend_spec(PrometheusSpec::new("http://localhost"));
-    let backend = BackendRecord::new("default", String::new(), 1, true, Arc::new(spec)).map(Arc::new);
-    compile(object, backend, &Resources::builtin())
-}
-
-/// FNV-1a: the same for the same text, always.
-fn checksum(text: &str) -> u32 {
-    text.bytes().fold(0x811c_9dc5, |sum: u32, byte| {
-        (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    })
+    let mut object = RuleObject::of(rule);
+    object.key.namespace = namespace.map(str::to_owned);
+    offline(object, &Resources::builtin())
 }

@@ -1,19 +1,9 @@
 //! What importers of autoscalers are tested with.
 
-use std::sync::Arc;
-
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 
-use super::{Import, Object, external};
-use crate::{
-    api::{
-        MetricBackend,
-        metric_rule::{RuleKey, RuleResource},
-    },
-    document::Document,
-    resource::Resources,
-    rule::{BackendRecord, RuleObject, compile},
-};
+use super::{Import, Object, offline};
+use crate::{api::metric_rule::RuleResource, document::Document, resource::Resources, rule::RuleObject};
 
 /// What a text comes to; every document of it must be recognised, and everything that is made must be good.
 pub(super) fn import(text: &str) -> Import {
@@ -63,26 +53,9 @@ fn assert_good(object: &Object) {
 }
 
 fn assert_compiles<K: RuleResource>(rule: &K) {
-    let key = rule.rule_key();
-    let namespaced = K::kind(&()) == "MetricRule";
-    let object = RuleObject {
-        key: RuleKey {
-            namespace: namespaced.then(|| key.namespace.unwrap_or_else(|| "default".to_owned())),
-            name: key.name,
-        },
-        uid: String::new(),
-        generation: 1,
-        created: None,
-        spec: Ok(Arc::new(rule.to_rule_spec())),
-        violations: rule.violations(),
-    };
-    let backend = MetricBackend::new(
-        "any",
-        external::backend_spec(crate::api::metric_backend::PrometheusSpec::new(
-            "http://prometheus",
-        )),
-    );
-    let record = BackendRecord::new("any", String::new(), 1, true, Arc::new(backend.spec)).map(Arc::new);
-    let compiled = compile(object, record, &Resources::builtin());
-    assert_eq!(compiled.refusals, []);
+    let mut object = RuleObject::of(rule);
+    if K::kind(&()) == "MetricRule" {
+        object.key.namespace.get_or_insert_with(|| "default".to_owned());
+    }
+    assert_eq!(offline(object, &Resources::builtin()).refusals, []);
 }

@@ -5,7 +5,6 @@ use std::{
     sync::Arc,
 };
 
-use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::Deployment,
     autoscaling::v2::HorizontalPodAutoscaler,
@@ -15,7 +14,6 @@ use kube::{
     Api, Client, ResourceExt as _,
     core::{ApiResource, DynamicObject},
 };
-use serde::de::DeserializeOwned;
 
 use super::{
     Options, PreviewError, Progress,
@@ -25,10 +23,7 @@ use super::{
     world::{Existing, Reached, World, tables},
 };
 use crate::{
-    api::{
-        ClusterMetricRule, MetricBackend, MetricBackendSpec, MetricRule, PrometheusSpec,
-        metric_rule::{RuleKey, RuleResource},
-    },
+    api::{ClusterMetricRule, MetricBackend, MetricBackendSpec, MetricRule, PrometheusSpec},
     backend::Pool,
     kubernetes::{
         client::Connection,
@@ -36,7 +31,7 @@ use crate::{
         rights::{ClusterError, Right, list},
     },
     metrics::Metrics,
-    rule::{RuleObject, RuleTable, index::BackendObject},
+    rule::{BackendObject, RuleObject, RuleTable},
 };
 
 /// How the chart labels what is ours.
@@ -131,16 +126,20 @@ async fn existing(
             .into_iter()
             .map(|namespace| (namespace.name_any(), namespace.labels().clone()))
             .collect(),
-        backends: backends.into_iter().map(backend).chain(given).collect(),
+        backends: backends
+            .into_iter()
+            .map(BackendObject::read)
+            .chain(given)
+            .collect(),
         rules: ours::<MetricRule>(client, "metricrules", notes)
             .await?
             .into_iter()
-            .map(rule::<MetricRule>)
+            .map(RuleObject::read::<MetricRule>)
             .collect(),
         cluster_rules: ours::<ClusterMetricRule>(client, "clustermetricrules", notes)
             .await?
             .into_iter()
-            .map(rule::<ClusterMetricRule>)
+            .map(RuleObject::read::<ClusterMetricRule>)
             .collect(),
     })
 }
@@ -283,52 +282,4 @@ impl Home {
             account: pod.and_then(|pod| pod.service_account_name),
         }
     }
-}
-
-fn rule<K: RuleResource + DeserializeOwned>(object: DynamicObject) -> RuleObject {
-    let meta = &object.metadata;
-    let key = RuleKey {
-        namespace: object.namespace(),
-        name: object.name_any(),
-    };
-    let uid = meta.uid.clone().unwrap_or_default();
-    let generation = meta.generation.unwrap_or_default();
-    let created: Option<Timestamp> = meta.creation_timestamp.as_ref().map(|time| time.0);
-    let decoded = decode::<K>(object);
-    RuleObject {
-        key,
-        uid,
-        generation,
-        created,
-        violations: decoded.as_ref().map(K::violations).unwrap_or_default(),
-        spec: decoded.map(|rule| Arc::new(rule.to_rule_spec())),
-    }
-}
-
-fn backend(object: DynamicObject) -> BackendObject {
-    let name = object.name_any();
-    let uid = object.uid().unwrap_or_default();
-    let generation = object.metadata.generation.unwrap_or_default();
-    let decoded = decode::<MetricBackend>(object);
-    BackendObject {
-        name,
-        uid,
-        generation,
-        is_default: decoded.as_ref().is_ok_and(MetricBackend::is_default),
-        violations: decoded
-            .as_ref()
-            .map(MetricBackend::violations)
-            .unwrap_or_default(),
-        spec: decoded.map(|backend| Arc::new(backend.spec)),
-    }
-}
-
-/// Without the status: one written by a newer operator must not make the object undecodable.
-fn decode<K: DeserializeOwned>(mut object: DynamicObject) -> Result<K, String> {
-    if let Some(data) = object.data.as_object_mut() {
-        data.remove("status");
-    }
-    serde_json::to_value(object)
-        .and_then(serde_json::from_value)
-        .map_err(|error| format!("the object does not decode: {error}"))
 }

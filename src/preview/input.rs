@@ -1,8 +1,6 @@
 //! From the text of a file to rules and backends, with where everything stands.
 
-use std::sync::Arc;
-
-use jiff::Timestamp;
+use kube::api::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -14,7 +12,7 @@ use crate::{
     },
     check::Diagnostic,
     document::{Document, Node, SourceFile, SyntaxError},
-    rule::{Problem, RuleObject, Severity, index::BackendObject},
+    rule::{BackendObject, Problem, RuleObject, Severity},
 };
 
 /// The group of our kinds, with the `/` that stands behind it in an `apiVersion`.
@@ -144,40 +142,35 @@ fn rule<K>(object: Value, namespaced: bool) -> RuleObject
 where
     K: RuleResource + DeserializeOwned,
 {
-    let name = text(&object, "name");
-    let namespace = namespaced.then(|| text(&object, "namespace"));
-    let (spec, violations) = match decode::<K>(object) {
-        Ok(rule) => (Ok(Arc::new(rule.to_rule_spec())), rule.violations()),
-        Err(message) => (Err(message), Vec::new()),
+    let meta = metadata(&object);
+    let key = RuleKey {
+        // Settled later, where there is none.
+        namespace: namespaced.then(|| meta.namespace.clone().unwrap_or_default()),
+        name: meta.name.clone().unwrap_or_default(),
     };
-    RuleObject {
-        key: RuleKey { namespace, name },
-        uid: String::new(),
-        generation: 0,
-        created: None::<Timestamp>,
-        spec,
-        violations,
-    }
+    let rule = match decode::<K>(object) {
+        Ok(rule) => RuleObject::of(&rule),
+        Err(reason) => RuleObject::undecoded(&meta, reason),
+    };
+    RuleObject { key, ..rule }
 }
 
 fn backend(object: Value) -> BackendObject {
-    let name = text(&object, "name");
-    let backend = decode::<MetricBackend>(object);
-    BackendObject {
-        name,
-        uid: "preview".to_owned(),
-        generation: 0,
-        is_default: backend.as_ref().is_ok_and(MetricBackend::is_default),
-        violations: backend
-            .as_ref()
-            .map(MetricBackend::violations)
-            .unwrap_or_default(),
-        spec: backend.map(|backend| Arc::new(backend.spec)),
+    let meta = metadata(&object);
+    match decode::<MetricBackend>(object) {
+        Ok(backend) => BackendObject::of(&backend),
+        Err(reason) => BackendObject::undecoded(&meta, reason),
     }
 }
 
-fn text(object: &Value, field: &str) -> String {
-    object["metadata"][field].as_str().unwrap_or_default().to_owned()
+/// What can be read of it in an object that may not decode.
+fn metadata(object: &Value) -> ObjectMeta {
+    let text = |field: &str| object["metadata"][field].as_str().map(str::to_owned);
+    ObjectMeta {
+        name: text("name"),
+        namespace: text("namespace"),
+        ..ObjectMeta::default()
+    }
 }
 
 /// Without the status, which is not the author's.

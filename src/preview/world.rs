@@ -13,15 +13,12 @@ use super::{
     input::Given,
 };
 use crate::{
-    api::{BackendLimits, MetricBackendSpec, PrometheusSpec},
+    api::{MetricBackendSpec, PrometheusSpec},
     backend::Pool,
     kubernetes::port_forward::Forward,
     metrics::Metrics,
     resource::Resources,
-    rule::{
-        Index, Namespaces, RuleObject, RuleTable,
-        index::{BackendObject, RuleScope},
-    },
+    rule::{BackendObject, Index, Namespaces, RuleObject, RuleTable, index::RuleScope},
 };
 
 /// The name of the backend that stands for `--backend` where the rules name none.
@@ -93,10 +90,10 @@ pub(super) fn alone(rules: &[Given], backends: Vec<BackendObject>, options: &Opt
     }
     let stand_in = |name: &str, is_default: bool| BackendObject {
         name: name.to_owned(),
-        uid: "preview".to_owned(),
+        uid: String::new(),
         generation: 0,
         is_default,
-        spec: Ok(Arc::new(at(&url))),
+        spec: Ok(Arc::new(MetricBackendSpec::new(PrometheusSpec::new(&url)))),
         violations: Vec::new(),
     };
     let mut all: Vec<BackendObject> = names.iter().map(|name| stand_in(name, false)).collect();
@@ -152,18 +149,6 @@ pub(super) fn alone(rules: &[Given], backends: Vec<BackendObject>, options: &Opt
              compared"
                 .to_owned(),
         ],
-    }
-}
-
-/// A spec with nothing but an address.
-fn at(url: &str) -> MetricBackendSpec {
-    MetricBackendSpec {
-        r#type: crate::api::BackendType::Prometheus,
-        prometheus: Some(PrometheusSpec::new(url)),
-        labels: crate::api::BackendLabels::default(),
-        allowed_namespaces: crate::api::AllowedNamespaces::default(),
-        discovery: crate::api::DiscoverySettings::default(),
-        limits: BackendLimits::default(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{NamespaceScope, Problem};
 use crate::{
-    api::metric_backend::{MetricBackendSpec, NamespacesFrom},
+    api::metric_backend::{MetricBackendSpec, NamespacesFrom, PrometheusSpec},
     language::promql::matcher::is_label_name,
     reason::Reason,
 };
@@ -84,6 +84,22 @@ impl BackendRecord {
         })
     }
 
+    /// A Prometheus with every default, for rules that are compiled where no backend is known.
+    pub fn assumed(name: &str) -> Self {
+        let spec = MetricBackendSpec::new(PrometheusSpec::new("http://prometheus"));
+        Self {
+            name: name.into(),
+            uid: String::new(),
+            generation: 0,
+            is_default: true,
+            namespace_labels: vec![DEFAULT_NAMESPACE_LABEL.to_owned()],
+            allowed: NamespaceScope::All,
+            interval: spec.discovery.interval.get(),
+            lookback: spec.discovery.lookback.get(),
+            spec: Arc::new(spec),
+        }
+    }
+
     /// The label that confinement, matchers and the row check use where a rule maps none to namespaces.
     pub fn first_namespace_label(&self) -> &str {
         self.namespace_labels
@@ -137,5 +153,17 @@ pub fn resolve(backends: &Backends, named: Option<&str>) -> Result<Arc<BackendRe
                 first.name, second.name
             ),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_assumed_backend_is_one_with_every_default() {
+        let assumed = BackendRecord::assumed("any");
+        let made = BackendRecord::new("any", String::new(), 0, true, assumed.spec.clone());
+        assert_eq!(made, Ok(assumed));
     }
 }

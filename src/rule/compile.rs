@@ -2,10 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
-
 use super::{
-    Association, BackendRecord, MetricsQuery, NamespaceScope, Naming, Problem,
+    Association, BackendRecord, MetricsQuery, NamespaceScope, Naming, Problem, RuleObject,
     advice::{self, Assumptions},
     metrics_query::Setting,
     naming::{self, Filter, Rename, Source},
@@ -13,7 +11,6 @@ use super::{
 use crate::{
     api::{
         duration::parse_duration,
-        invariant::Violation,
         metric_rule::RuleKey,
         rule_spec::{DEFAULT_REFRESH, MetricsApi, NegativePolicy, RuleLimits, RuleSpec, Semantics},
     },
@@ -24,23 +21,6 @@ use crate::{
     reason::Reason,
     resource::{GroupResource, Resources, Scope},
 };
-
-/// A rule as its watch saw it.
-#[derive(Clone, Debug)]
-pub struct RuleObject {
-    /// Namespace and name; no namespace for a `ClusterMetricRule`.
-    pub key: RuleKey,
-    /// `metadata.uid`.
-    pub uid: String,
-    /// `metadata.generation`.
-    pub generation: i64,
-    /// `metadata.creationTimestamp`.
-    pub created: Option<Timestamp>,
-    /// The spec, or why the object could not be decoded.
-    pub spec: Result<Arc<RuleSpec>, String>,
-    /// What the schema in force now would have refused.
-    pub violations: Vec<Violation>,
-}
 
 /// A rule that can be asked, or that knows why it cannot.
 #[derive(Clone, Debug)]

@@ -9,14 +9,12 @@ use std::{
 };
 
 use super::{
-    Association, BackendRecord, CompiledRule, Namespaces, Problem, RuleObject, RuleTable,
+    Association, BackendObject, BackendRecord, CompiledRule, Namespaces, Problem, RuleObject, RuleTable,
     backend::{self, Backends},
     compile,
 };
 use crate::{
-    api::{
-        invariant::Violation, metric_backend::MetricBackendSpec, metric_rule::RuleKey, rule_spec::RuleSpec,
-    },
+    api::{invariant::Violation, metric_rule::RuleKey, rule_spec::RuleSpec},
     reason::Reason,
     resource::Resources,
 };
@@ -42,23 +40,6 @@ struct Listed {
     cluster_rules: bool,
     backends: bool,
     namespaces: bool,
-}
-
-/// A backend as its watch saw it.
-#[derive(Clone, Debug)]
-pub struct BackendObject {
-    /// `metadata.name`.
-    pub name: String,
-    /// `metadata.uid`.
-    pub uid: String,
-    /// `metadata.generation`.
-    pub generation: i64,
-    /// Whether it carries the annotation of the default backend.
-    pub is_default: bool,
-    /// The spec, or why the object could not be decoded.
-    pub spec: Result<Arc<MetricBackendSpec>, String>,
-    /// What the schema in force now would have refused.
-    pub violations: Vec<Violation>,
 }
 
 /// Which kind of rule a reset is about; each kind has a watch of its own.

@@ -5,10 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
-use super::{
-    CompiledRule, Index, RuleObject, RuleTable,
-    index::{BackendObject, RuleScope},
-};
+use super::{BackendObject, CompiledRule, Index, RuleObject, RuleTable, index::RuleScope};
 use crate::{
     api::{ClusterMetricRule, MetricBackend, MetricRule, metric_rule::RuleResource},
     resource::{GroupResource, ResourceInfo, Resources, Scope},
@@ -69,12 +66,10 @@ pub(crate) fn backend(name: &str, more: &str, is_default: bool) -> BackendObject
     spec.as_object_mut().unwrap().extend(more);
     object.spec = serde_json::from_value(spec).unwrap();
     BackendObject {
-        name: name.to_owned(),
         uid: format!("uid-{name}"),
         generation: 1,
         is_default,
-        violations: object.violations(),
-        spec: Ok(Arc::new(object.spec)),
+        ..BackendObject::of(&object)
     }
 }
 
@@ -137,12 +132,10 @@ fn object<K: RuleResource + DeserializeOwned>(
         "apiVersion: metricrule.dev/v1alpha1\nkind: {kind}\nmetadata: {{name: {name}{namespace}}}\nspec:\n{spec}"
     ));
     RuleObject {
-        key: object.rule_key(),
         uid: format!("uid-{name}"),
         generation: 1,
         created: Some(Timestamp::UNIX_EPOCH),
-        violations: object.violations(),
-        spec: Ok(Arc::new(object.to_rule_spec())),
+        ..RuleObject::of(&object)
     }
 }
 

@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::{Context, Result, ensure};
-use jiff::Timestamp;
 use metricrule::{
     api::{
         ClusterMetricRule, MetricBackend,
@@ -16,10 +15,7 @@ use metricrule::{
     },
     reason::Reason,
     resource::{GroupResource, Resources},
-    rule::{
-        Index, RuleObject,
-        index::{BackendObject, RuleScope},
-    },
+    rule::{BackendObject, Index, RuleObject, index::RuleScope},
     sample::{Labels, SeriesSet},
 };
 use serde_json::{Value, json};
@@ -100,30 +96,16 @@ fn selects(selector: &SeriesSelector, labels: &Labels) -> bool {
 
 fn index(rules: &[ClusterMetricRule]) -> Result<Index> {
     let backend: MetricBackend = serde_json::from_value(json!({
-        "apiVersion": "metricrule.dev/v1alpha1", "kind": "MetricBackend", "metadata": {"name": "default"},
+        "apiVersion": "metricrule.dev/v1alpha1", "kind": "MetricBackend",
+        "metadata": {"name": "default", "annotations": {"metricrule.dev/is-default": "true"}},
         "spec": {"type": "Prometheus", "prometheus": {"url": "http://prometheus"}},
     }))?;
     let mut index = Index::default();
     index.set_resources(Arc::new(Resources::builtin()));
     index.reset_namespaces([("shop".to_owned(), BTreeMap::new())].into_iter().collect());
-    index.reset_backends(vec![BackendObject {
-        name: "default".to_owned(),
-        uid: "uid".to_owned(),
-        generation: 1,
-        is_default: true,
-        violations: backend.violations(),
-        spec: Ok(Arc::new(backend.spec)),
-    }]);
+    index.reset_backends(vec![BackendObject::of(&backend)]);
     index.reset_rules(RuleScope::Namespaced, Vec::new());
-    let objects = rules.iter().map(|rule| RuleObject {
-        key: rule.rule_key(),
-        uid: rule.rule_key().name,
-        generation: 1,
-        created: Some(Timestamp::UNIX_EPOCH),
-        spec: Ok(Arc::new(rule.to_rule_spec())),
-        violations: rule.violations(),
-    });
-    index.reset_rules(RuleScope::Cluster, objects.collect());
+    index.reset_rules(RuleScope::Cluster, rules.iter().map(RuleObject::of).collect());
     Ok(index)
 }
 

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fs, path::Path, path::PathBuf, sync::Arc};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use metricrule::{
     api::{
-        metric_rule::RuleResource as _,
+        MetricBackend, MetricBackendSpec, PrometheusSpec,
         rule_spec::{MetricsApi, Semantics},
     },
     catalog::{Catalog, Entry, Listing, derive},
@@ -21,14 +21,10 @@ use metricrule::{
         route::{Endpoint, MetricRoute, ObjectName, Request},
     },
     resource::{GroupResource, ResourceInfo, Resources, Scope},
-    rule::{
-        Index, RuleObject, RuleTable,
-        index::{BackendObject, RuleScope},
-    },
+    rule::{BackendObject, Index, RuleObject, RuleTable, index::RuleScope},
     sample::SeriesSet,
 };
 use serde::Deserialize;
-use serde_json::json;
 
 use crate::select::{Labels, selects};
 
@@ -136,7 +132,7 @@ fn recorded(config: &Path) -> Result<(Recording, Catalog)> {
     };
     let import = import(&[file], &options);
     ensure!(!import.has(Severity::Error), "{:?}", import.notes);
-    let table = Arc::new(compiled(&import.objects)?);
+    let table = Arc::new(compiled(&import.objects));
     let mut entries = Vec::new();
     for rule in table.rules.iter() {
         ensure!(rule.refusals.is_empty(), "{}: {:?}", rule.key(), rule.refusals);
@@ -162,7 +158,7 @@ fn recorded(config: &Path) -> Result<(Recording, Catalog)> {
     Ok((recording, Catalog::build(table, entries)))
 }
 
-fn compiled(objects: &[Object]) -> Result<RuleTable> {
+fn compiled(objects: &[Object]) -> RuleTable {
     let mut rows: Vec<ResourceInfo> = Resources::builtin().iter().cloned().collect();
     rows.push(ResourceInfo {
         group_resource: GroupResource::new("pantry.example", "breweries"),
@@ -174,29 +170,20 @@ fn compiled(objects: &[Object]) -> Result<RuleTable> {
     let mut index = Index::default();
     index.set_resources(Arc::new(Resources::new(rows)));
     index.reset_namespaces([("shop".to_owned(), BTreeMap::new())].into_iter().collect());
-    let backend = json!({"type": "Prometheus", "prometheus": {"url": "http://prometheus:9090"}});
-    index.reset_backends(vec![BackendObject {
-        name: "default".to_owned(),
-        uid: String::new(),
-        generation: 1,
-        is_default: true,
-        spec: Ok(Arc::new(serde_json::from_value(backend)?)),
-        violations: Vec::new(),
-    }]);
+    let mut backend = MetricBackend::new(
+        "default",
+        MetricBackendSpec::new(PrometheusSpec::new("http://prometheus:9090")),
+    );
+    let marked = ("metricrule.dev/is-default".to_owned(), "true".to_owned());
+    backend.metadata.annotations = Some([marked].into());
+    index.reset_backends(vec![BackendObject::of(&backend)]);
     let rules = objects.iter().filter_map(|object| match object {
-        Object::ClusterMetricRule(rule) => Some(RuleObject {
-            key: rule.rule_key(),
-            uid: String::new(),
-            generation: 1,
-            created: None,
-            spec: Ok(Arc::new(rule.to_rule_spec())),
-            violations: rule.violations(),
-        }),
+        Object::ClusterMetricRule(rule) => Some(RuleObject::of(&**rule)),
         _ => None,
     });
     index.reset_rules(RuleScope::Cluster, rules.collect());
     index.reset_rules(RuleScope::Namespaced, Vec::new());
-    Ok(index.table())
+    index.table()
 }
 
 /// What is sent for a request; the objects are those of `tests/differential/objects.yaml`.

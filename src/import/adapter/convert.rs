@@ -1,6 +1,6 @@
 //! From a rule as prometheus-adapter reads it to ours.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::{Map, Value as Json, json};
@@ -8,31 +8,25 @@ use serde_json::{Map, Value as Json, json};
 use super::{Options, advise, config::RawRule, name::Names, split};
 use crate::{
     api::{
-        ADAPTER_FIELDS_ANNOTATION, ADAPTER_NO_QUERY, ClusterMetricRule, ClusterMetricRuleSpec,
-        MetricBackendSpec, PrometheusSpec, RuleKey, RuleResource,
+        ADAPTER_FIELDS_ANNOTATION, ADAPTER_NO_QUERY, ClusterMetricRule, ClusterMetricRuleSpec, RuleKey,
         rule_spec::{
             GroupResourceRef, MetricsApi, NameMapping, ResourceMapping, RuleLimits, RuleSpec, SeriesFilter,
         },
     },
-    import::{Import, Note, Object, Severity},
+    import::{Import, Note, Object, Severity, offline},
     language::promql::{SeriesSelector, matcher::is_label_name},
     reason::Reason,
     resource::Resources,
-    rule::{self, BackendRecord, CompiledRule, Problem, RuleObject},
+    rule::{CompiledRule, Problem, RuleObject},
 };
 
 /// Priorities of neighbours differ by this, so that a rule can be put between them.
 const STEP: i32 = 10;
 
-/// What the rules are compiled against.
-struct World {
-    backend: Arc<BackendRecord>,
-    resources: Resources,
-}
-
 /// Makes objects of rules and says what became of each.
 pub(super) fn rules(rules: &[RawRule], options: &Options, import: &mut Import) {
-    let Some(world) = World::new() else { return };
+    let resources = Resources::builtin();
+    let compile = |object| offline(object, &resources);
     let mut names = Names::default();
     let mut positions = BTreeMap::new();
     for raw in rules {
@@ -44,15 +38,9 @@ pub(super) fn rules(rules: &[RawRule], options: &Options, import: &mut Import) {
         if never_works(raw, &spec, &mut import.notes) {
             continue;
         }
-        advise::rule(raw, &world.resources, &mut import.notes);
+        advise::rule(raw, &resources, &mut import.notes);
         if options.split
-            && let Some(rule) = split::rule(
-                raw,
-                &spec,
-                &name,
-                |object| world.compile(object),
-                &mut import.notes,
-            )
+            && let Some(rule) = split::rule(raw, &spec, &name, compile, &mut import.notes)
         {
             import.objects.push(Object::MetricRule(Box::new(rule)));
             continue;
@@ -65,15 +53,7 @@ pub(super) fn rules(rules: &[RawRule], options: &Options, import: &mut Import) {
             );
             rule.metadata.annotations = Some([text].into());
         }
-        let object = RuleObject {
-            key: rule.rule_key(),
-            uid: String::new(),
-            generation: 1,
-            created: None,
-            spec: Ok(Arc::new(rule.spec.0.clone())),
-            violations: rule.violations(),
-        };
-        let compiled = world.compile(object);
+        let compiled = compile(RuleObject::of(&rule));
         if !report(raw, &compiled, &mut import.notes) {
             continue;
         }
@@ -263,22 +243,4 @@ fn is_resource(text: &str) -> bool {
 
 fn text(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
-}
-
-// === impl World ===
-
-impl World {
-    /// A backend with the defaults; what a rule is depends on its labels alone.
-    fn new() -> Option<Self> {
-        let spec = MetricBackendSpec::new(PrometheusSpec::new("http://prometheus"));
-        let backend = BackendRecord::new("default", String::new(), 1, true, Arc::new(spec)).ok()?;
-        Some(Self {
-            backend: Arc::new(backend),
-            resources: Resources::builtin(),
-        })
-    }
-
-    fn compile(&self, object: RuleObject) -> CompiledRule {
-        rule::compile(object, Ok(self.backend.clone()), &self.resources)
-    }
 }

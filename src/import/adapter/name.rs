@@ -2,21 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use sha2::{Digest as _, Sha256};
-
 use super::config::RawRule;
-use crate::language::{
-    promql::{
-        SeriesSelector,
-        matcher::{MatchOp, NAME_LABEL},
+use crate::{
+    import::suffix,
+    language::{
+        promql::{
+            SeriesSelector,
+            matcher::{MatchOp, NAME_LABEL},
+        },
+        re2::{Expansion, Re2},
     },
-    re2::{Expansion, Re2},
 };
 
 /// Longest name before a suffix; with one it is still a label of DNS-1123.
 const LONGEST: usize = 50;
-/// Hexadecimal digits of a suffix.
-const SUFFIX: usize = 6;
 
 /// The names that are taken.
 #[derive(Default)]
@@ -31,22 +30,13 @@ impl Names {
     /// what they select, so that a rule put beside them renames none.
     pub(super) fn of(&mut self, raw: &RawRule) -> String {
         let plain = plain(raw);
-        let digest = |text: String| {
-            let digest = Sha256::digest(text.as_bytes());
-            digest
-                .iter()
-                .flat_map(|byte| [byte >> 4, byte & 0x0f])
-                .filter_map(|digit| char::from_digit(u32::from(digit), 16))
-                .take(SUFFIX)
-                .collect::<String>()
-        };
         let base = plain.clone().unwrap_or_else(|| "metrics".to_owned());
         let selected = format!(
             "{:?}\n{}\n{:?}\n{}\n{:?}\n{}\n{}",
             raw.api, raw.series_query, raw.filters, raw.template, raw.overrides, raw.matches, raw.r#as
         );
         let all = format!("{selected}\n{}", raw.metrics_query);
-        let suffixed = |text: String| format!("{base}-{}", digest(text));
+        let suffixed = |text: String| format!("{base}-{}", suffix(&text));
         let candidates = plain
             .into_iter()
             .chain([suffixed(selected), suffixed(all.clone())]);

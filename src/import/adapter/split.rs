@@ -1,12 +1,13 @@
 //! Rules that name one namespace, as `MetricRule`s of it.
 
-use std::sync::Arc;
-
 use super::config::RawRule;
 use crate::{
     api::{MetricRule, MetricRuleSpec, RuleResource, duration::parse_duration, rule_spec::RuleSpec},
     import::{Note, Severity},
-    language::promql::{SeriesSelector, matcher::MatchOp},
+    language::{
+        dns::is_label,
+        promql::{SeriesSelector, matcher::MatchOp},
+    },
     reason::Reason,
     resource::GroupResource,
     rule::{CompiledRule, RuleObject},
@@ -36,14 +37,7 @@ pub(super) fn rule(
     }
     let mut rule = MetricRule::new(name, MetricRuleSpec(own));
     rule.metadata.namespace = Some(namespace.clone());
-    let compiled = compile(RuleObject {
-        key: rule.rule_key(),
-        uid: String::new(),
-        generation: 1,
-        created: None,
-        spec: Ok(Arc::new(rule.spec.0.clone())),
-        violations: rule.violations(),
-    });
+    let compiled = compile(RuleObject::of(&rule));
     if let Some(problem) = compiled.refusals.first() {
         let field = problem.path.strip_prefix("spec.").unwrap_or_default();
         let message = format!(
@@ -85,7 +79,7 @@ fn namespace(raw: &RawRule) -> Option<String> {
     let named = named
         .map(|matcher| matcher.value.clone())
         .or_else(|| in_query(&raw.metrics_query, label))?;
-    is_namespace(&named).then_some(named)
+    is_label(&named).then_some(named)
 }
 
 /// The value of every `label="…"` in the text, where there is one and it is always the same.
@@ -108,15 +102,4 @@ fn in_query(query: &str, label: &str) -> Option<String> {
         found = Some(value);
     }
     found.map(str::to_owned)
-}
-
-/// A label of DNS-1123.
-fn is_namespace(text: &str) -> bool {
-    text.len() <= 63
-        && !text.starts_with('-')
-        && !text.ends_with('-')
-        && !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }

@@ -3,9 +3,9 @@
 
 use super::Operator;
 use super::error::{BadValue, FieldError};
+use crate::language::dns::{SUBDOMAIN_MAX, is_dotted};
 
 const NAME_MAX: usize = 63;
-const SUBDOMAIN_MAX: usize = 253;
 
 const KEY_RULE: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an \
     alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
@@ -90,7 +90,7 @@ fn key_problems(key: &str) -> Vec<String> {
             if prefix.len() > SUBDOMAIN_MAX {
                 problems.push(format!("prefix part must be no more than {SUBDOMAIN_MAX} bytes"));
             }
-            if !is_subdomain(prefix) {
+            if !is_dotted(prefix) {
                 problems.push(format!("prefix part {SUBDOMAIN_RULE}"));
             }
         }
@@ -122,13 +122,4 @@ fn is_name(name: &str) -> bool {
     name.bytes().all(inner)
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name.ends_with(|last: char| last.is_ascii_alphanumeric())
-}
-
-fn is_subdomain(name: &str) -> bool {
-    let alphanumeric = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();
-    name.split('.').all(|label| {
-        label.starts_with(alphanumeric)
-            && label.ends_with(alphanumeric)
-            && label.chars().all(|letter| alphanumeric(letter) || letter == '-')
-    })
 }
