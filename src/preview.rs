@@ -2,12 +2,14 @@
 //! queries planned and answered, and set against the rules and HPAs of a cluster. Nothing is written anywhere.
 
 mod backends;
+mod claims;
 mod cluster;
 mod credentials;
 mod dropped;
 pub mod input;
 mod objects;
 pub mod report;
+mod request;
 mod series;
 #[cfg(test)]
 mod tests;

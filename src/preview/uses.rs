@@ -33,7 +33,7 @@ pub(super) fn of_rule(
         .entry(rule.key())
         .into_iter()
         .flat_map(|entry| &entry.metrics.metrics)
-        .map(|metric| (metric.name.clone(), super::values::resource(metric).cloned()))
+        .map(|metric| (metric.name.clone(), super::request::resource(metric).cloned()))
         .collect();
     let mut found = Vec::new();
     for demand in hpas
