@@ -2,6 +2,8 @@
 //! wrote: through plain, quoted, `|` and `>` scalars, and through YAML inside a scalar of YAML (a `ConfigMap`).
 
 mod align;
+mod lenient;
+mod merge;
 mod path;
 mod read;
 mod schema;
@@ -52,6 +54,16 @@ pub struct Node {
     pub value: Value,
     /// Bytes of the source: with quotes, without the header of a block.
     span: Range<usize>,
+    /// Of a mapping with merge keys, the entries as they are written.
+    written: Option<Written>,
+}
+
+/// Entries before merge keys are resolved.
+#[derive(Clone, Debug)]
+struct Written {
+    entries: Arc<[(Node, Node)]>,
+    /// How many mappings are merged one into the other.
+    depth: usize,
 }
 
 /// The three kinds of YAML values.
@@ -61,7 +73,7 @@ pub enum Value {
     Scalar(Scalar),
     /// In order.
     Sequence(Vec<Node>),
-    /// In order; merge keys (`<<`) are resolved, no key stands twice.
+    /// In order; merge keys (`<<`) are resolved as yaml.v2 does, no key stands twice.
     Mapping(Vec<(Node, Node)>),
 }
 
@@ -109,10 +121,16 @@ impl Document {
     /// What is no YAML, a key that stands twice in a mapping, an alias without an anchor, and more than 200,000 values
     /// (aliases counted as often as they are used).
     pub fn parse_stream(text: &str) -> Result<Vec<Self>, SyntaxError> {
-        read::documents(&Source {
-            text: text.into(),
-            within: None,
-        })
+        read::documents(&Source::whole(text), usize::MAX)
+    }
+
+    /// The first document of a stream, whatever follows it; `None` where it is empty.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::parse_stream`], for the first document.
+    pub fn parse_first(text: &str) -> Result<Option<Self>, SyntaxError> {
+        Ok(read::documents(&Source::whole(text), 1)?.pop())
     }
 
     /// The documents in the text of the scalar `node` of this document; their places are those in this one.
@@ -124,13 +142,25 @@ impl Document {
         let Value::Scalar(scalar) = &node.value else {
             return Ok(Vec::new());
         };
-        read::documents(&Source {
+        let source = Source {
             text: scalar.text.as_str().into(),
             within: Some(Arc::new(Within {
                 source: self.source.clone(),
                 scalar: node.clone(),
             })),
-        })
+        };
+        read::documents(&source, usize::MAX)
+    }
+
+    /// As a reader has it that fills structures instead of mappings: what is merged with `<<` is filled field by field below as
+    /// well, so that `{<<: *base, name: {as: x}}` keeps the base's `name.matches`. The mappings below the keys `maps` are none
+    /// of those: their keys are added, and one that is there already is an error.
+    ///
+    /// # Errors
+    ///
+    /// A key that comes twice in one of `maps`, and more values than [`Self::parse_stream`] takes.
+    pub fn structured(&self, maps: &[&str]) -> Result<Self, SyntaxError> {
+        merge::structured(self, maps)
     }
 
     /// A node of this document as one by itself, such as an item of a `List`; its places are those in this one.
@@ -265,6 +295,13 @@ impl Node {
 // === impl Source ===
 
 impl Source {
+    fn whole(text: &str) -> Self {
+        Self {
+            text: text.into(),
+            within: None,
+        }
+    }
+
     /// The place of a byte of this text in the outermost one.
     fn outer(&self, offset: usize) -> Position {
         match &self.within {

@@ -1,41 +1,55 @@
 //! From the parser's events to nodes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span};
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle, Tag};
 
-use super::{Document, Node, Scalar, Source, Style, SyntaxError, Value};
+use super::{Document, Node, Scalar, Source, Style, SyntaxError, Value, Written, lenient::Patched, merge};
 
 /// More values than this are refused: an alias of aliases would fill the memory.
-const MAX_VALUES: usize = 200_000;
+pub(super) const MAX_VALUES: usize = 200_000;
 
-pub(super) fn documents(source: &Source) -> Result<Vec<Document>, SyntaxError> {
-    let mut reader = Reader {
-        source,
-        anchors: HashMap::new(),
-        open: Vec::new(),
-        root: None,
-        values: 0,
-    };
-    let mut documents = Vec::new();
-    for event in Parser::new_from_str(&source.text) {
-        let (event, span) = event.map_err(|error| reader.scan_error(&error))?;
-        if matches!(event, Event::DocumentEnd) {
-            let root = reader.root.take().filter(|root| !root.is_null());
-            documents.extend(root.map(|root| Document {
-                root,
-                source: source.clone(),
-            }));
-            reader.anchors.clear();
-            continue;
+/// At most so many documents, empty ones left out.
+pub(super) fn documents(source: &Source, most: usize) -> Result<Vec<Document>, SyntaxError> {
+    let mut text = Patched::new(&source.text);
+    loop {
+        let mut reader = Reader {
+            source,
+            text: &text,
+            anchors: HashMap::new(),
+            open: Vec::new(),
+            root: None,
+            values: 0,
+        };
+        let error = match reader.documents(most) {
+            Ok(documents) => return Ok(documents),
+            Err(Refusal::Ours(error)) => return Err(error),
+            Err(Refusal::Parser(error)) => error,
+        };
+        let (offset, message) = (reader.offset(&error), error.info());
+        if !text.patch(&error) {
+            return Err(SyntaxError {
+                position: source.outer(offset),
+                message,
+            });
         }
-        reader.event(event, span)?;
     }
-    Ok(documents)
 }
+
+/// Why a text is not read.
+enum Refusal {
+    /// The parser says so; there may be a way around.
+    Parser(ScanError),
+    Ours(SyntaxError),
+}
+
+/// A mapping's value, and its entries as they are written if that differs.
+type Mapping = (Value, Option<Written>);
 
 struct Reader<'a> {
     source: &'a Source,
+    /// What is parsed.
+    text: &'a Patched<'a>,
     anchors: HashMap<usize, Node>,
     open: Vec<Open>,
     root: Option<Node>,
@@ -46,6 +60,7 @@ struct Reader<'a> {
 struct Open {
     anchor: usize,
     start: usize,
+    flow: bool,
     content: Content,
 }
 
@@ -56,27 +71,59 @@ enum Content {
 
 // === impl Reader ===
 
+impl From<SyntaxError> for Refusal {
+    fn from(error: SyntaxError) -> Self {
+        Self::Ours(error)
+    }
+}
+
 impl Reader<'_> {
+    fn documents(&mut self, most: usize) -> Result<Vec<Document>, Refusal> {
+        let mut documents = Vec::new();
+        let mut ended = 0;
+        for event in Parser::new_from_str(self.text.text()) {
+            let (event, span) = event.map_err(Refusal::Parser)?;
+            if !matches!(event, Event::DocumentEnd) {
+                self.event(event, span)?;
+                continue;
+            }
+            let root = self.root.take().filter(|root| !root.is_null());
+            documents.extend(root.map(|root| Document {
+                root,
+                source: self.source.clone(),
+            }));
+            self.anchors.clear();
+            ended += 1;
+            if ended == most {
+                break;
+            }
+        }
+        Ok(documents)
+    }
+
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), SyntaxError> {
         let bytes = span.byte_range().unwrap_or_default();
+        let bytes = self.text.original(bytes.start)..self.text.original(bytes.end);
         match event {
+            Event::DocumentStart(_, Some(version)) if (version.major, version.minor) != (1, 1) => {
+                let message = format!(
+                    "YAML {}.{} is declared, which kubectl and prometheus-adapter refuse: they read 1.1",
+                    version.major, version.minor
+                );
+                Err(self.error(bytes.start, message))
+            }
             Event::Scalar(text, style, anchor, tag) => {
-                let text_tag = tag.is_some_and(|tag| tag.core_suffix() == Some("str"));
-                let style = match style {
-                    ScalarStyle::Plain if text_tag => Style::Literal,
-                    ScalarStyle::Plain => Style::Plain,
-                    ScalarStyle::SingleQuoted => Style::SingleQuoted,
-                    ScalarStyle::DoubleQuoted => Style::DoubleQuoted,
-                    ScalarStyle::Literal => Style::Literal,
-                    ScalarStyle::Folded => Style::Folded,
-                };
                 let scalar = Scalar {
-                    text: text.into_owned(),
-                    style,
+                    style: self.style(style, tag.as_deref()),
+                    text: self.ended(text.into_owned(), style, bytes.end),
                 };
+                if style == ScalarStyle::Plain && self.open.last().is_some_and(|open| open.flow) {
+                    self.flow_text(&scalar.text, bytes.start)?;
+                }
                 let node = Node {
                     value: Value::Scalar(scalar),
                     span: bytes,
+                    written: None,
                 };
                 self.close(anchor, node)
             }
@@ -90,33 +137,69 @@ impl Reader<'_> {
                 self.values += size(&node);
                 self.close(0, node)
             }
-            Event::SequenceStart(_, anchor, _) => {
-                self.begin(anchor, bytes.start, Content::Sequence(Vec::new()));
+            Event::SequenceStart(style, anchor, _) => {
+                self.begin(anchor, bytes.start, style, Content::Sequence(Vec::new()));
                 Ok(())
             }
-            Event::MappingStart(_, anchor, _) => {
-                self.begin(anchor, bytes.start, Content::Mapping(Vec::new(), None));
+            Event::MappingStart(style, anchor, _) => {
+                self.begin(anchor, bytes.start, style, Content::Mapping(Vec::new(), None));
                 Ok(())
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(open) = self.open.pop() else {
                     return Ok(());
                 };
-                let value = match open.content {
-                    Content::Sequence(items) => Value::Sequence(items),
-                    Content::Mapping(entries, _) => Value::Mapping(self.merged(entries)?),
+                let (value, written) = match open.content {
+                    Content::Sequence(items) => (Value::Sequence(items), None),
+                    Content::Mapping(entries, _) => self.merged(entries)?,
                 };
                 let span = open.start..bytes.end.max(open.start);
-                self.close(open.anchor, Node { value, span })
+                self.close(open.anchor, Node { value, span, written })
             }
             _ => Ok(()),
         }
     }
 
-    fn begin(&mut self, anchor: usize, start: usize, content: Content) {
+    /// How it counts: a tag of another type than those of plain scalars makes text.
+    fn style(&self, style: ScalarStyle, tag: Option<&Tag>) -> Style {
+        let plain = ["null", "bool", "int", "float", "timestamp", "merge"];
+        let text = tag.is_some_and(|tag| !plain.contains(&tag.suffix()));
+        match style {
+            ScalarStyle::Plain if text => Style::Literal,
+            ScalarStyle::Plain => Style::Plain,
+            ScalarStyle::SingleQuoted => Style::SingleQuoted,
+            ScalarStyle::DoubleQuoted => Style::DoubleQuoted,
+            ScalarStyle::Literal => Style::Literal,
+            ScalarStyle::Folded => Style::Folded,
+        }
+    }
+
+    /// The text of a block that the end of the file cuts off in its last line has no line break there; the parser adds one.
+    fn ended(&self, mut text: String, style: ScalarStyle, end: usize) -> String {
+        let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+        let last = self.source.text.rsplit(['\n', '\r']).next().unwrap_or_default();
+        if block
+            && end >= self.source.text.len()
+            && !last.trim_matches(' ').is_empty()
+            && text.ends_with('\n')
+        {
+            text.pop();
+        }
+        text
+    }
+
+    /// Refuses what ends a plain text of `{}` and `[]` for yaml.v2, and then is an error.
+    fn flow_text(&self, text: &str, start: usize) -> Result<(), SyntaxError> {
+        let Some(at) = text.find('?') else { return Ok(()) };
+        let message = "a ? inside {} or [] stands in quotes: without them, prometheus-adapter and kubectl do not read it";
+        Err(self.error(start + at, message.to_owned()))
+    }
+
+    fn begin(&mut self, anchor: usize, start: usize, style: StructureStyle, content: Content) {
         self.open.push(Open {
             anchor,
             start,
+            flow: style == StructureStyle::Flow,
             content,
         });
     }
@@ -143,42 +226,32 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Resolves merge keys and refuses keys that stand twice.
-    fn merged(&self, entries: Vec<(Node, Node)>) -> Result<Vec<(Node, Node)>, SyntaxError> {
-        let (merges, mut own): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(key, _)| is_merge(key));
-        let mut seen = std::collections::HashSet::new();
-        for (key, _) in &own {
+    /// Refuses keys that stand twice, and resolves merge keys; with those, the entries as they are written are kept.
+    fn merged(&self, entries: Vec<(Node, Node)>) -> Result<Mapping, SyntaxError> {
+        let mut seen = HashSet::new();
+        let own = entries.iter().filter(|(key, _)| !merge::is_merge(key));
+        for (key, _) in own {
             let text = key.text().unwrap_or_default();
-            if !seen.insert(text.to_owned()) {
+            if !seen.insert(text) {
                 return Err(self.error(
                     key.span.start,
                     format!("the key {text:?} stands twice in one mapping"),
                 ));
             }
         }
-        for (_, value) in merges {
-            let sources = match value.value {
-                Value::Sequence(items) => items,
-                _ => vec![value],
-            };
-            for (key, value) in sources.iter().flat_map(Node::entries) {
-                if seen.insert(key.text().unwrap_or_default().to_owned()) {
-                    own.push((key.clone(), value.clone()));
-                }
-            }
+        if seen.len() == entries.len() {
+            return Ok((Value::Mapping(entries), None));
         }
-        Ok(own)
+        let error = |(node, message): merge::Fault| self.error(node.span.start, message);
+        let depth = merge::depth(&entries).map_err(error)?;
+        let merged = merge::flat(&entries).map_err(error)?;
+        let entries = entries.into();
+        Ok((Value::Mapping(merged), Some(Written { entries, depth })))
     }
 
-    fn scan_error(&self, error: &ScanError) -> SyntaxError {
-        let marker = error.marker();
-        let offset = marker.byte_offset().unwrap_or_else(|| {
-            let mut chars = self.source.text.char_indices();
-            chars
-                .nth(marker.index())
-                .map_or(self.source.text.len(), |(offset, _)| offset)
-        });
-        self.error(offset, error.info())
+    /// Where the parser stopped, in the source.
+    fn offset(&self, error: &ScanError) -> usize {
+        self.text.original(self.text.offset(error))
     }
 
     fn error(&self, offset: usize, message: String) -> SyntaxError {
@@ -187,10 +260,6 @@ impl Reader<'_> {
             message,
         }
     }
-}
-
-fn is_merge(key: &Node) -> bool {
-    matches!(&key.value, Value::Scalar(scalar) if scalar.style == Style::Plain && scalar.text == "<<")
 }
 
 fn size(node: &Node) -> usize {

@@ -107,3 +107,100 @@ fn aliases_of_aliases_do_not_fill_the_memory() {
             .contains("200000 values")
     );
 }
+
+#[test]
+fn what_is_merged_later_wins_and_several_at_once_the_first() {
+    let document = only(
+        "a: &a {x: 1, y: 1, z: 1}\nb: &b {x: 2, y: 2}\nbefore: {x: 3, <<: *a}\nlist: {<<: [*b, *a], y: 3}\ntwice: {<<: *b, ? !!merge <<\n: *a}\n",
+    );
+    let json = document.root.to_json();
+    assert_eq!(json["before"], serde_json::json!({"x": 1, "y": 1, "z": 1}));
+    assert_eq!(json["list"], serde_json::json!({"x": 2, "y": 3, "z": 1}));
+    assert_eq!(json["twice"], serde_json::json!({"x": 1, "y": 1, "z": 1}));
+}
+
+#[test]
+fn structures_are_merged_field_by_field() {
+    let text = "- &a {name: {matches: m, as: a}, maps: {x: {v: 1}}, list: [1]}\n- {<<: *a, name: {as: b}, maps: {y: {v: 2}}, list: [2]}\n\
+                - {name: ~, <<: *a, name2: {}}\n- {<<: *a, name: ~}\n";
+    let json = only(text).structured(&["maps"]).unwrap().root.to_json();
+    assert_eq!(
+        json[1],
+        serde_json::json!({"name": {"matches": "m", "as": "b"}, "maps": {"x": {"v": 1}, "y": {"v": 2}}, "list": [2]})
+    );
+    assert_eq!(json[2]["name"], serde_json::json!({"matches": "m", "as": "a"}));
+    assert_eq!(json[3]["name"], serde_json::Value::Null);
+    let twice = only("- &a {maps: {x: {v: 1}}}\n- {<<: *a, maps: {x: {v: 2}}}\n").structured(&["maps"]);
+    assert_eq!(twice.unwrap_err().position, Position { line: 2, column: 19 });
+}
+
+#[test]
+fn merges_of_merges_do_not_take_for_ever() {
+    let mut text = "- &a0 {m: {x: 1}}\n".to_owned();
+    for index in 1..40 {
+        let before = index - 1;
+        text = format!("{text}- &a{index} {{<<: [*a{before}, *a{before}]}}\n");
+    }
+    assert!(
+        only(&text)
+            .structured(&[])
+            .unwrap_err()
+            .message
+            .contains("more than")
+    );
+}
+
+#[test]
+fn what_yaml_v2_reads_is_read() {
+    let cases = [
+        ("a:\n  b: \"x(\n  y)\"\n  c: z\n", "x( y)", "z"),
+        ("a:\n  b: 'x(\n y\n\n y)'\n  c: z\n", "x( y\ny)", "z"),
+        ("a:\n  b: |# text\n    x\n  c: z\n", "x\n", "z"),
+        ("a:\n  b: \"it\\'s \\\\' \\'\"\n  c: z\n", "it's \\' '", "z"),
+        ("a:\n  b: !any null\n  c: z\n", "null", "z"),
+    ];
+    for (text, b, c) in cases {
+        let document = only(text);
+        assert_eq!(document.get("a.b").unwrap().text(), Some(b), "{text}");
+        let node = document.get("a.c").unwrap();
+        assert_eq!(node.text(), Some(c), "{text}");
+        let line = u32::try_from(text.matches('\n').count()).unwrap();
+        assert_eq!(document.start(node), Position { line, column: 6 }, "{text}");
+    }
+    assert_aligned("a:\n  b: \"x(\n  y) \\' z\"\n", "a.b");
+}
+
+#[test]
+fn what_yaml_v2_refuses_is_refused_in_its_place() {
+    for (text, line, column) in [
+        ("a: {b: ^(?:x)$}\n", 1, 10),
+        ("a: [x?]\n", 1, 6),
+        ("%YAML 1.2\n---\na: b\n", 2, 1),
+        ("a: {<<: b}\n", 1, 9),
+        ("a: &a {}\nb: {<<: [*a, x]}\n", 2, 14),
+    ] {
+        let error = Document::parse_stream(text).unwrap_err();
+        assert_eq!(error.position, Position { line, column }, "{text}: {error}");
+    }
+    assert_eq!(only("a: ^(?:x)$\n").get("a").unwrap().text(), Some("^(?:x)$"));
+    assert_eq!(only("a: {b: 'x?'}\n").get("a.b").unwrap().text(), Some("x?"));
+}
+
+#[test]
+fn a_block_that_the_file_ends_in_has_no_line_break_added() {
+    for (text, want) in [
+        ("a: |\n  x", "x"),
+        ("a: |+\n  x", "x"),
+        ("a: >\n  x\n  y", "x y"),
+        ("a: |-\n  x", "x"),
+        ("a: |\n  x\n", "x\n"),
+        ("a: |\n  x\n  ", "x\n"),
+        ("a: |\n  x\n# text", "x\n"),
+        ("a: |\n  x\n # text", "x\n"),
+    ] {
+        assert_eq!(only(text).get("a").unwrap().text(), Some(want), "{text:?}");
+    }
+    let outer = only("data: |-\n  a: |\n    x\n");
+    let inner = outer.parse_nested(outer.get("data").unwrap()).unwrap();
+    assert_eq!(inner[0].get("a").unwrap().text(), Some("x"));
+}
