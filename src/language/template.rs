@@ -196,6 +196,11 @@ impl Template {
         }
     }
 
+    /// Whether the text is a template by its syntax, so that Go parses it, whatever comes of rendering it.
+    pub fn is_template(text: &str) -> bool {
+        text.len() <= MAX_TEXT && parse::parse(text).is_ok()
+    }
+
     /// The text as it was parsed.
     pub fn text(&self) -> &str {
         &self.text

@@ -14,7 +14,10 @@ use crate::{
         },
     },
     import::{Import, Note, Object, Severity, offline},
-    language::promql::{SeriesSelector, matcher::is_label_name},
+    language::{
+        promql::{SeriesSelector, matcher::is_label_name},
+        template::{Fields, Template},
+    },
     reason::Reason,
     resource::Resources,
     rule::{CompiledRule, Problem, RuleObject},
@@ -139,7 +142,20 @@ fn spec(
         r#as: text(&raw.r#as),
     };
     let selective = SeriesSelector::parse(&raw.series_query).is_ok_and(|selector| selector.is_selective());
-    let query = text(&raw.metrics_query).unwrap_or_else(|| ADAPTER_NO_QUERY.to_owned());
+    let mut query = text(&raw.metrics_query).unwrap_or_else(|| ADAPTER_NO_QUERY.to_owned());
+    if let Err(error) = Template::parse(&query, Fields::Query)
+        && Template::is_template(&query)
+    {
+        // It starts with it, lists the metric and answers none of its requests.
+        let message = format!(
+            "{}; prometheus-adapter finds out at every request, which fails, as it does here",
+            error.message
+        );
+        let place = raw.part.place("metricsQuery", Some(error.position));
+        notes.push(Note::new(Severity::Warning, place, Reason::NeverWorked, message));
+        left.insert("metricsQuery".to_owned(), std::mem::take(&mut query).into());
+        ADAPTER_NO_QUERY.clone_into(&mut query);
+    }
     let filters = raw.filters.iter().map(|filter| SeriesFilter {
         is: text(&filter.is),
         is_not: text(&filter.is_not),
@@ -212,8 +228,9 @@ fn report(raw: &RawRule, compiled: &CompiledRule, notes: &mut Vec<Note>) -> bool
     if !compiled.refusals.is_empty() {
         return false;
     }
-    // Of a query that is empty everything is said.
-    let warnings = compiled.warnings.iter().filter(|_| !raw.metrics_query.is_empty());
+    // Of a query that is empty, or is never rendered, everything is said.
+    let sent = !raw.metrics_query.is_empty() && Template::parse(&raw.metrics_query, Fields::Query).is_ok();
+    let warnings = compiled.warnings.iter().filter(|_| sent);
     for problem in warnings {
         say(Severity::Warning, problem, "");
     }

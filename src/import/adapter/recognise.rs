@@ -18,6 +18,7 @@ use crate::{
 const MAX_DEPTH: usize = 4;
 /// The key of the chart in the values of a chart that has it as a part.
 const SUBCHART: &str = "prometheus-adapter";
+const ONLY_FIRST: &str = "prometheus-adapter reads only the first document of its configuration";
 
 /// What the files hold.
 #[derive(Default)]
@@ -40,15 +41,43 @@ pub(super) fn file(file: &SourceFile, found: &mut Found, import: &mut Import) {
         Ok(documents) => documents,
         Err(error) => {
             let place = whole(Some(error.position));
-            let message = format!("not YAML: {error}");
-            return import
-                .notes
-                .push(Note::new(Severity::Error, place, Reason::Undecodable, message));
+            match Document::parse_first(&file.text) {
+                Ok(Some(first)) if is_bare(&first.root) => {
+                    let message = format!("{ONLY_FIRST}; the rest is not YAML: {error}");
+                    import
+                        .notes
+                        .push(Note::new(Severity::Warning, place, Reason::Ineffective, message));
+                    vec![first]
+                }
+                _ => {
+                    let message = format!("not YAML: {error}");
+                    return import.notes.push(Note::new(
+                        Severity::Error,
+                        place,
+                        Reason::Undecodable,
+                        message,
+                    ));
+                }
+            }
         }
     };
     let empty = documents.is_empty();
+    let mut bare = false;
     for document in documents {
-        found.document(&Part::whole(&name, document), import);
+        let part = Part::whole(&name, document);
+        let another = part.node().is_some_and(is_bare);
+        if bare && another {
+            let note = Note::new(
+                Severity::Warning,
+                part.place("", None),
+                Reason::Ineffective,
+                ONLY_FIRST,
+            );
+            import.notes.push(note);
+            continue;
+        }
+        bare |= another;
+        found.document(&part, import);
     }
     if empty {
         let note = Note::new(
@@ -135,9 +164,8 @@ impl Found {
                 self.mapping(&config, true, import);
                 if let Some(second) = documents.next() {
                     let second = Part::whole(&part.file, second);
-                    let message = "prometheus-adapter reads only the first document of its configuration";
                     let place = second.place("", None);
-                    let note = Note::new(Severity::Warning, place, Reason::Ineffective, message);
+                    let note = Note::new(Severity::Warning, place, Reason::Ineffective, ONLY_FIRST);
                     import.notes.push(note);
                 }
             } else if expected {
@@ -173,7 +201,21 @@ impl Found {
             return self.values(part, import);
         }
         self.understood = true;
-        config::read(part, &mut self.rules, &mut import.notes);
+        match part.document.structured(&["overrides"]) {
+            Ok(document) => config::read(
+                &Part::whole(&part.file, document),
+                &mut self.rules,
+                &mut import.notes,
+            ),
+            Err(error) => {
+                let place = Place {
+                    file: part.file.to_string(),
+                    position: Some(error.position),
+                };
+                let note = Note::new(Severity::Error, place, Reason::Undecodable, error.message);
+                import.notes.push(note);
+            }
+        }
     }
 
     /// Values of a chart that may have the adapter's as a part of it.
@@ -244,6 +286,12 @@ fn is_config(root: &Node) -> bool {
     let keys = root.entries().iter().filter_map(|(key, _)| key.text());
     let mut keys = keys.filter(|key| config::closest(key, &config::KEYS).is_some());
     keys.next().is_some()
+}
+
+/// Whether a document is the file that the adapter reads, not an object or values that hold it.
+fn is_bare(root: &Node) -> bool {
+    let object = root.get("kind").is_some() && root.get("apiVersion").is_some();
+    !object && !chart::is_values(root) && root.get(SUBCHART).is_none() && is_config(root)
 }
 
 /// Whether the value of a key of a `ConfigMap` was meant to be a configuration, even if it is none.

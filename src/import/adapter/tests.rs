@@ -201,3 +201,60 @@ fn rules_of_one_namespace_are_split_off() {
         }
     }
 }
+
+#[test]
+fn a_query_that_never_renders_is_kept_as_none() {
+    for (query, column) in [
+        ("sum(<<.Seris>>)", 24),
+        ("<<.Series.Name>>", 27),
+        ("<<index .GroupBySlice \"a\">>", 40),
+    ] {
+        let import = imported(&rule(
+            &GOOD.replace("a{<<.LabelMatchers>>}", &format!("'{query}'")),
+        ));
+        let [object] = import.objects.as_slice() else {
+            panic!("{query}: {:?}", import.notes)
+        };
+        let json = object.json();
+        assert_eq!(json["spec"]["metricsQuery"], crate::api::ADAPTER_NO_QUERY);
+        let left = &json["metadata"]["annotations"][crate::api::ADAPTER_FIELDS_ANNOTATION];
+        assert!(left.as_str().unwrap().contains("metricsQuery"), "{query}: {left}");
+        assert_eq!(
+            notes(&import),
+            [format!("4:{column} warning NeverWorked")],
+            "{query}"
+        );
+    }
+    let import = imported(&rule(&GOOD.replace("a{<<.LabelMatchers>>}", "<<.Series")));
+    assert!(import.objects.is_empty(), "Go does not parse it");
+}
+
+#[test]
+fn what_is_merged_keeps_the_fields_that_are_not_named_again() {
+    let base = "rules:\n- &base\n  seriesQuery: a_total{pod!=\"\"}\n  resources: {template: <<.Resource>>}\n  \
+                name: {matches: ^(.*)_total$, as: $1}\n  metricsQuery: a{<<.LabelMatchers>>}\n";
+    let import = imported(&format!(
+        "{base}- <<: *base\n  name: {{as: b}}\n  resources: {{overrides: {{p: {{resource: pod}}}}}}\n"
+    ));
+    let spec = &import.objects[1].json()["spec"];
+    assert_eq!(
+        spec["name"],
+        serde_json::json!({"matches": "^(.*)_total$", "as": "b"})
+    );
+    assert_eq!(spec["resources"]["template"], "<<.Resource>>");
+    let twice = base.replace("{template: <<.Resource>>}", "{overrides: {p: {resource: pod}}}");
+    let import = imported(&format!(
+        "{twice}- <<: *base\n  resources: {{overrides: {{p: {{resource: node}}}}}}\n"
+    ));
+    assert_eq!(notes(&import), ["8:27 error Undecodable"]);
+}
+
+#[test]
+fn only_the_first_document_of_a_configuration_counts() {
+    let one = rule(GOOD);
+    for rest in [one.as_str(), "["] {
+        let import = imported(&format!("{one}---\n{rest}"));
+        assert_eq!(import.objects.len(), 1, "{rest}");
+        assert_eq!(notes(&import)[0], "6:1 warning Ineffective", "{rest}");
+    }
+}
