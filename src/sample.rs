@@ -29,6 +29,8 @@ pub struct InstantVector {
     pub samples: Vec<Sample>,
     /// What the backend said beside the rows (Prometheus' `warnings` and `infos`).
     pub warnings: Vec<String>,
+    /// Whether the answer is a number by itself; it is the value of the one sample, which has no labels.
+    pub scalar: bool,
 }
 
 /// The series that a selector matches, `__name__` included, sorted and without duplicates.

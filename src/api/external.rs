@@ -24,8 +24,8 @@ pub struct ExternalMetricValueList<'a> {
 pub struct ExternalMetricValue<'a> {
     /// The metric's name.
     pub metric_name: &'a str,
-    /// The labels that tell the value from others; `{}` where there are none.
-    pub metric_labels: BTreeMap<&'a str, &'a str>,
+    /// The labels that tell the value from others; `{}` where there are none, `null` (`None`) for a scalar of prometheus-adapter's.
+    pub metric_labels: Option<BTreeMap<&'a str, &'a str>>,
     /// When the value was taken.
     pub timestamp: Time,
     /// The whole seconds that the value covers.

@@ -178,7 +178,7 @@ async fn ask(world: &World, plan: &Plan, request: &Request, report: &mut MetricR
         match project_external(plan, &rows, at) {
             Ok(answer) => {
                 report.values.extend(answer.items.iter().map(|item| ValueReport {
-                    of: format!("{place}{}", item.labels),
+                    of: format!("{place}{}", item.labels.clone().unwrap_or_default()),
                     value: item.value.to_string(),
                 }));
                 (answer.tally, answer.warnings)
@@ -233,7 +233,7 @@ async fn rows(world: &World, ask: &Ask, request: &Request, at: Timestamp) -> Res
 fn one_row(plan: &Plan, row: &Sample, at: Timestamp) -> Result<(), Reason> {
     let rows = InstantVector {
         samples: vec![row.clone()],
-        warnings: Vec::new(),
+        ..InstantVector::default()
     };
     let tally = if plan.subject.is_some() {
         match project_custom(plan, &rows, at) {

@@ -50,8 +50,8 @@ pub struct CustomItem {
 /// One value of an external metric.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExternalItem {
-    /// The row's labels.
-    pub labels: Labels,
+    /// The row's labels; `None` of a scalar, by prometheus-adapter's semantics.
+    pub labels: Option<Labels>,
     /// The value.
     pub value: Milli,
     /// When the query that gave the value was evaluated.

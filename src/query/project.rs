@@ -128,6 +128,8 @@ pub fn project_external(
     let mut tally = Tally::default();
     let mut items = Vec::with_capacity(rows.samples.len());
     let mut foreign = 0;
+    // `convertScalar`, `pkg/external-provider/metric_converter.go`, sets no labels, which become null.
+    let unlabelled = rows.scalar && plan.served.rule.like_adapter();
     for row in ordered(plan, rows) {
         if let Err(reason) = checked(plan, row, None, at, &mut foreign) {
             tally.drop_rows(reason, 1);
@@ -137,7 +139,7 @@ pub fn project_external(
             Value::Finite { milli, clamped } => {
                 tally.clamped += u64::from(clamped);
                 items.push(ExternalItem {
-                    labels: row.labels.clone(),
+                    labels: (!unlabelled).then(|| row.labels.clone()),
                     value: milli,
                     timestamp: row.timestamp,
                 });

@@ -92,7 +92,7 @@ fn rows(rows: &[(&str, f64)]) -> InstantVector {
     });
     InstantVector {
         samples: samples.collect(),
-        warnings: Vec::new(),
+        ..InstantVector::default()
     }
 }
 

@@ -153,7 +153,7 @@ async fn external(
     let window_seconds = answer.window.map(|window| window.as_secs());
     let items = answer.items.iter().map(|item| ExternalMetricValue {
         metric_name: &route.metric,
-        metric_labels: item.labels.iter().collect(),
+        metric_labels: item.labels.as_ref().map(|labels| labels.iter().collect()),
         timestamp: Time(item.timestamp),
         window_seconds,
         value: item.value,

@@ -5,7 +5,7 @@ use super::*;
 fn lists_are_those_of_the_reference() {
     let value = |labels: &[(&'static str, &'static str)], window_seconds| ExternalMetricValue {
         metric_name: "queue_messages",
-        metric_labels: labels.iter().copied().collect(),
+        metric_labels: Some(labels.iter().copied().collect()),
         timestamp: Time("2025-10-09T08:53:20Z".parse().unwrap()),
         window_seconds,
         value: Milli::new(1500),

@@ -84,6 +84,7 @@ pub(super) fn instant(body: &[u8], max: Option<u64>) -> Result<Answer<InstantVec
     let value = InstantVector {
         samples,
         warnings: warnings.clone(),
+        scalar: kind == "scalar",
     };
     Ok(Answer {
         value,

@@ -326,7 +326,7 @@ fn external_rows_are_served_in_their_order_with_their_time() {
         .map(|item| {
             format!(
                 "{} {} {}",
-                item.labels.get("queue").unwrap(),
+                item.labels.as_ref().unwrap().get("queue").unwrap(),
                 item.value,
                 item.timestamp
             )
@@ -344,4 +344,24 @@ fn external_rows_are_served_in_their_order_with_their_time() {
             .items
             .is_empty()
     );
+}
+
+#[test]
+fn a_scalar_has_no_labels_instead_of_an_empty_set() {
+    let route = ExternalRoute {
+        namespace: "shop".to_owned(),
+        metric: "queue_length".to_owned(),
+        selector: Selector::default(),
+    };
+    for (spec, scalar, none) in [
+        (format!("{EXTERNAL}{SEMANTICS}"), true, true),
+        (format!("{EXTERNAL}{SEMANTICS}"), false, false),
+        (EXTERNAL.to_owned(), true, false),
+    ] {
+        let plan = plan_external(&served("all", &spec), &route).unwrap();
+        let mut rows = rows(&[("{}", 1.0)]);
+        rows.scalar = scalar;
+        let answer = project_external(&plan, &rows, at()).unwrap();
+        assert_eq!(answer.items[0].labels.is_none(), none, "{spec} {scalar}");
+    }
 }

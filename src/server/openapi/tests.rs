@@ -229,7 +229,7 @@ fn the_schemas_have_the_fields_of_the_bodies() {
     };
     let external = ExternalMetricValue {
         metric_name: "m",
-        metric_labels: BTreeMap::new(),
+        metric_labels: Some(BTreeMap::new()),
         timestamp,
         window_seconds,
         value,

@@ -153,7 +153,7 @@ impl Answers for Values {
     ) -> BoxFuture<'a, Result<Answer<ExternalItem>, Failure>> {
         Box::pin(async move {
             let item = ExternalItem {
-                labels: [("zeta", "1"), ("alpha", "2<>&")].into_iter().collect(),
+                labels: Some([("zeta", "1"), ("alpha", "2<>&")].into_iter().collect()),
                 value: Milli::new(1500),
                 timestamp: "2025-10-09T08:53:20Z".parse().unwrap(),
             };
