@@ -82,8 +82,10 @@ pub enum Value {
 pub struct Scalar {
     /// The decoded text.
     pub text: String,
-    /// How it was written; only a plain one can be anything but text.
+    /// How it was written.
     pub style: Style,
+    /// Whether it can be anything but text: a plain one without a tag, and one with the tag of another type.
+    pub typed: bool,
 }
 
 /// How a scalar was written.

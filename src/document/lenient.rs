@@ -43,7 +43,7 @@ impl<'a> Patched<'a> {
             let mut chars = self.text().char_indices();
             chars
                 .nth(marker.index())
-                .map_or(self.text().len(), |(offset, _)| offset)
+                .map_or_else(|| self.text().len(), |(offset, _)| offset)
         })
     }
 

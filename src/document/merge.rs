@@ -1,7 +1,7 @@
 //! Merge keys (`<<`), as yaml.v2 takes them (`decode.go`): entries are filled in as they are written, so that what comes later
 //! wins, be it merged or not.
 
-use super::{Document, Node, Style, SyntaxError, Value, read::MAX_VALUES};
+use super::{Document, Node, SyntaxError, Value, read::MAX_VALUES};
 
 /// More mappings than this are not merged one into the other.
 const MAX_DEPTH: usize = 64;
@@ -11,7 +11,7 @@ pub(super) type Fault = (Node, String);
 type Entries = Vec<(Node, Node)>;
 
 pub(super) fn is_merge(key: &Node) -> bool {
-    matches!(&key.value, Value::Scalar(scalar) if scalar.style == Style::Plain && scalar.text == "<<")
+    matches!(&key.value, Value::Scalar(scalar) if scalar.typed && scalar.text == "<<")
 }
 
 /// The entries of a mapping as kubectl has them: one level deep.

@@ -2,12 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle, Tag};
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle};
 
 use super::{Document, Node, Scalar, Source, Style, SyntaxError, Value, Written, lenient::Patched, merge};
 
 /// More values than this are refused: an alias of aliases would fill the memory.
 pub(super) const MAX_VALUES: usize = 200_000;
+
+/// Tags of scalars that are no text.
+const TYPES: [&str; 6] = ["null", "bool", "int", "float", "timestamp", "merge"];
 
 /// At most so many documents, empty ones left out.
 pub(super) fn documents(source: &Source, most: usize) -> Result<Vec<Document>, SyntaxError> {
@@ -114,8 +117,15 @@ impl Reader<'_> {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let scalar = Scalar {
-                    style: self.style(style, tag.as_deref()),
                     text: self.ended(text.into_owned(), style, bytes.end),
+                    style: match style {
+                        ScalarStyle::Plain => Style::Plain,
+                        ScalarStyle::SingleQuoted => Style::SingleQuoted,
+                        ScalarStyle::DoubleQuoted => Style::DoubleQuoted,
+                        ScalarStyle::Literal => Style::Literal,
+                        ScalarStyle::Folded => Style::Folded,
+                    },
+                    typed: tag.map_or(style == ScalarStyle::Plain, |tag| TYPES.contains(&tag.suffix())),
                 };
                 if style == ScalarStyle::Plain && self.open.last().is_some_and(|open| open.flow) {
                     self.flow_text(&scalar.text, bytes.start)?;
@@ -157,20 +167,6 @@ impl Reader<'_> {
                 self.close(open.anchor, Node { value, span, written })
             }
             _ => Ok(()),
-        }
-    }
-
-    /// How it counts: a tag of another type than those of plain scalars makes text.
-    fn style(&self, style: ScalarStyle, tag: Option<&Tag>) -> Style {
-        let plain = ["null", "bool", "int", "float", "timestamp", "merge"];
-        let text = tag.is_some_and(|tag| !plain.contains(&tag.suffix()));
-        match style {
-            ScalarStyle::Plain if text => Style::Literal,
-            ScalarStyle::Plain => Style::Plain,
-            ScalarStyle::SingleQuoted => Style::SingleQuoted,
-            ScalarStyle::DoubleQuoted => Style::DoubleQuoted,
-            ScalarStyle::Literal => Style::Literal,
-            ScalarStyle::Folded => Style::Folded,
         }
     }
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Number, Value as Json};
 
-use super::{Node, Scalar, Style, Value};
+use super::{Node, Scalar, Value};
 
 pub(super) fn to_json(node: &Node) -> Json {
     match &node.value {
@@ -22,7 +22,7 @@ pub(super) fn to_json(node: &Node) -> Json {
 
 impl Scalar {
     pub(super) fn is_null(&self) -> bool {
-        self.style == Style::Plain && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
+        self.typed && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
     }
 
     pub(super) fn kind(&self) -> &'static str {
@@ -38,7 +38,7 @@ impl Scalar {
         if self.is_null() {
             return Json::Null;
         }
-        if self.style != Style::Plain {
+        if !self.typed {
             return Json::String(self.text.clone());
         }
         match self.text.as_str() {

@@ -167,6 +167,17 @@ fn what_yaml_v2_reads_is_read() {
         let line = u32::try_from(text.matches('\n').count()).unwrap();
         assert_eq!(document.start(node), Position { line, column: 6 }, "{text}");
     }
+    for (text, want) in [
+        ("!!bool \"false\"", "false"),
+        ("!!str false", "\"false\""),
+        ("!!null ''", "null"),
+    ] {
+        assert_eq!(
+            only(&format!("a: {text}\n")).root.to_json()["a"].to_string(),
+            want,
+            "{text}"
+        );
+    }
     assert_aligned("a:\n  b: \"x(\n  y) \\' z\"\n", "a.b");
 }
 
