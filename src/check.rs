@@ -5,6 +5,7 @@
 //! CRDs ([`crate::api::crds`]); what only a cluster knows is taken from the files (backends, CRDs, namespaces) or assumed.
 
 mod compile;
+mod metadata;
 mod object;
 pub mod output;
 mod place;
@@ -116,7 +117,7 @@ fn same_names(
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     let mut first = BTreeMap::new();
-    for object in found {
+    for object in found.iter().filter(|object| !object.name().is_empty()) {
         match first.entry(object.title(options)) {
             btree_map::Entry::Vacant(free) => {
                 free.insert(object);

@@ -37,6 +37,8 @@ pub struct Document {
 #[derive(Clone, Debug)]
 struct Source {
     text: Arc<str>,
+    /// Where its lines begin: a long stream is not counted through for each place in it.
+    lines: Arc<[usize]>,
     within: Option<Arc<Within>>,
 }
 
@@ -123,7 +125,7 @@ impl Document {
     /// What is no YAML, a key that stands twice in a mapping, an alias without an anchor, and more than 200,000 values
     /// (aliases counted as often as they are used).
     pub fn parse_stream(text: &str) -> Result<Vec<Self>, SyntaxError> {
-        read::documents(&Source::whole(text), usize::MAX)
+        read::documents(&Source::new(text, None), usize::MAX)
     }
 
     /// The first document of a stream, whatever follows it; `None` where it is empty.
@@ -132,7 +134,7 @@ impl Document {
     ///
     /// As [`Self::parse_stream`], for the first document.
     pub fn parse_first(text: &str) -> Result<Option<Self>, SyntaxError> {
-        Ok(read::documents(&Source::whole(text), 1)?.pop())
+        Ok(read::documents(&Source::new(text, None), 1)?.pop())
     }
 
     /// The documents in the text of the scalar `node` of this document; their places are those in this one.
@@ -144,13 +146,11 @@ impl Document {
         let Value::Scalar(scalar) = &node.value else {
             return Ok(Vec::new());
         };
-        let source = Source {
-            text: scalar.text.as_str().into(),
-            within: Some(Arc::new(Within {
-                source: self.source.clone(),
-                scalar: node.clone(),
-            })),
+        let within = Within {
+            source: self.source.clone(),
+            scalar: node.clone(),
         };
+        let source = Source::new(&scalar.text, Some(Arc::new(within)));
         read::documents(&source, usize::MAX)
     }
 
@@ -172,6 +172,22 @@ impl Document {
             root: node.clone(),
             source: self.source.clone(),
         }
+    }
+
+    /// This document with another name for the key at `path`, which keeps its place.
+    #[must_use]
+    pub fn with_key(&self, path: &str, name: &str) -> Self {
+        let mut renamed = self.clone();
+        let segments: Vec<path::Segment<'_>> = path::segments(path).collect();
+        if let Some((last, above)) = segments.split_last() {
+            let parent = above
+                .iter()
+                .try_fold(&mut renamed.root, |node, segment| node.child_mut(segment));
+            if let Some(parent) = parent {
+                parent.rename_key(last, name);
+            }
+        }
+        renamed
     }
 
     /// Where `node` begins in the outermost text.
@@ -283,6 +299,36 @@ impl Node {
         schema::to_json(self)
     }
 
+    fn child_mut(&mut self, segment: &path::Segment<'_>) -> Option<&mut Self> {
+        let (path::Segment::Field(name) | path::Segment::Item(name)) = segment;
+        match &mut self.value {
+            Value::Sequence(items) => items.get_mut(name.parse::<usize>().ok()?),
+            Value::Mapping(entries) => {
+                let found = entries.iter_mut().find(|(key, _)| key.text() == Some(name));
+                found.map(|(_, value)| value)
+            }
+            Value::Scalar(_) => None,
+        }
+    }
+
+    fn rename_key(&mut self, segment: &path::Segment<'_>, to: &str) {
+        let (path::Segment::Field(name) | path::Segment::Item(name)) = segment;
+        let Value::Mapping(entries) = &mut self.value else {
+            return;
+        };
+        let key = entries.iter_mut().find(|(key, _)| key.text() == Some(name));
+        if let Some((
+            Self {
+                value: Value::Scalar(scalar),
+                ..
+            },
+            _,
+        )) = key
+        {
+            to.clone_into(&mut scalar.text);
+        }
+    }
+
     fn child(&self, segment: &path::Segment<'_>) -> Option<&Self> {
         match segment {
             path::Segment::Field(name) => self.get(name),
@@ -297,17 +343,19 @@ impl Node {
 // === impl Source ===
 
 impl Source {
-    fn whole(text: &str) -> Self {
+    fn new(text: &str, within: Option<Arc<Within>>) -> Self {
+        let breaks = text.match_indices('\n').map(|(at, _)| at + 1);
         Self {
             text: text.into(),
-            within: None,
+            lines: std::iter::once(0).chain(breaks).collect(),
+            within,
         }
     }
 
     /// The place of a byte of this text in the outermost one.
     fn outer(&self, offset: usize) -> Position {
         match &self.within {
-            None => position_of(&self.text, offset),
+            None => self.position_of(offset),
             Some(within) => {
                 let Value::Scalar(scalar) = &within.scalar.value else {
                     return within.source.outer(within.scalar.span.start);
@@ -318,20 +366,21 @@ impl Source {
         }
     }
 
+    fn position_of(&self, offset: usize) -> Position {
+        let line = self.lines.partition_point(|start| *start <= offset);
+        let start = line.checked_sub(1).and_then(|line| self.lines.get(line).copied());
+        let before = self.text.get(start.unwrap_or_default()..offset);
+        let column = before.unwrap_or_default().chars().count() + 1;
+        Position {
+            line: u32::try_from(line).unwrap_or(u32::MAX),
+            column: u32::try_from(column).unwrap_or(u32::MAX),
+        }
+    }
+
     /// From a byte of a scalar's decoded text to the byte of this text that it was written with.
     fn offset_in(&self, node: &Node, scalar: &Scalar, offset: usize) -> usize {
         let raw = self.text.get(node.span.clone()).unwrap_or_default();
         node.span.start + align::offset(raw, scalar, offset)
-    }
-}
-
-fn position_of(text: &str, offset: usize) -> Position {
-    let before = text.get(..offset).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    Position {
-        line: u32::try_from(line).unwrap_or(u32::MAX),
-        column: u32::try_from(column).unwrap_or(u32::MAX),
     }
 }
 

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Diagnostic, Options,
-    object::{Found, Kind},
+    Diagnostic, Options, metadata,
+    object::{Form, Found, Kind},
     place, schema,
 };
 use crate::{
     api::{ClusterMetricRule, MetricBackend, MetricRule, metric_rule::RuleResource},
     document::Node,
-    language::dns::is_subdomain,
     reason::Reason,
     resource::{GroupResource, ResourceInfo, Resources, Scope},
     rule::{
@@ -32,8 +31,11 @@ struct Cluster {
 /// Judges every object of our kinds.
 pub(super) fn judge(found: &[Found<'_>], options: &Options, diagnostics: &mut Vec<Diagnostic>) {
     let mut judge = Judge { options, diagnostics };
-    let cluster = judge.cluster(found);
-    for object in found {
+    let forms: Vec<Form> = found.iter().map(|object| judge.form(object)).collect();
+    let formed = found.iter().zip(&forms);
+    let found: Vec<Found<'_>> = formed.map(|(object, form)| object.in_form(form)).collect();
+    let cluster = judge.cluster(&found);
+    for object in &found {
         match object.kind {
             Kind::MetricRule => judge.rule::<MetricRule>(object, &cluster),
             Kind::ClusterMetricRule => judge.rule::<ClusterMetricRule>(object, &cluster),
@@ -47,40 +49,13 @@ struct Judge<'a> {
     diagnostics: &'a mut Vec<Diagnostic>,
 }
 
-/// The fields of every object of ours.
-const FIELDS: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
-/// Those of `metav1.ObjectMeta`.
-const METADATA: [&str; 15] = [
-    "annotations",
-    "creationTimestamp",
-    "deletionGracePeriodSeconds",
-    "deletionTimestamp",
-    "finalizers",
-    "generateName",
-    "generation",
-    "labels",
-    "managedFields",
-    "name",
-    "namespace",
-    "ownerReferences",
-    "resourceVersion",
-    "selfLink",
-    "uid",
-];
-
 // === impl Judge ===
 
 impl Judge<'_> {
     fn say(&mut self, object: &Found<'_>, severity: Severity, problem: Problem) {
-        let said = object.diagnose(severity, problem, self.options);
-        // The schema and the compiler may have found the same.
-        let same = |known: &Diagnostic| {
-            known.file == said.file
-                && known.start == said.start
-                && known.problem.reason == said.problem.reason
-                && known.problem.path == said.problem.path
-        };
-        if !self.diagnostics.iter().any(same) {
+        // What the schema has refused is no finding a second time.
+        if !object.is_refused(&problem) {
+            let said = object.diagnose(severity, problem, self.options);
             self.diagnostics.push(said);
         }
     }
@@ -151,23 +126,34 @@ impl Judge<'_> {
         }
     }
 
-    /// Checks an object against its schema, and reads it where that lets it.
-    fn decode<T: DeserializeOwned>(&mut self, object: &Found<'_>) -> Option<T> {
-        self.metadata(object);
-        let mut readable = true;
-        if let (Some(spec), Some(schema)) = (object.get("spec"), schema::of_kind(object.kind.as_str())) {
-            for (problem, place) in schema::check(object.document, spec, schema) {
-                readable &= problem.reason != Reason::Undecodable;
-                let said = object.diagnose_at(Severity::Error, problem, place, self.options);
-                self.diagnostics.push(said);
-            }
-        } else {
-            readable = false;
-            let message = format!("a {} needs a `spec`", object.kind.as_str());
-            let problem = Problem::new(Reason::Undecodable, "spec", message);
-            self.say(object, Severity::Error, problem);
+    /// Checks an object against its schema.
+    fn form(&mut self, object: &Found<'_>) -> Form {
+        let Some(schema) = schema::of_kind(object.kind.as_str()) else {
+            return Form::default();
+        };
+        let outcome = schema::check(object.document, object.node, schema);
+        let mut form = Form::default();
+        for (problem, place) in outcome.found {
+            form.unreadable |= problem.reason == Reason::Undecodable;
+            form.refused.push(problem.path.clone());
+            let said = object.diagnose_at(Severity::Error, problem, place, self.options);
+            self.diagnostics.push(said);
         }
-        if !readable {
+        for (path, meant) in outcome.misspelt {
+            let document = form.document.as_ref().unwrap_or(object.document);
+            form.document = Some(document.with_key(&object.path(&path), &meant));
+        }
+        let formed = object.in_form(&form);
+        for (problem, place) in metadata::check(&formed) {
+            let said = formed.diagnose_at(Severity::Error, problem, place, self.options);
+            self.diagnostics.push(said);
+        }
+        form
+    }
+
+    /// Reads an object where its schema lets it.
+    fn decode<T: DeserializeOwned>(&mut self, object: &Found<'_>) -> Option<T> {
+        if object.form.is_some_and(|form| form.unreadable) {
             return None;
         }
         let mut json = object.node.to_json();
@@ -178,62 +164,13 @@ impl Judge<'_> {
         match serde_json::from_value(json) {
             Ok(decoded) => Some(decoded),
             Err(error) => {
-                self.say(
-                    object,
-                    Severity::Error,
-                    Problem::new(Reason::Undecodable, "", error.to_string()),
-                );
+                // The schema has said which field it is.
+                if object.form.is_none_or(|form| form.refused.is_empty()) {
+                    let problem = Problem::new(Reason::Undecodable, "", error.to_string());
+                    self.say(object, Severity::Error, problem);
+                }
                 None
             }
-        }
-    }
-
-    /// The API server refuses fields that there are not, or drops them; which of the two is the client's to say.
-    fn unknown_fields(&mut self, object: &Found<'_>, node: &Node, path: &str, known: &[&str]) {
-        for (key, _) in node.entries() {
-            let name = key.text().unwrap_or_default();
-            if known.contains(&name) {
-                continue;
-            }
-            let problem = Problem::new(
-                Reason::InvalidSpec,
-                format!("{path}{name}"),
-                format!("unknown field {name:?}"),
-            );
-            let problem = match place::closest(name, known.iter().copied()) {
-                Some(near) => problem.suggest(format!("write `{near}`")),
-                None => problem,
-            };
-            let place = place::of_node(object.document, key);
-            let said = object.diagnose_at(Severity::Error, problem, place, self.options);
-            self.diagnostics.push(said);
-        }
-    }
-
-    fn metadata(&mut self, object: &Found<'_>) {
-        self.unknown_fields(object, object.node, "", &FIELDS);
-        if let Some(metadata) = object.get("metadata") {
-            self.unknown_fields(object, metadata, "metadata.", &METADATA);
-        }
-        let name = object.text("metadata.name").unwrap_or_default();
-        if object.get("metadata").is_none()
-            || name.is_empty() && object.get("metadata.generateName").is_none()
-        {
-            let message = format!("a {} needs a name", object.kind.as_str());
-            self.say(
-                object,
-                Severity::Error,
-                Problem::new(Reason::InvalidSpec, "metadata.name", message),
-            );
-        } else if !name.is_empty() && !is_subdomain(name) {
-            let message = format!(
-                "{name:?} cannot be a name: lower-case letters, digits, `-` and `.` are allowed, and a letter or digit at both ends"
-            );
-            self.say(
-                object,
-                Severity::Error,
-                Problem::new(Reason::InvalidSpec, "metadata.name", message),
-            );
         }
     }
 
@@ -249,18 +186,24 @@ impl Judge<'_> {
         let named = named.map(|named| named.name.clone());
         let backend = match backend::resolve(&cluster.table.backends, named.as_deref()) {
             Err(problem) if problem.reason == Reason::BackendNotFound => {
-                if cluster.has_backends {
+                // One that cannot be read may be the default.
+                let unread = named.is_none() && cluster.table.backends.values().any(Result::is_err);
+                if cluster.has_backends && !unread {
                     self.backend_not_found(object, named.as_deref(), cluster);
                 }
-                Ok(Arc::new(BackendRecord::assumed(
-                    named.as_deref().unwrap_or("default"),
-                )))
+                Ok(assumed(named.as_deref()))
             }
+            // What is wrong with a backend is said of the backend.
+            Err(problem) if problem.reason != Reason::AmbiguousDefault => Ok(assumed(named.as_deref())),
             resolved => resolved,
         };
         let rule = compile_assuming(rule, backend, &cluster.table.resources, self.options.assumptions);
-        for problem in &rule.refusals {
-            self.say(object, Severity::Error, problem.clone());
+        let refusals = &rule.refusals;
+        for (index, problem) in refusals.iter().enumerate() {
+            let whole = |known: &Problem| known.path == problem.path && known.position.is_none();
+            if !refusals.iter().take(index).any(whole) {
+                self.say(object, Severity::Error, problem.clone());
+            }
         }
         for problem in &rule.warnings {
             self.say(object, Severity::Warning, problem.clone());
@@ -348,6 +291,11 @@ impl Judge<'_> {
         };
         self.say(object, severity, problem);
     }
+}
+
+/// What a rule is judged against whose own backend cannot be had.
+fn assumed(named: Option<&str>) -> Arc<BackendRecord> {
+    Arc::new(BackendRecord::assumed(named.unwrap_or("default")))
 }
 
 /// The resource that a `CustomResourceDefinition` adds.

@@ -31,6 +31,19 @@ pub(super) struct Found<'a> {
     pub(super) node: &'a Node,
     /// From the document to the object: empty, or `items[3]`.
     prefix: String,
+    /// What its schema says of it, once that was asked.
+    pub(super) form: Option<&'a Form>,
+}
+
+/// What the schema of its kind says of an object.
+#[derive(Debug, Default)]
+pub(super) struct Form {
+    /// The paths of the fields that were refused.
+    pub(super) refused: Vec<String>,
+    /// Whether the operator's own types cannot read it.
+    pub(super) unreadable: bool,
+    /// The document with the names that were meant, where some are misspelt.
+    pub(super) document: Option<Document>,
 }
 
 /// Looks through a document, and through a list of objects in it.
@@ -67,6 +80,7 @@ fn collect_from<'a>(
         document,
         node,
         prefix,
+        form: None,
     };
     match recognize(api_version, kind) {
         Ok(None) => {}
@@ -111,7 +125,10 @@ fn recognize(api_version: &str, kind: &str) -> Result<Option<Kind>, Problem> {
             .suggest(format!("write `{API_VERSION}`")));
     }
     let Some(ours) = ours else {
-        let message = format!("{GROUP} has no kind {kind:?}");
+        let message = match kind {
+            "" => format!("an object of {GROUP} needs a `kind`"),
+            _ => format!("{GROUP} has no kind {kind:?}"),
+        };
         let problem = Problem::new(Reason::Undecodable, "kind", message);
         let kinds = ["MetricRule", "ClusterMetricRule", "MetricBackend"];
         return Err(match place::closest(kind, kinds) {
@@ -161,7 +178,43 @@ impl Kind {
 
 // === impl Found ===
 
-impl Found<'_> {
+impl<'a> Found<'a> {
+    /// The object as its schema understands it.
+    pub(super) fn in_form<'b>(&self, form: &'b Form) -> Found<'b>
+    where
+        'a: 'b,
+    {
+        let document = form.document.as_ref().unwrap_or(self.document);
+        Found {
+            kind: self.kind,
+            file: self.file,
+            document,
+            node: document.get(&self.prefix).unwrap_or(self.node),
+            prefix: self.prefix.clone(),
+            form: Some(form),
+        }
+    }
+
+    /// Whether the schema has refused the field of a problem, one around it or, if the problem is what is missing, one right in it.
+    pub(super) fn is_refused(&self, problem: &Problem) -> bool {
+        let path = problem.path.as_str();
+        let begins = |rest: &str| rest.starts_with(['.', '[']);
+        // One step further, and no more.
+        let in_it = |rest: &str| begins(rest) && rest.rfind(['.', '[']) == Some(0);
+        let refused = self.form.map(|form| form.refused.as_slice()).unwrap_or_default();
+        refused.iter().any(|refused| {
+            let around = problem.reason == Reason::InvalidSpec && path != "spec";
+            path == refused
+                || path.strip_prefix(refused.as_str()).is_some_and(begins)
+                || around && refused.strip_prefix(path).is_some_and(in_it)
+        })
+    }
+
+    /// Where a field's value stands, or what is around it if it is missing.
+    pub(super) fn place_of(&self, path: &str) -> (Position, Option<Position>) {
+        place::of_problem(self.document, &self.path(path), None)
+    }
+
     /// The value of a field, by its path inside the object.
     pub(super) fn get(&self, path: &str) -> Option<&Node> {
         self.document.get(&self.path(path))
@@ -175,7 +228,7 @@ impl Found<'_> {
         self.text("metadata.name").unwrap_or_default()
     }
 
-    pub(super) fn namespace<'a>(&'a self, options: &'a Options) -> &'a str {
+    pub(super) fn namespace<'b>(&'b self, options: &'b Options) -> &'b str {
         let written = self.text("metadata.namespace").filter(|text| !text.is_empty());
         written.unwrap_or(&options.namespace)
     }
@@ -219,7 +272,8 @@ impl Found<'_> {
         }
     }
 
-    fn path(&self, path: &str) -> String {
+    /// The path of a field from the document.
+    pub(super) fn path(&self, path: &str) -> String {
         match (self.prefix.as_str(), path) {
             ("", path) => path.to_owned(),
             (prefix, "") => prefix.to_owned(),

@@ -73,6 +73,18 @@ pub(super) fn closest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, known)| known)
 }
 
+/// The one of `known` that begins or ends with `text`, and is the most like it: `seriesQuery` for `series`.
+pub(super) fn longer<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = text.to_lowercase();
+    known
+        .into_iter()
+        .filter(|known| {
+            let known = known.to_lowercase();
+            text.len() >= 4 && (known.starts_with(&lower) || known.ends_with(&lower))
+        })
+        .min_by_key(|known| known.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,5 +113,7 @@ mod tests {
         assert_eq!(closest("metricQuery", fields), Some("metricsQuery"));
         assert_eq!(closest("seriesquery", fields), Some("seriesQuery"));
         assert_eq!(closest("interval", fields), None);
+        assert_eq!(longer("Query", fields), Some("seriesQuery"));
+        assert_eq!(longer("me", fields), None);
     }
 }

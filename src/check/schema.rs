@@ -19,44 +19,109 @@ use crate::{
 /// A problem with its place in the file.
 pub(super) type Finding = (Problem, (Position, Option<Position>));
 
-/// The schema of a kind's `spec`; `None` for one that is not ours.
-pub(super) fn of_kind(kind: &str) -> Option<&'static JSONSchemaProps> {
-    /// By kind; deriving them takes longer than checking many rules.
-    static SPECS: LazyLock<BTreeMap<String, JSONSchemaProps>> = LazyLock::new(|| {
-        let spec = |crd: CustomResourceDefinition| {
-            let version = crd.spec.versions.into_iter().next()?;
-            let schema = version.schema?.open_api_v3_schema?;
-            Some((crd.spec.names.kind, schema.properties?.remove("spec")?))
-        };
-        crds::documents().into_iter().filter_map(spec).collect()
-    });
-    SPECS.get(kind)
+/// What a schema says of an object.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// What it refuses. `Undecodable` is what the operator's own types could not read either, `InvalidSpec` the rest.
+    pub(super) found: Vec<Finding>,
+    /// Fields whose names are misspelt, by their path as written, and the names that were meant. Judged as what was meant, so
+    /// that a misspelling is one finding and not also a field that is missing.
+    pub(super) misspelt: Vec<(String, String)>,
 }
 
-/// What of `spec` the schema refuses. `Undecodable` is what the operator's own types could not read either, `InvalidSpec` the rest.
-pub(super) fn check(document: &Document, spec: &Node, schema: &JSONSchemaProps) -> Vec<Finding> {
+/// The schema of a kind's objects; `None` for a kind that is not ours.
+pub(super) fn of_kind(kind: &str) -> Option<&'static JSONSchemaProps> {
+    /// By kind; deriving them takes longer than checking many rules.
+    static OBJECTS: LazyLock<BTreeMap<String, JSONSchemaProps>> = LazyLock::new(|| {
+        let object = |crd: CustomResourceDefinition| {
+            let version = crd.spec.versions.into_iter().next()?;
+            let mut schema = version.schema?.open_api_v3_schema?;
+            let fields = schema.properties.get_or_insert_default();
+            for name in ["apiVersion", "kind"] {
+                fields.insert(name.to_owned(), of_type("string"));
+            }
+            fields.insert("metadata".to_owned(), metadata());
+            // Written by the operator, and no matter of the author's.
+            fields.insert("status".to_owned(), JSONSchemaProps::default());
+            Some((crd.spec.names.kind, schema))
+        };
+        crds::documents().into_iter().filter_map(object).collect()
+    });
+    OBJECTS.get(kind)
+}
+
+/// `metav1.ObjectMeta`: what an author writes with its types, the rest by name.
+fn metadata() -> JSONSchemaProps {
+    let nullable = |schema: JSONSchemaProps| JSONSchemaProps {
+        nullable: Some(true),
+        ..schema
+    };
+    let text = || nullable(of_type("string"));
+    let texts = || {
+        nullable(JSONSchemaProps {
+            additional_properties: Some(JSONSchemaPropsOrBool::Schema(Box::new(of_type("string")))),
+            ..of_type("object")
+        })
+    };
+    let typed = [
+        ("annotations", texts()),
+        ("generateName", text()),
+        ("labels", texts()),
+        ("name", text()),
+        ("namespace", text()),
+    ];
+    let others = [
+        "creationTimestamp",
+        "deletionGracePeriodSeconds",
+        "deletionTimestamp",
+        "finalizers",
+        "generation",
+        "managedFields",
+        "ownerReferences",
+        "resourceVersion",
+        "selfLink",
+        "uid",
+    ];
+    let others = others.map(|name| (name, JSONSchemaProps::default()));
+    let fields = typed.into_iter().chain(others);
+    nullable(JSONSchemaProps {
+        properties: Some(fields.map(|(name, schema)| (name.to_owned(), schema)).collect()),
+        ..of_type("object")
+    })
+}
+
+fn of_type(name: &str) -> JSONSchemaProps {
+    JSONSchemaProps {
+        type_: Some(name.to_owned()),
+        ..JSONSchemaProps::default()
+    }
+}
+
+/// Judges an object by the schema of its kind.
+pub(super) fn check(document: &Document, object: &Node, schema: &JSONSchemaProps) -> Outcome {
     let mut walk = Walk {
         document,
-        found: Vec::new(),
+        outcome: Outcome::default(),
     };
-    walk.value(spec, schema, "spec", true);
-    walk.found
+    walk.value(object, schema, "", true);
+    walk.outcome
 }
 
 struct Walk<'a> {
     document: &'a Document,
-    found: Vec<Finding>,
+    outcome: Outcome,
 }
 
 // === impl Walk ===
 
 impl Walk<'_> {
     fn say(&mut self, node: &Node, problem: Problem) {
-        self.found.push((problem, place::of_node(self.document, node)));
+        let place = place::of_node(self.document, node);
+        self.outcome.found.push((problem, place));
     }
 
     fn value(&mut self, node: &Node, schema: &JSONSchemaProps, path: &str, required: bool) {
-        if node.is_null() && schema.default.is_some() {
+        if node.is_null() && (schema.default.is_some() || schema.nullable == Some(true)) {
             return;
         }
         let json = node.to_json();
@@ -85,6 +150,14 @@ impl Walk<'_> {
                 }
                 _ => problem,
             };
+            let of_helm = node.entries().iter().any(|(key, _)| key.text().is_none());
+            let problem = match problem.suggestion {
+                // `{{ … }}` is YAML: a mapping whose key is a mapping.
+                None if of_helm => {
+                    problem.suggest("if it is a Helm template, check what `helm template` makes of it")
+                }
+                _ => problem,
+            };
             return self.say(node, problem);
         }
         self.bounds(node, &json, schema, path);
@@ -104,56 +177,95 @@ impl Walk<'_> {
     fn mapping(&mut self, node: &Node, schema: &JSONSchemaProps, path: &str) {
         let known = schema.properties.as_ref();
         let required = schema.required.as_deref().unwrap_or_default();
+        let (mut strangers, mut meant) = (Vec::new(), Vec::new());
         for (key, value) in node.entries() {
             let name = key.text().unwrap_or_default();
             if let Some(field) = known.and_then(|known| known.get(name)) {
                 let required = required.iter().any(|required| required == name);
-                self.value(value, field, &format!("{path}.{name}"), required);
+                self.value(value, field, &join(path, name), required);
             } else if let Some(JSONSchemaPropsOrBool::Schema(values)) = &schema.additional_properties {
                 self.value(value, values, &format!("{path}[{name}]"), true);
             } else if let Some(known) = known
                 && schema.x_kubernetes_preserve_unknown_fields != Some(true)
             {
-                let problem = Problem::new(
-                    Reason::InvalidSpec,
-                    format!("{path}.{name}"),
-                    format!("unknown field {name:?}"),
-                );
-                let problem = match place::closest(name, known.keys().map(String::as_str)) {
-                    Some(near) => problem.suggest(format!("write `{near}`")),
-                    None => problem.suggest(format!(
-                        "`{path}` has {}",
-                        known
-                            .keys()
-                            .map(|key| format!("`{key}`"))
-                            .collect::<Vec<_>>()
-                            .join(", ")
-                    )),
-                };
-                self.say(key, problem);
+                strangers.push((key, value, known));
+            }
+        }
+        let absent = |name: &&str| node.get(name).is_none();
+        let missing: Vec<&str> = required.iter().map(String::as_str).filter(absent).collect();
+        for (key, value, known) in &strangers {
+            let name = key.text().unwrap_or_default();
+            let names = || known.keys().map(String::as_str);
+            let near = place::closest(name, names())
+                .or_else(|| place::longer(name, names().filter(absent)))
+                // One that is not known where one is missing.
+                .or_else(|| (strangers.len() == 1 && missing.len() == 1).then(|| missing[0]));
+            self.unknown(key, path, known, near);
+            let Some(near) = near.filter(|near| absent(near) && !meant.contains(near)) else {
+                continue;
+            };
+            meant.push(near);
+            if let Some(field) = known.get(near)
+                && wrong_type(&value.to_json(), field).is_none()
+            {
+                self.outcome.misspelt.push((join(path, name), near.to_owned()));
+                self.value(value, field, &join(path, near), true);
             }
         }
         for name in required.iter().filter(|name| node.get(name).is_none()) {
             // With a default it is never missing.
-            if known
-                .and_then(|known| known.get(name))
-                .is_some_and(|field| field.default.is_none())
+            if !meant.contains(&name.as_str())
+                && known
+                    .and_then(|known| known.get(name))
+                    .is_some_and(|field| field.default.is_none())
             {
+                let whose = if path.is_empty() {
+                    "this".to_owned()
+                } else {
+                    format!("`{path}`")
+                };
                 let problem = Problem::new(
                     Reason::Undecodable,
-                    format!("{path}.{name}"),
-                    format!("`{path}` needs the field `{name}`"),
+                    join(path, name),
+                    format!("{whose} needs the field `{name}`"),
                 );
-                self.found.push((problem, (self.document.start(node), None)));
+                let place = (self.document.start(node), None);
+                self.outcome.found.push((problem, place));
             }
         }
+    }
+
+    /// The API server refuses fields that there are not, or drops them; which of the two is the client's to say.
+    fn unknown(
+        &mut self,
+        key: &Node,
+        path: &str,
+        known: &BTreeMap<String, JSONSchemaProps>,
+        near: Option<&str>,
+    ) {
+        let name = key.text().unwrap_or_default();
+        let problem = Problem::new(
+            Reason::InvalidSpec,
+            join(path, name),
+            format!("unknown field {name:?}"),
+        );
+        let problem = match near {
+            Some(near) => problem.suggest(format!("write `{near}`")),
+            None if path.starts_with("spec") => {
+                let known: Vec<String> = known.keys().map(|key| format!("`{key}`")).collect();
+                problem.suggest(format!("`{path}` has {}", known.join(", ")))
+            }
+            None => problem,
+        };
+        self.say(key, problem);
     }
 
     fn bounds(&mut self, node: &Node, json: &Json, schema: &JSONSchemaProps, path: &str) {
         let mut invalid = |reason: Reason, message: String, suggestion: Option<String>| {
             let mut problem = Problem::new(reason, path, message);
             problem.suggestion = suggestion;
-            self.found.push((problem, place::of_node(self.document, node)));
+            let place = place::of_node(self.document, node);
+            self.outcome.found.push((problem, place));
         };
         if let Some(allowed) = &schema.enum_ {
             let allowed: Vec<String> = allowed.iter().map(|value| text_of(&value.0)).collect();
@@ -224,6 +336,13 @@ impl Walk<'_> {
                 hint,
             );
         }
+    }
+}
+
+fn join(path: &str, name: &str) -> String {
+    match path {
+        "" => name.to_owned(),
+        path => format!("{path}.{name}"),
     }
 }
 

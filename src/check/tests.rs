@@ -122,3 +122,242 @@ fn a_namespace_of_a_cluster_metric_rule_made_it_confined() {
     let confined = text.replace("ClusterMetricRule", "MetricRule");
     assert_eq!(checked(&confined).count(Severity::Error), 1);
 }
+
+const GOOD: &str = r#"apiVersion: metricrule.dev/v1alpha1
+kind: MetricRule
+metadata: {name: a, namespace: shop}
+spec:
+  seriesQuery: http_requests_total{pod!=""}
+  resources: {overrides: {pod: {resource: pods}}}
+  metricsQuery: sum by (<<.GroupBy>>) (rate(<<.Series>>{<<.LabelMatchers>>}[2m]))
+"#;
+
+/// What is found in the good rule with one text in it replaced: the reason, and the place as the rest of its line.
+fn found_with(from: &str, to: &str) -> Vec<(&'static str, String)> {
+    assert!(GOOD.contains(from), "{from}");
+    let text = GOOD.replace(from, to);
+    let there = |found: &Diagnostic| {
+        let line = text.split('\n').nth(found.start.line as usize - 1).unwrap();
+        line.chars().skip(found.start.column as usize - 1).collect()
+    };
+    let report = checked(&text);
+    let found = report.diagnostics.iter();
+    found
+        .map(|found| (found.problem.reason.code(), there(found)))
+        .collect()
+}
+
+#[test]
+fn one_fault_is_one_finding() {
+    for (from, to, reason, place) in [
+        // A misspelling is not also a field that is missing.
+        ("metricsQuery", "metricQuery", "InvalidSpec", "metricQuery: sum"),
+        ("seriesQuery", "seriesQuerry", "InvalidSpec", "seriesQuerry: http"),
+        ("overrides", "override", "InvalidSpec", "override: {pod"),
+        ("spec:", "sepc:", "InvalidSpec", "sepc:"),
+        ("{name: a,", "{nmae: a,", "InvalidSpec", "nmae: a,"),
+        (
+            "{resource: pods}",
+            "{resurce: pods}",
+            "InvalidSpec",
+            "resurce: pods",
+        ),
+        ("metricsQuery", "query", "InvalidSpec", "query: sum"),
+        ("metricsQuery", "expression", "InvalidSpec", "expression: sum"),
+        ("seriesQuery", "series", "InvalidSpec", "series: http"),
+        // Nor is what the schema refuses a finding of the compiler.
+        ("http_requests_total{pod!=\"\"}", "''", "InvalidSpec", "''"),
+        ("{resource: pods}", "{resource: pod_s}", "InvalidSpec", "pod_s}"),
+        (
+            "  seriesQuery",
+            "  namespaceSelector: {}\n  seriesQuery",
+            "InvalidSpec",
+            "namespaceSelector",
+        ),
+        (
+            "  seriesQuery",
+            "  seriesFilters: [{match: a}]\n  seriesQuery",
+            "InvalidSpec",
+            "match: a",
+        ),
+        // A value that is not written is shown where its key is.
+        (
+            "  seriesQuery",
+            "  window:\n  seriesQuery",
+            "InvalidSpec",
+            "window:",
+        ),
+    ] {
+        let found = found_with(from, to);
+        assert!(
+            matches!(&found[..], [(is, there)] if *is == reason && there.starts_with(place)),
+            "{to}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn metadata_is_judged_as_the_api_server_does() {
+    for (metadata, reason, place) in [
+        ("name: 12", "Undecodable", "12"),
+        ("name: y", "Undecodable", "y"),
+        ("name: A_b", "InvalidSpec", "A_b"),
+        ("name: a, namespace: Shop", "InvalidSpec", "Shop"),
+        ("name: a, namespace: a.b", "InvalidSpec", "a.b"),
+        ("name: a, labels: {a: true}", "Undecodable", "true"),
+        ("name: a, labels: {a: x y}", "InvalidSpec", "x y"),
+        ("name: a, labels: {a b: x}", "InvalidSpec", "a b: x"),
+        ("name: a, labels: {a: b, c: }", "Undecodable", "c: }"),
+        ("name: a, labels: [a]", "Undecodable", "[a]"),
+        ("name: a, annotations: {a: 1}", "Undecodable", "1}"),
+        ("name: a, annotations: {a/b/c: x}", "InvalidSpec", "a/b/c"),
+        ("namespace: a", "InvalidSpec", "{namespace: a"),
+    ] {
+        let found = found_with("name: a, namespace: shop", metadata);
+        assert!(
+            matches!(&found[..], [(is, there)] if *is == reason && there.starts_with(place)),
+            "{metadata}: {found:?}"
+        );
+    }
+    for metadata in [
+        "generateName: a-",
+        "name: a.b, creationTimestamp: null, labels: null",
+        "name: a, labels: {app.kubernetes.io/name: A_b.c, b: ''}, annotations: {Example.com/A: 'x y'}",
+    ] {
+        let found = found_with("name: a, namespace: shop", metadata);
+        assert!(found.is_empty(), "{metadata}: {found:?}");
+    }
+    let generated = GOOD.replace("name: a, namespace: shop", "generateName: a-");
+    let report = checked(&format!("{generated}---\n{generated}"));
+    assert_eq!(
+        report.diagnostics,
+        [],
+        "objects without a name are not of the same name"
+    );
+}
+
+#[test]
+fn a_broken_backend_is_no_fault_of_its_rules() {
+    let backend = "apiVersion: metricrule.dev/v1alpha1\nkind: MetricBackend\nmetadata: {name: b}\nspec: {type: Prometheus, \
+                   prometheus: {url: 12}}\n---\n";
+    let named = GOOD.replace("spec:\n", "spec:\n  backendRef: {name: b}\n");
+    for rule in [GOOD, &named] {
+        let report = checked(&format!("{backend}{rule}"));
+        let found: Vec<&str> = report
+            .diagnostics
+            .iter()
+            .map(|found| found.problem.reason.code())
+            .collect();
+        assert_eq!(found, ["Undecodable"], "{rule}");
+    }
+}
+
+#[test]
+fn a_duration_of_a_backend_is_refused_once() {
+    let text = "apiVersion: metricrule.dev/v1alpha1\nkind: MetricBackend\nmetadata: {name: b}\nspec:\n  type: Prometheus\n  \
+                prometheus: {url: 'http://x', timeout: 8x}\n";
+    let found: Vec<String> = checked(text)
+        .diagnostics
+        .iter()
+        .map(|found| format!("{} {}", found.start, found.problem.reason))
+        .collect();
+    assert_eq!(found, ["6:42 InvalidSpec"]);
+}
+
+#[test]
+fn a_label_of_a_backend_is_refused_once() {
+    let text = "apiVersion: metricrule.dev/v1alpha1\nkind: MetricBackend\nmetadata: {name: b}\nspec:\n  type: Prometheus\n  \
+                prometheus: {url: 'http://x'}\n  labels: {namespaces: [a, a-b]}\n";
+    let found: Vec<String> = checked(text)
+        .diagnostics
+        .iter()
+        .map(|found| format!("{} {}", found.start, found.problem.reason))
+        .collect();
+    assert_eq!(found, ["7:28 InvalidSpec"]);
+}
+
+#[test]
+fn what_helm_has_not_rendered_is_told() {
+    let query = "sum by (<<.GroupBy>>) (rate(<<.Series>>{<<.LabelMatchers>>}[2m]))";
+    let report = checked(&GOOD.replace(query, "{{ .Values.query }}"));
+    let [found] = &report.diagnostics[..] else {
+        panic!("{report:?}");
+    };
+    assert_eq!(found.start.to_string(), "7:17");
+    assert!(
+        found.problem.text().contains("helm template"),
+        "{}",
+        found.problem.text()
+    );
+}
+
+#[test]
+fn a_tab_in_an_indentation_is_where_it_stands() {
+    let found = found_with("  metricsQuery", "\tmetricsQuery");
+    assert!(
+        matches!(&found[..], [("Undecodable", there)] if there.starts_with("\tmetricsQuery")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn places_in_patterns_and_selectors_are_exact() {
+    for (from, to, reason, place) in [
+        (
+            "http_requests_total{pod!=\"\"}",
+            "'a{b=\"c\"}[5m]'",
+            "InvalidQuery",
+            "[5m]",
+        ),
+        (
+            "http_requests_total{pod!=\"\"}",
+            "'a{b=\"c\"} offset 5m'",
+            "InvalidQuery",
+            "offset",
+        ),
+        (
+            "http_requests_total{pod!=\"\"}",
+            "'a{b=\"c\"} + 1'",
+            "InvalidQuery",
+            "+ 1",
+        ),
+        ("http_requests_total{pod!=\"\"}", "'{}'", "MatchAll", "'{}'"),
+        (
+            "http_requests_total{pod!=\"\"}",
+            "'{pod!=\"a\"}'",
+            "MatchAll",
+            "'{pod",
+        ),
+        (
+            "  metricsQuery",
+            "  name: {matches: 'it''s a(b', as: x}\n  metricsQuery",
+            "InvalidPattern",
+            "(b'",
+        ),
+        (
+            "  metricsQuery",
+            "  name: {matches: \"a\\x5Cq\", as: x}\n  metricsQuery",
+            "InvalidPattern",
+            "\\x5Cq",
+        ),
+        (
+            "  metricsQuery",
+            "  name: {matches: ^(.*)_total, as: x$1_y}\n  metricsQuery",
+            "Ineffective",
+            "$1_y",
+        ),
+        (
+            "<<.LabelMatchers>>}",
+            "<<.LabelMatchers>>,a=~\"(\"}",
+            "InvalidQuery",
+            "\"(\"}",
+        ),
+        ("[2m]))", "[2m])) <<.Series>>", "InvalidQuery", "<<.Series>>"),
+    ] {
+        let found = found_with(from, to);
+        assert!(
+            matches!(&found[..], [(is, there)] if *is == reason && there.starts_with(place)),
+            "{to}: {found:?}"
+        );
+    }
+}

@@ -200,7 +200,7 @@ impl Reader<'_> {
         });
     }
 
-    fn close(&mut self, anchor: usize, node: Node) -> Result<(), SyntaxError> {
+    fn close(&mut self, anchor: usize, mut node: Node) -> Result<(), SyntaxError> {
         self.values += 1;
         if self.values > MAX_VALUES {
             return Err(self.error(
@@ -216,7 +216,13 @@ impl Reader<'_> {
             Some(Content::Sequence(items)) => items.push(node),
             Some(Content::Mapping(entries, key)) => match key.take() {
                 None => *key = Some(node),
-                Some(key) => entries.push((key, node)),
+                Some(key) => {
+                    if node.span.is_empty() {
+                        // A value that is not written is shown where its key is.
+                        node.span = key.span.clone();
+                    }
+                    entries.push((key, node));
+                }
             },
         }
         Ok(())
@@ -247,7 +253,30 @@ impl Reader<'_> {
 
     /// Where the parser stopped, in the source.
     fn offset(&self, error: &ScanError) -> usize {
-        self.text.original(self.text.offset(error))
+        let offset = self.text.original(self.text.offset(error));
+        if error.info().contains("tab") {
+            return self.tab_near(offset).unwrap_or(offset);
+        }
+        offset
+    }
+
+    /// The first tab that a line is indented with, from that of `offset` on; the parser says where the value before it begins, or what
+    /// is behind it.
+    fn tab_near(&self, offset: usize) -> Option<usize> {
+        let mut at = self
+            .source
+            .text
+            .get(..offset)?
+            .rfind('\n')
+            .map_or(0, |end| end + 1);
+        for line in self.source.text.get(at..)?.split_inclusive('\n') {
+            let indent = line.len() - line.trim_start_matches([' ', '\t']).len();
+            if let Some(tab) = line.get(..indent)?.find('\t') {
+                return Some(at + tab);
+            }
+            at += line.len();
+        }
+        None
     }
 
     fn error(&self, offset: usize, message: String) -> SyntaxError {

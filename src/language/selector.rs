@@ -13,6 +13,7 @@ use std::str::FromStr;
 
 use super::quote;
 pub use error::{FieldError, RequirementError, SelectorError};
+pub use label::{is_label_key, is_label_value};
 
 /// The longest text that is read as a selector, in bytes.
 pub const MAX_LENGTH: usize = 16 * 1024;

@@ -191,7 +191,7 @@ fn exit_codes_tell_what_was_left_out() -> Result<()> {
             "tab.yaml",
             "rules:\n\t- a".to_owned(),
             1,
-            ":2:2: error: Undecodable: ",
+            ":2:1: error: Undecodable: ",
         ),
     ];
     for (name, text, want, finding) in cases {

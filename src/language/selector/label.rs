@@ -63,6 +63,16 @@ pub(super) fn requirement_errors(key: &str, operator: Operator, values: &[String
     errors
 }
 
+/// Whether it can be the key of a label: `name` or `example.com/name` (`IsQualifiedName`).
+pub fn is_label_key(key: &str) -> bool {
+    key_problems(key).is_empty()
+}
+
+/// Whether it can be the value of a label (`IsValidLabelValue`).
+pub fn is_label_value(value: &str) -> bool {
+    value_problems(value).is_empty()
+}
+
 /// What is wrong with a label key: `name` or `example.com/name`.
 pub(super) fn key_error(field: &str, key: &str) -> Option<FieldError> {
     let problems = key_problems(key);

@@ -6,7 +6,7 @@ use super::*;
 fn what_is_not_loaded_is_refused_in_its_place() {
     let cases = [
         // YAML itself.
-        ("rules:\n\t- a", "2:2 error Undecodable"),
+        ("rules:\n\t- a", "2:1 error Undecodable"),
         ("rules: [", "1:8 error Undecodable"),
         ("rules: []\nrules: []", "2:1 error Undecodable"),
         // Something else than a configuration.
@@ -166,7 +166,7 @@ fn what_an_author_should_know() {
             ),
             vec!["3:52 warning UnknownResource"],
         ),
-        (more("name: {matches: '(a'}"), vec!["5:19 error InvalidPattern"]),
+        (more("name: {matches: '(a'}"), vec!["5:20 error InvalidPattern"]),
         (
             more("name: {matches: '(a)(_)'}"),
             vec!["5:19 error InvalidPattern"],
@@ -178,7 +178,7 @@ fn what_an_author_should_know() {
         ),
         (
             more("seriesFilters: [{isNot: 'a**('}]"),
-            vec!["5:27 error InvalidPattern"],
+            vec!["5:29 error InvalidPattern"],
         ),
         (
             format!("{}resourceRules: {{cpu: {{}}}}\n", rule(GOOD)),
