@@ -14,7 +14,7 @@ use std::{fmt::Write as _, ops::Range, time::Duration};
 
 use super::{
     CompiledRule, MetricsQuery, Problem,
-    locate::{locate, offset_of},
+    locate::{locate, offset_of, opening},
     metrics_query::{SENTINEL_SERIES, Setting, sentinels},
     naming::Source,
 };
@@ -162,11 +162,8 @@ impl<'a> Specimen<'a> {
     /// included.
     fn offset(&self, of: usize) -> Option<usize> {
         let text = &self.spec.metrics_query;
-        let Position { line, column } = locate(&self.spans, of)?;
-        let offset = offset_of(text, usize::try_from(line).ok()?, usize::try_from(column).ok()?)?;
-        let before = text.get(..offset)?.trim_end();
-        let opened = before.strip_suffix("<<-").or_else(|| before.strip_suffix("<<"));
-        Some(opened.map_or(offset, str::len))
+        let Position { line, column } = opening(text, locate(&self.spans, of)?);
+        offset_of(text, usize::try_from(line).ok()?, usize::try_from(column).ok()?)
     }
 
     /// The same, with `otherwise` where that cannot be told.

@@ -66,10 +66,10 @@ impl BackendRecord {
         }
         let allowed = match spec.allowed_namespaces.from {
             NamespacesFrom::All => NamespaceScope::All,
-            NamespacesFrom::Selector => {
-                NamespaceScope::from_label_selector(spec.allowed_namespaces.selector.as_ref())
-                    .map_err(|message| invalid("spec.allowedNamespaces.selector", message))?
-            }
+            NamespacesFrom::Selector => NamespaceScope::from_label_selector(
+                "spec.allowedNamespaces.selector",
+                spec.allowed_namespaces.selector.as_ref(),
+            )?,
         };
         Ok(Self {
             interval: spec.discovery.interval.get(),

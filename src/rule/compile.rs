@@ -162,12 +162,13 @@ impl CompiledRule {
         if self.is_namespaced() {
             return;
         }
-        match NamespaceScope::from_label_selector(spec.namespace_selector.as_ref()) {
+        match NamespaceScope::from_label_selector("spec.namespaceSelector", spec.namespace_selector.as_ref())
+        {
             Ok(scope) => self.scope = scope,
-            Err(message) => {
+            Err(problem) => {
                 // A scope that cannot be read must not become "all".
                 self.scope = NamespaceScope::Only("".into());
-                self.refuse("spec.namespaceSelector", message);
+                self.refusals.push(problem);
             }
         }
     }
@@ -253,7 +254,11 @@ impl CompiledRule {
             });
         };
         let path = "spec.seriesQuery";
+        let allowed = self.limits.allow_match_all && !self.is_namespaced();
         let selector = SeriesSelector::parse(text).map_err(|error| {
+            if error.is_match_all() && !allowed {
+                return match_all(self.is_namespaced());
+            }
             let mut problem = Problem::new(Reason::InvalidQuery, path, error.message);
             problem.position = error.position.and_then(|(line, column)| {
                 Some(Position {
@@ -270,18 +275,9 @@ impl CompiledRule {
             .map(|(index, filter)| Filter::compile(index, filter));
         let filters = filters.collect::<Result<Vec<_>, _>>()?;
         let rename = Rename::compile(spec.name.as_ref())?;
-        let allowed = self.limits.allow_match_all && !self.is_namespaced();
+        self.warnings.extend(rename.lint(spec.name.as_ref()));
         if !allowed && !selector.is_selective() {
-            let hint = if self.is_namespaced() {
-                ""
-            } else {
-                ", or set limits.allowMatchAll"
-            };
-            let message = format!(
-                "no matcher narrows the series: give a name, a label with a value, or a pattern that does not match \
-                 everything{hint}"
-            );
-            self.refusals.push(Problem::new(Reason::MatchAll, path, message));
+            self.refusals.push(match_all(self.is_namespaced()));
         }
         let listed = match self.confinement() {
             Some(matcher) => selector.to_string_with(&matcher),
@@ -377,4 +373,16 @@ impl CompiledRule {
         self.refusals
             .push(Problem::new(Reason::InvalidSpec, path, message));
     }
+}
+
+fn match_all(is_namespaced: bool) -> Problem {
+    let hint = if is_namespaced {
+        ""
+    } else {
+        ", or set limits.allowMatchAll"
+    };
+    let message = format!(
+        "no matcher narrows the series: give a name, a label with a value, or a pattern that does not match everything{hint}"
+    );
+    Problem::new(Reason::MatchAll, "spec.seriesQuery", message)
 }

@@ -45,6 +45,26 @@ pub(super) fn offset_of(text: &str, line: usize, column: usize) -> Option<usize>
     )
 }
 
+/// Where the action begins that puts in what stands at `position` of a template, `<<` included; of the author's own text that very
+/// place.
+pub(super) fn opening(template: &str, position: Position) -> Position {
+    let Position { line, column } = position;
+    let offset = usize::try_from(line)
+        .ok()
+        .zip(usize::try_from(column).ok())
+        .and_then(|(line, column)| offset_of(template, line, column));
+    let before = offset
+        .and_then(|offset| template.get(..offset))
+        .map(str::trim_end);
+    let opened = before.and_then(|before| before.strip_suffix("<<-").or_else(|| before.strip_suffix("<<")));
+    opened.map_or(position, behind)
+}
+
+/// The place behind a text.
+pub(super) fn behind(text: &str) -> Position {
+    advance(Position { line: 1, column: 1 }, text)
+}
+
 fn advance(from: Position, over: &str) -> Position {
     over.chars().fold(from, |at, c| match c {
         '\n' => Position {
@@ -91,6 +111,14 @@ mod tests {
         assert_eq!(at("[2m]"), "2:39");
         assert_eq!(at("pod"), "3:6");
         assert_eq!(locate(&spans, text.len()).unwrap().to_string(), "3:9");
+    }
+
+    #[test]
+    fn an_action_begins_with_its_delimiter() {
+        let template = "ä\n  <<- .Series>>{<<.LabelMatchers>>} x";
+        for (line, column, opened) in [(2, 7, "2:3"), (2, 19, "2:17"), (2, 36, "2:36"), (1, 1, "1:1")] {
+            assert_eq!(opening(template, Position { line, column }).to_string(), opened);
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Problem,
-    locate::{locate, offset_of},
+    locate::{locate, offset_of, opening},
 };
 use crate::{
     api::rule_spec::Semantics,
@@ -122,11 +122,11 @@ impl MetricsQuery {
         };
 
         let mut warnings = Vec::new();
-        let full = query.try_rendering(&sentinels(setting, &optional, 1), &mut warnings)?;
+        let full = query.try_rendering(text, &sentinels(setting, &optional, 1), &mut warnings)?;
         query.window = full.as_ref().and_then(promql::widest_range);
         query.readable = full.is_some();
         if optional.len() > query.required.len() {
-            query.try_rendering(&sentinels(setting, &query.required, 1), &mut warnings)?;
+            query.try_rendering(text, &sentinels(setting, &query.required, 1), &mut warnings)?;
         }
         if setting.object_label.is_some() {
             let ingredients = sentinels(setting, &optional, 2);
@@ -271,6 +271,7 @@ impl MetricsQuery {
     /// Renders with made-up data; the parsed result where it is PromQL.
     fn try_rendering(
         &self,
+        written: &str,
         ingredients: &Ingredients,
         warnings: &mut Vec<Problem>,
     ) -> Result<Option<Query>, Problem> {
@@ -278,18 +279,22 @@ impl MetricsQuery {
             let message = error.message.clone();
             error.problem(message)
         })?;
-        let parsed = Query::parse(&text).map_err(|error| Self::query_problem(error, &spans, &text));
-        let Some(matcher) = &self.confinement else {
-            return match parsed {
-                Ok(query) => Ok(Some(query)),
-                Err(mut problem) => {
-                    problem.message = format!("{}; sent as it is, the backend is the judge", problem.message);
-                    warnings.push(problem);
-                    Ok(None)
-                }
-            };
+        let placed = |error: &QueryError| Self::query_problem(error, written, &spans, &text);
+        let parsed = Query::parse(&text);
+        let read = match &parsed {
+            Ok(_) => promql::check_patterns(&text),
+            Err(error) => Err(error.clone()),
         };
-        let query = parsed?;
+        let Some(matcher) = &self.confinement else {
+            if let Err(error) = read {
+                let mut problem = placed(&error);
+                problem.message = format!("{}; sent as it is, the backend is the judge", problem.message);
+                warnings.push(problem);
+            }
+            return Ok(parsed.ok());
+        };
+        read.map_err(|error| placed(&error))?;
+        let query = parsed.map_err(|error| placed(&error))?;
         promql::confine(&text, matcher).map_err(|error| {
             let found = QueryError {
                 position: error.position,
@@ -297,19 +302,22 @@ impl MetricsQuery {
             };
             Problem {
                 reason: Reason::NotConfinable,
-                ..Self::query_problem(found, &spans, &text)
+                ..placed(&found)
             }
         })?;
         Ok(Some(query))
     }
 
     /// The parser speaks of the rendered text; the author wrote the template.
-    fn query_problem(error: QueryError, spans: &[(Span, Position)], text: &str) -> Problem {
-        let mut problem = Problem::new(Reason::InvalidQuery, PATH, error.message);
+    fn query_problem(error: &QueryError, written: &str, spans: &[(Span, Position)], text: &str) -> Problem {
+        let message = error.message.replace(SENTINEL_SERIES, "<<.Series>>");
+        let mut problem = Problem::new(Reason::InvalidQuery, PATH, message);
         let offset = error
             .position
             .and_then(|(line, column)| offset_of(text, line, column));
-        problem.position = offset.and_then(|offset| locate(spans, offset));
+        problem.position = offset
+            .and_then(|offset| locate(spans, offset))
+            .map(|position| opening(written, position));
         problem
     }
 }

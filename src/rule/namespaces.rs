@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use crate::language::selector::{Operator, Requirement, Selector};
+use super::Problem;
+use crate::{
+    language::selector::{Operator, Requirement, Selector},
+    reason::Reason,
+};
 
 /// The namespaces that exist, by name, with their labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,14 +67,18 @@ impl FromIterator<(String, BTreeMap<String, String>)> for Namespaces {
 // === impl NamespaceScope ===
 
 impl NamespaceScope {
-    /// From a label selector of a spec; absent and `{}` select all.
+    /// From the label selector at `path` of a spec; absent and `{}` select all.
     ///
     /// # Errors
     ///
-    /// An operator that label selectors do not have, or values where there may be none: the text names the expression.
-    pub fn from_label_selector(selector: Option<&LabelSelector>) -> Result<Self, String> {
+    /// `InvalidSpec` for an operator that label selectors do not have, and for values where there may be none.
+    pub fn from_label_selector(path: &str, selector: Option<&LabelSelector>) -> Result<Self, Problem> {
         let Some(selector) = selector else {
             return Ok(Self::All);
+        };
+        let invalid = |index: usize, field: &str, message: String| {
+            let path = format!("{path}.matchExpressions[{index}].{field}");
+            Problem::new(Reason::InvalidSpec, path, message)
         };
         let mut requirements = Vec::new();
         for (key, value) in selector.match_labels.iter().flatten() {
@@ -84,9 +92,8 @@ impl NamespaceScope {
                 "Exists" => (Operator::Exists, false),
                 "DoesNotExist" => (Operator::DoesNotExist, false),
                 other => {
-                    return Err(format!(
-                        "matchExpressions[{index}].operator is {other:?}; it is In, NotIn, Exists or DoesNotExist"
-                    ));
+                    let message = format!("{other:?} is none of In, NotIn, Exists and DoesNotExist");
+                    return Err(invalid(index, "operator", message));
                 }
             };
             if values.is_empty() == wants_values {
@@ -95,10 +102,8 @@ impl NamespaceScope {
                 } else {
                     "must be left out"
                 };
-                return Err(format!(
-                    "matchExpressions[{index}].values {must} with {}",
-                    expression.operator
-                ));
+                let message = format!("`values` {must} with the operator {}", expression.operator);
+                return Err(invalid(index, "values", message));
             }
             requirements.push(requirement(&expression.key, operator, values));
         }

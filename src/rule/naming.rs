@@ -4,12 +4,12 @@ use crate::{
     api::rule_spec::{NameMapping, RuleSpec, SeriesFilter},
     language::{
         promql::SeriesSelector,
-        re2::{Expansion, Re2},
+        re2::{Expansion, Re2, Reference},
     },
     reason::Reason,
 };
 
-use super::{Association, Problem};
+use super::{Association, Problem, locate};
 
 /// Longest metric name that is served, in bytes.
 const NAME_MAX: usize = 512;
@@ -112,6 +112,34 @@ impl Rename {
         })
     }
 
+    /// Advice on an expansion that refers to a group that `matches` does not have: Go puts nothing there, and `$1_x` means the
+    /// group `1_x`.
+    pub(super) fn lint(&self, name: Option<&NameMapping>) -> Option<Problem> {
+        let missing = self.expansion.references();
+        let group = match missing.into_iter().find(|group| !self.matches.has_group(group))? {
+            Reference::Number(number) => number.to_string(),
+            Reference::Name(name) => name.clone(),
+        };
+        let message =
+            format!("name.matches has no capture group {group:?}, so nothing is put there, as Go does it");
+        let problem = Problem::new(Reason::Ineffective, "spec.name.as", message);
+        let text = name?.r#as.as_deref()?;
+        let at = [format!("${{{group}}}"), format!("${group}")]
+            .iter()
+            .find_map(|written| text.find(written.as_str()));
+        let problem = match at.and_then(|at| text.get(..at)) {
+            Some(before) => problem.at(locate::behind(before)),
+            None => problem,
+        };
+        let digits = group.len() - group.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        Some(match group.split_at_checked(digits) {
+            Some((number, rest)) if !number.is_empty() && !rest.is_empty() => {
+                problem.suggest(format!("write `${{{number}}}{rest}`"))
+            }
+            _ => problem,
+        })
+    }
+
     /// The metric's name for a series' name.
     ///
     /// # Errors
@@ -166,5 +194,8 @@ pub(super) fn static_name(spec: &RuleSpec) -> Result<String, Problem> {
 }
 
 fn compile_pattern(path: &str, pattern: &str) -> Result<Re2, Problem> {
-    Re2::compile(pattern).map_err(|error| Problem::new(Reason::InvalidPattern, path, error.to_string()))
+    Re2::compile(pattern).map_err(|error| {
+        let before: String = pattern.chars().take(error.offset).collect();
+        Problem::new(Reason::InvalidPattern, path, error.message).at(locate::behind(&before))
+    })
 }

@@ -83,7 +83,7 @@ fn refusals_name_the_field_and_the_position() {
         (
             "seriesFilters: [{is: a}, {isNot: '('}]",
             Reason::InvalidPattern,
-            "spec.seriesFilters[1].isNot",
+            "spec.seriesFilters[1].isNot:1:1",
         ),
         (
             "name: {matches: '(a)(b)'}",

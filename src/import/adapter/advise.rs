@@ -6,7 +6,7 @@ use crate::{
     import::{Note, Severity},
     language::{
         promql::SeriesSelector,
-        re2::{Expansion, Re2, Reference},
+        re2::{Expansion, Re2},
         template::{Fields, Template},
     },
     reason::Reason,
@@ -76,24 +76,6 @@ impl Advice<'_> {
         let selector = SeriesSelector::parse(&self.raw.series_query).ok();
         let series = selector.as_ref().and_then(SeriesSelector::name);
         let expansion = Expansion::parse(r#as);
-        let wrong = expansion
-            .references()
-            .find(|reference| !pattern.has_group(reference))
-            .map(|reference| match reference {
-                Reference::Number(number) => number.to_string(),
-                Reference::Name(name) => name.clone(),
-            });
-        if let Some(group) = wrong {
-            let hint = match group.split_once('_') {
-                Some((number, rest)) if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) => {
-                    format!(": write ${{{number}}}_{rest}")
-                }
-                _ => String::new(),
-            };
-            let message =
-                format!("there is no capture group {group:?} in name.matches, so nothing is put there{hint}");
-            self.warn("name.as", Reason::Ineffective, message);
-        }
         match series {
             Some(series) if !matches.is_empty() && !pattern.is_match(series) => {
                 let message = format!(

@@ -5,9 +5,11 @@ use std::fmt;
 
 use promql_parser::parser::{Expr, VectorSelector};
 
+use super::lex;
 use super::matcher::{MatchOp, Matcher, NAME_LABEL};
 use super::print;
-use super::syntax::{Query, QueryError, check_patterns};
+use super::syntax::{Query, QueryError, check_patterns, line_and_column};
+use super::tree::Tree;
 use crate::language::re2::Re2;
 
 /// A value that no series has. A pattern that matches it matches anything.
@@ -33,7 +35,7 @@ impl SeriesSelector {
     pub fn parse(text: &str) -> Result<Self, QueryError> {
         let refuse = |message: &str| QueryError {
             message: message.to_owned(),
-            position: Some((1, 1)),
+            position: Some(line_and_column(text, intruder(text).unwrap_or_default())),
         };
         let query = Query::parse(text)?;
         check_patterns(text)?;
@@ -115,6 +117,21 @@ impl fmt::Display for SeriesSelector {
     }
 }
 
+/// Where what does not belong to a selector begins: behind the one that the text begins with, or with the text itself; of
+/// alternatives the first `or`.
+fn intruder(text: &str) -> Option<usize> {
+    let tree = Tree::parse(text).ok()?;
+    let tokens = lex::tokens(text).ok()?;
+    let first = tokens.first()?.start;
+    let selector = tree.leading_selector().filter(|selector| selector.start == first);
+    let Some(selector) = selector else {
+        return Some(first);
+    };
+    let behind = tokens.iter().find(|token| token.start >= selector.end);
+    let or = || tokens.iter().find(|token| token.is_word("or"));
+    behind.or_else(or).map(|token| token.start)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,6 +183,28 @@ mod tests {
             "{}",
         ] {
             assert!(SeriesSelector::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_belong_is_where_it_begins() {
+        for (text, position) in [
+            ("rate(up[5m])", (1, 1)),
+            (" sum(up)", (1, 2)),
+            ("up{a=\"b\"}[5m]", (1, 10)),
+            ("up[5m:1m]", (1, 3)),
+            ("up\n offset 5m", (2, 2)),
+            ("up @ 5", (1, 4)),
+            ("up + up", (1, 4)),
+            ("(up)", (1, 1)),
+            ("up{a=\"1\" or b=\"2\"}", (1, 10)),
+            ("1 + up", (1, 1)),
+        ] {
+            assert_eq!(
+                SeriesSelector::parse(text).unwrap_err().position,
+                Some(position),
+                "{text}"
+            );
         }
     }
 

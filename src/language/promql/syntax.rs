@@ -36,6 +36,13 @@ pub struct QueryError {
     pub position: Option<(usize, usize)>,
 }
 
+impl QueryError {
+    /// Whether it is a selector that every series passes, which Prometheus refuses.
+    pub fn is_match_all(&self) -> bool {
+        self.message.contains("at least one non-empty matcher")
+    }
+}
+
 impl Query {
     /// Reads a query. Never panics, on whatever text, and needs a bounded stack.
     ///

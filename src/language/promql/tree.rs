@@ -87,6 +87,17 @@ impl Tree {
         find(&self.root(), wanted)
     }
 
+    /// The selector that the expression has furthest to the left, its range not included.
+    pub(super) fn leading_selector(&self) -> Option<Range<usize>> {
+        fn leading(node: &Node<'_>) -> Option<Range<usize>> {
+            match node.expr {
+                Expr::VectorSelector(_) | Expr::MatrixSelector(_) => node.whole(),
+                _ => node.children.first().and_then(leading),
+            }
+        }
+        leading(&self.root())
+    }
+
     pub(super) fn expr(&self) -> &Expr {
         self.query.expr()
     }

@@ -144,6 +144,8 @@ fn outcome_below(node: &Node<'_>, index: usize, outcome: Outcome) -> Outcome {
             match operator.as_str() {
                 // Two counters make what is between them: started but not finished, a counter now and an hour ago.
                 "-" if !is_number(&binary.lhs) && !is_number(&binary.rhs) => Outcome::Other,
+                // The rows with 0 as their value: what stands in where there is nothing else.
+                "*" if is_zero(&binary.lhs) || is_zero(&binary.rhs) => Outcome::Other,
                 "and" | "unless" if index == 1 => Outcome::Other,
                 _ if compares && (is_bool || index == 1) => Outcome::Other,
                 _ => outcome,
@@ -158,6 +160,14 @@ fn is_number(expr: &Expr) -> bool {
         Expr::NumberLiteral(_) => true,
         Expr::Paren(paren) => is_number(&paren.expr),
         Expr::Unary(unary) => is_number(&unary.expr),
+        _ => false,
+    }
+}
+
+fn is_zero(expr: &Expr) -> bool {
+    match expr {
+        Expr::NumberLiteral(number) => number.val == 0.0,
+        Expr::Paren(paren) => is_zero(&paren.expr),
         _ => false,
     }
 }
@@ -273,6 +283,8 @@ mod tests {
             ("a > bool 5", vec![Other]),
             ("rate(a[1m]) > b", vec![Rate, Other]),
             ("a and b", vec![Values, Other]),
+            ("rate(a[1m]) or a * 0", vec![Rate, Other]),
+            ("a * 10", vec![Values]),
             ("topk(scalar(a), b)", vec![Other, Values]),
             ("time() - timestamp(a)", vec![Other]),
         ] {

@@ -37,6 +37,8 @@ fn queries_that_are_fine() {
         "histogram_quantile(0.9, sum by (le, <<.GroupBy>>) (rate(x_seconds_bucket{<<.LabelMatchers>>}[5m])))",
         "sum by (<<.GroupBy>>) (a_started_total{<<.LabelMatchers>>} - a_finished_total{<<.LabelMatchers>>})",
         "count by (<<.GroupBy>>) (<<.Series>>{<<.LabelMatchers>>})",
+        "sum by (<<.GroupBy>>) (rate(<<.Series>>{<<.LabelMatchers>>}[2m])) or sum by (<<.GroupBy>>) \
+         (0 * <<.Series>>{<<.LabelMatchers>>})",
         "sum by (<<.GroupBy>>) (a{<<.LabelMatchers>>}) / on (<<.GroupBy>>) group_left kube_pod_info",
         "sum by (<<.GroupBy>>) (memory_used{<<.LabelMatchers>>} / memory_total{<<.LabelMatchers>>})",
         "sum by (<<.GroupBy>>) (kafka_consumergroup_lag_sum{<<.LabelMatchers>>}) or vector(0)",
