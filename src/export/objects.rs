@@ -38,13 +38,9 @@ pub(super) fn read(file: &str, text: &str, found: &mut Vec<Found>, findings: &mu
     };
     for document in documents {
         let document = Arc::new(document);
-        let items = document.get("items").map_or(0, |items| items.items().len());
-        let listed = (0..items).map(|index| format!("items[{index}]"));
-        let paths: Vec<String> = if items > 0 {
-            listed.collect()
-        } else {
-            vec![String::new()]
-        };
+        let items = document.get("items").map(|items| items.items().len());
+        let listed = |count| (0..count).map(|index| format!("items[{index}]")).collect();
+        let paths: Vec<String> = items.map_or_else(|| vec![String::new()], listed);
         for path in paths {
             if let Some(node) = document.get(&path) {
                 match object(node, file, &document, &path) {
@@ -62,11 +58,19 @@ pub(super) fn read(file: &str, text: &str, found: &mut Vec<Found>, findings: &mu
 }
 
 fn object(node: &Node, file: &str, document: &Arc<Document>, path: &str) -> Result<Option<Found>, String> {
-    let text = |field: &str| node.get(field).and_then(Node::text).unwrap_or_default();
+    // The API server leaves both out in the items of a list of one kind.
+    let text = |field: &str| {
+        let of_list = || document.get(field).and_then(Node::text);
+        node.get(field)
+            .and_then(Node::text)
+            .or_else(of_list)
+            .unwrap_or_default()
+    };
     if !text("apiVersion").starts_with("metricrule.dev/") {
         return Ok(None);
     }
-    match text("kind") {
+    let kind = text("kind");
+    match kind.strip_suffix("List").unwrap_or(kind) {
         "ClusterMetricRule" => decoded::<ClusterMetricRule>(node, file, document, path).map(Some),
         "MetricRule" => decoded::<MetricRule>(node, file, document, path).map(Some),
         _ => Ok(None),
@@ -77,7 +81,12 @@ fn decoded<R>(node: &Node, file: &str, document: &Arc<Document>, path: &str) -> 
 where
     R: RuleResource + serde::de::DeserializeOwned,
 {
-    let rule: R = serde_json::from_value(node.to_json()).map_err(|error| error.to_string())?;
+    let mut object = node.to_json();
+    if let Some(fields) = object.as_object_mut() {
+        fields.entry("apiVersion").or_insert(R::api_version(&()).into());
+        fields.entry("kind").or_insert(R::kind(&()).into());
+    }
+    let rule: R = serde_json::from_value(object).map_err(|error| error.to_string())?;
     let key = rule.rule_key();
     Ok(Found {
         name: key.name,

@@ -110,3 +110,14 @@ fn losses_are_said_where_they_are_written() {
         }
     }
 }
+
+#[test]
+fn items_of_a_list_of_one_kind_were_passed_over() {
+    let text = "apiVersion: metricrule.dev/v1alpha1\nkind: ClusterMetricRuleList\nitems:\n- metadata: {name: a}\n  spec: {api: Custom, \
+                seriesQuery: 'a{b=\"c\"}', metricsQuery: a, semantics: PrometheusAdapter}\n";
+    let export = export([("f", text)]);
+    assert!(export.yaml.contains("seriesQuery"), "{}", export.yaml);
+    assert!(export.findings.is_empty(), "{:?}", export.findings);
+    let empty = "apiVersion: metricrule.dev/v1alpha1\nkind: MetricRuleList\nitems: []\n";
+    assert!(super::export([("f", empty)]).findings.is_empty());
+}
