@@ -3,6 +3,7 @@
 pub mod adapter;
 mod external;
 mod findings;
+mod hpa;
 mod keda;
 #[cfg(test)]
 mod testing;
@@ -265,6 +266,16 @@ impl Object {
             Self::HorizontalPodAutoscaler(hpa) => &hpa.metadata,
         };
         metadata.name.as_deref().unwrap_or_default()
+    }
+
+    fn set_name(&mut self, name: String) {
+        let metadata = match self {
+            Self::MetricRule(rule) => &mut rule.metadata,
+            Self::ClusterMetricRule(rule) => &mut rule.metadata,
+            Self::MetricBackend(backend) => &mut backend.metadata,
+            Self::HorizontalPodAutoscaler(hpa) => &mut hpa.metadata,
+        };
+        metadata.name = Some(name);
     }
 
     /// One YAML document, without `---`.

@@ -61,7 +61,17 @@ enum Reach {
 impl ExternalMetric<'_> {
     /// Adds the rule.
     pub(super) fn add(&self, findings: &mut Findings<'_>) {
-        let rule = self.rule(findings);
+        let mut rule = self.rule(findings);
+        let place = |rule: &Object| (rule.kind(), rule.json()["metadata"].clone());
+        let objects = &findings.import.objects;
+        if objects
+            .iter()
+            .any(|other| place(other) == place(&rule) && *other != rule)
+        {
+            // Other names may come to the same one.
+            let told_apart = suffix(&rule.json()["spec"].to_string());
+            rule.set_name(name(&[rule.name(), &told_apart]));
+        }
         if !findings.import.objects.contains(&rule) {
             findings.import.objects.push(rule);
         }
@@ -191,8 +201,37 @@ pub(super) fn backend(
     Some(name)
 }
 
-/// Whether a rule for the namespace makes a metric of that name already, by another query.
-pub(super) fn is_taken(metric: &str, namespace: Option<&str>, query: &Node, objects: &[Object]) -> bool {
+/// The metric's name, or another one where it is taken.
+pub(super) fn free(
+    metric: &str,
+    namespace: Option<&str>,
+    query: &Node,
+    backend: Option<&str>,
+    findings: &mut Findings<'_>,
+) -> String {
+    if !is_taken(metric, namespace, query, backend, &findings.import.objects) {
+        return metric.to_owned();
+    }
+    let text = format!(
+        "{}\n{}",
+        backend.unwrap_or_default(),
+        query.text().unwrap_or_default()
+    );
+    let other = format!("{metric}-{}", suffix(&text));
+    let message =
+        format!("another HPA of the namespace has the metric {metric:?}: this one is now {other:?}");
+    findings.warn(Reason::NameTaken, query, message);
+    other
+}
+
+/// Whether a rule for the namespace makes a metric of that name already, by another query or of another backend.
+pub(super) fn is_taken(
+    metric: &str,
+    namespace: Option<&str>,
+    query: &Node,
+    backend: Option<&str>,
+    objects: &[Object],
+) -> bool {
     let mine = escaped(query.text().unwrap_or_default());
     let namespace = namespace.unwrap_or(DEFAULT_NAMESPACE);
     objects.iter().any(|object| {
@@ -210,8 +249,18 @@ pub(super) fn is_taken(metric: &str, namespace: Option<&str>, query: &Node, obje
             _ => return false,
         };
         let named = spec.name.as_ref().and_then(|name| name.r#as.as_deref());
-        of_namespace && named == Some(metric) && spec.metrics_query != mine
+        let asked = spec.backend_ref.as_ref().map(|backend| backend.name.as_str());
+        of_namespace && named == Some(metric) && (spec.metrics_query != mine || asked != backend)
     })
+}
+
+/// What Go's `strconv.ParseBool` reads.
+pub(super) fn go_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+        _ => None,
+    }
 }
 
 /// A query as a template that renders to it.

@@ -6,6 +6,8 @@ mod prometheus;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::{
     api::autoscaling::v2::{
         ContainerResourceMetricSource, ExternalMetricSource, MetricIdentifier, MetricSpec, MetricTarget,
@@ -21,7 +23,7 @@ use super::{
 };
 use crate::{
     document::{Document, Node},
-    language::quantity::Quantity,
+    language::quantity::{Milli, Quantity},
     reason::Reason,
 };
 
@@ -90,8 +92,18 @@ fn scaled_object(findings: &mut Findings<'_>) {
         );
     }
     let mut metrics = Vec::new();
+    let mut names = BTreeSet::new();
     for (index, trigger) in triggers.items().iter().enumerate() {
         let kind = trigger.get("type").and_then(Node::text).unwrap_or_default();
+        if let Some(node) = trigger.get("name").filter(|node| !trimmed(node).is_empty())
+            && !names.insert(trimmed(node))
+        {
+            findings.error(
+                node,
+                format!("another trigger has the name {:?} already", trimmed(node)),
+            );
+            continue;
+        }
         match kind {
             "cpu" | "memory" => metrics.extend(resource(kind, trigger, findings)),
             // part of the formula
@@ -138,6 +150,7 @@ impl ScaledObject<'_> {
         let own_name = trigger.get("name").map(trimmed).filter(|name| !name.is_empty());
         let suffix = own_name.map_or_else(|| format!("s{index}-prometheus"), str::to_owned);
         let metric = external::name(&[self.name, &suffix]);
+        let metric = external::free(&metric, self.namespace, query, Some(&backend), findings);
         ExternalMetric {
             namespace: self.namespace,
             rule: &metric,
@@ -221,8 +234,10 @@ fn resource(name: &str, trigger: &Node, findings: &mut Findings<'_>) -> Option<M
         trimmed(value).parse::<i32>(),
         Quantity::parse(trimmed(value)),
     ) {
-        ("Utilization", Ok(percent), _) => target.average_utilization = Some(percent),
-        ("AverageValue", _, Ok(quantity)) => target.average_value = Some(TextQuantity(quantity.to_string())),
+        ("Utilization", Ok(percent @ 1..), _) => target.average_utilization = Some(percent),
+        ("AverageValue", _, Ok(quantity)) if quantity.to_milli() > Milli::ZERO => {
+            target.average_value = Some(TextQuantity(quantity.to_string()));
+        }
         ("Utilization" | "AverageValue", ..) => {
             findings.error(
                 value,

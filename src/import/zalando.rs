@@ -12,11 +12,12 @@ use k8s_openapi::api::autoscaling::v2::{
 };
 use kube::api::ObjectMeta;
 
-use self::config::{Config, Kind, PREFIX};
+use self::config::{Config, Configs, Kind, PREFIX};
 use super::{
     Import, Object,
     external::{self, ExternalMetric},
     findings::Findings,
+    hpa::faults,
 };
 use crate::{
     api::metric_backend::PrometheusSpec,
@@ -73,7 +74,7 @@ pub(super) fn import(document: &Document, file: &str, import: &mut Import) {
         annotations: kept(hpa.metadata.annotations),
         ..ObjectMeta::default()
     };
-    let mut configs = config::read(&mut findings);
+    let configs = config::read(&mut findings);
     let Some(spec) = &mut hpa.spec else {
         return findings.error(&document.root, "the HPA has no spec");
     };
@@ -85,9 +86,9 @@ pub(super) fn import(document: &Document, file: &str, import: &mut Import) {
     let metrics = spec.metrics.take().unwrap_or_default();
     let metrics = metrics.into_iter().zip(nodes);
     let metrics: Vec<MetricSpec> = metrics
-        .filter_map(|(metric, node)| adapter.metric(metric, node, &mut configs, &mut findings))
+        .filter_map(|(metric, node)| adapter.metric(metric, node, &configs, &mut findings))
         .collect();
-    for config in configs.values() {
+    for config in configs.unused() {
         let message = "no metric of the HPA has this type and name, so the annotation does nothing";
         findings.info(Reason::Ineffective, config.node, message);
     }
@@ -100,8 +101,17 @@ pub(super) fn import(document: &Document, file: &str, import: &mut Import) {
         );
     }
     spec.metrics = Some(metrics);
-    let object = Object::HorizontalPodAutoscaler(Box::new(hpa));
-    findings.import.objects.push(object);
+    let faults = faults(&hpa);
+    for (path, message) in &faults {
+        findings.error(
+            document.nearest(path).0,
+            format!("the API server takes no such HPA: {message}"),
+        );
+    }
+    if faults.is_empty() {
+        let object = Object::HorizontalPodAutoscaler(Box::new(hpa));
+        findings.import.objects.push(object);
+    }
 }
 
 /// The document as an object of autoscaling/v2, which has the same fields as v2beta2.
@@ -132,18 +142,18 @@ impl Adapter<'_> {
         &self,
         mut metric: MetricSpec,
         node: &Node,
-        configs: &mut BTreeMap<(Kind, String), Config<'_>>,
+        configs: &Configs<'_>,
         findings: &mut Findings<'_>,
     ) -> Option<MetricSpec> {
         if let Some(pods) = &metric.pods {
-            let config = configs.remove(&(Kind::Pods, pods.metric.name.clone()));
-            let node = config.as_ref().map_or(node, |config| config.node);
+            let config = configs.of(Kind::Pods, &pods.metric.name);
+            let node = config.map_or(node, |config| config.node);
             let collector = config.map_or("none", |config| config.collector);
             refuse(collector, "reads the pods itself", node, findings);
             return None;
         }
         if let Some(object) = metric.object.take() {
-            let config = configs.remove(&(Kind::Object, object.metric.name.clone()));
+            let config = configs.of(Kind::Object, &object.metric.name);
             let Some(config) = config.filter(|config| config.collector == PROMETHEUS) else {
                 let node = node.get("object").unwrap_or(node);
                 let about = format!("is about a {}", object.described_object.kind);
@@ -158,7 +168,7 @@ impl Adapter<'_> {
             }
             let message = "the object was a stand-in: the metric is about nothing in the cluster, and now of type External";
             findings.info(Reason::Imported, node, message);
-            let name = self.rule(&object.metric.name, config.get("query"), &config, findings)?;
+            let name = self.rule(&object.metric.name, config.get("query"), config, findings)?;
             return Some(MetricSpec {
                 type_: "External".to_owned(),
                 external: Some(ExternalMetricSource {
@@ -172,7 +182,7 @@ impl Adapter<'_> {
             // Resource and ContainerResource were never the adapter's.
             return Some(metric);
         };
-        let config = configs.remove(&(Kind::External, external.metric.name.clone()));
+        let config = configs.of(Kind::External, &external.metric.name);
         let labels = external
             .metric
             .selector
@@ -199,7 +209,7 @@ impl Adapter<'_> {
         let legacy = query_name.filter(|_| config.get("query").is_none());
         let query = config.get("query").or_else(|| config.get(legacy?));
         let metric_name = legacy.filter(|_| own == LEGACY_METRIC).unwrap_or(own);
-        external.metric.name = self.rule(metric_name, query, &config, findings)?;
+        external.metric.name = self.rule(metric_name, query, config, findings)?;
         metric.external = Some(external);
         Some(metric)
     }
@@ -223,23 +233,26 @@ impl Adapter<'_> {
         }
         let name = external::name(&[self.hpa, metric]);
         // Elsewhere two HPAs may call different queries by one name.
-        let taken = external::is_taken(metric, self.namespace, query, &findings.import.objects);
-        let metric = if taken { name.as_str() } else { metric };
-        if taken {
+        let objects = &findings.import.objects;
+        let taken = external::is_taken(metric, self.namespace, query, backend.as_deref(), objects);
+        let metric = if taken {
             let message =
-                format!("another HPA of the namespace has a metric of this name: this one is now {metric:?}");
+                format!("another HPA of the namespace has a metric of this name: this one is now {name:?}");
             findings.warn(Reason::NameTaken, query, message);
-        }
+            external::free(&name, self.namespace, query, backend.as_deref(), findings)
+        } else {
+            metric.to_owned()
+        };
         ExternalMetric {
             namespace: self.namespace,
             rule: &name,
-            metric,
+            metric: &metric,
             query,
             backend: backend.as_deref(),
             several_rows: "kube-metrics-adapter takes any one of them",
         }
         .add(findings);
-        Some(metric.to_owned())
+        Some(metric)
     }
 }
 

@@ -11,12 +11,14 @@ use kube::api::ObjectMeta;
 use super::{ScaledObject, trimmed};
 use crate::{
     document::Node,
-    import::{Object, findings::Findings},
+    import::{Object, findings::Findings, hpa as hpa_rules},
     reason::Reason,
 };
 
 /// KEDA's default of `maxReplicaCount`.
 const MAX_REPLICAS: i32 = 100;
+/// Where a `ScaledObject` names its HPA.
+const NAME: &str = "spec.advanced.horizontalPodAutoscalerConfig.name";
 /// What kubectl leaves behind; it would bring back the old object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 const EXCLUDED_LABELS: &str = "scaledobject.keda.sh/hpa-excluded-labels";
@@ -40,7 +42,7 @@ pub(super) fn add(scaled: &ScaledObject<'_>, metrics: Vec<MetricSpec>, findings:
     let max = replicas("spec.maxReplicaCount", MAX_REPLICAS, findings);
     without_counterpart(min, findings);
     let behavior = behavior(findings);
-    let name = text("spec.advanced.horizontalPodAutoscalerConfig.name", scaled.name);
+    let name = text(NAME, scaled.name);
     let hpa = HorizontalPodAutoscaler {
         metadata: ObjectMeta {
             name: Some(name.clone()),
@@ -62,6 +64,9 @@ pub(super) fn add(scaled: &ScaledObject<'_>, metrics: Vec<MetricSpec>, findings:
         }),
         status: None,
     };
+    if !checked(&hpa, findings) {
+        return;
+    }
     let object = Object::HorizontalPodAutoscaler(Box::new(hpa));
     findings.import.objects.push(object);
     let node = document.get("kind").unwrap_or(&document.root);
@@ -73,6 +78,26 @@ pub(super) fn add(scaled: &ScaledObject<'_>, metrics: Vec<MetricSpec>, findings:
              the ScaledObject, then apply the HPA {name:?}"
         ),
     );
+}
+
+/// Whether the API server takes the HPA; where it would not, KEDA cannot make it either.
+fn checked(hpa: &HorizontalPodAutoscaler, findings: &mut Findings<'_>) -> bool {
+    let faults = hpa_rules::faults(hpa);
+    for (path, message) in &faults {
+        let path = match path.split_once('.') {
+            Some(("spec", "minReplicas")) => "spec.minReplicaCount".to_owned(),
+            Some(("spec", "maxReplicas")) => "spec.maxReplicaCount".to_owned(),
+            Some(("spec", behavior)) if behavior.starts_with("behavior") => {
+                format!("spec.advanced.horizontalPodAutoscalerConfig.{behavior}")
+            }
+            Some(("metadata", "name")) if findings.document.get(NAME).is_some() => NAME.to_owned(),
+            Some(("spec", field)) if field.starts_with("metrics") => "spec.triggers".to_owned(),
+            _ => path.clone(),
+        };
+        let node = findings.document.nearest(&path).0;
+        findings.error(node, format!("there is no such HPA: {message}"));
+    }
+    faults.is_empty()
 }
 
 /// Of the fields that are left behind, those that change what the workload does.

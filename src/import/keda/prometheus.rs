@@ -68,7 +68,7 @@ pub(super) fn settings(
         timeout(node, &mut spec, findings);
     }
     authentication(trigger, metadata, &mut spec, findings);
-    let unsafe_ssl = value("unsafeSsl").filter(|node| trimmed(node) == "true");
+    let unsafe_ssl = value("unsafeSsl").filter(|node| external::go_bool(trimmed(node)) == Some(true));
     if let Some(node) = unsafe_ssl.filter(|_| spec.url.starts_with("https://")) {
         findings.warn(
             Reason::InsecureTls,
@@ -95,7 +95,7 @@ pub(super) fn about_values(query: &Node, metadata: &Node, findings: &mut Finding
     let ignores = metadata.get("ignoreNullValues").map_or("true", trimmed);
     let text = query.text().unwrap_or_default();
     let may_be_empty = Query::parse(text).is_ok() && !text.contains("vector");
-    if !matches!(ignores, "false" | "False" | "FALSE" | "f" | "F" | "0") && may_be_empty {
+    if external::go_bool(ignores) != Some(false) && may_be_empty {
         findings.info(
             Reason::NoData,
             query,
@@ -105,7 +105,7 @@ pub(super) fn about_values(query: &Node, metadata: &Node, findings: &mut Finding
     }
     if let Some(node) = metadata
         .get("activationThreshold")
-        .filter(|node| trimmed(node) != "0")
+        .filter(|node| trimmed(node).parse() != Ok(0.0))
     {
         findings.warn(
             Reason::Unsupported,

@@ -1,6 +1,7 @@
 //! What a `ScaledObject` comes to.
 
 mod backend;
+mod refused;
 
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! The annotations, by the metric that each is about.
 
-use std::collections::BTreeMap;
+use std::{cell::Cell, collections::BTreeMap};
 
 use crate::{document::Node, import::findings::Findings, reason::Reason};
 
@@ -22,7 +22,25 @@ pub(super) struct Config<'a> {
     /// The first of them.
     pub(super) node: &'a Node,
     pub(super) per_replica: bool,
+    used: Cell<bool>,
     values: BTreeMap<&'a str, &'a Node>,
+}
+
+/// What the annotations say, by the metric. Several metrics of the HPA may have one name.
+pub(super) struct Configs<'a>(BTreeMap<(Kind, String), Config<'a>>);
+
+impl<'a> Configs<'a> {
+    /// Of a metric; from now on it counts as used.
+    pub(super) fn of(&self, kind: Kind, metric: &str) -> Option<&Config<'a>> {
+        let config = self.0.get(&(kind, metric.to_owned()))?;
+        config.used.set(true);
+        Some(config)
+    }
+
+    /// Those that no metric asked for.
+    pub(super) fn unused(&self) -> impl Iterator<Item = &Config<'a>> {
+        self.0.values().filter(|config| !config.used.get())
+    }
 }
 
 impl<'a> Config<'a> {
@@ -34,7 +52,7 @@ impl<'a> Config<'a> {
 
 /// Reads them as kube-metrics-adapter does: of exactly four parts and a key; the first collector of a metric wins. What it
 /// passes over is reported.
-pub(super) fn read<'a>(findings: &mut Findings<'a>) -> BTreeMap<(Kind, String), Config<'a>> {
+pub(super) fn read<'a>(findings: &mut Findings<'a>) -> Configs<'a> {
     let document = findings.document;
     let annotations = document
         .get("metadata.annotations")
@@ -59,6 +77,7 @@ pub(super) fn read<'a>(findings: &mut Findings<'a>) -> BTreeMap<(Kind, String), 
             collector,
             node: key,
             per_replica: false,
+            used: Cell::new(false),
             values: BTreeMap::new(),
         });
         if config.collector != collector {
@@ -73,7 +92,7 @@ pub(super) fn read<'a>(findings: &mut Findings<'a>) -> BTreeMap<(Kind, String), 
             config.values.insert(option, value);
         }
     }
-    configs
+    Configs(configs)
 }
 
 /// Four parts and the key.

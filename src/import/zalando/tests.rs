@@ -281,3 +281,32 @@ fn other_versions_and_other_hpas() {
     );
     assert!(!autoscaler(&plain.unwrap()[0], "f", &mut Import::default()));
 }
+
+#[test]
+fn several_metrics_of_one_name_have_the_annotations_of_that_name() {
+    let metric = |query: &str| external("prometheus-query", &format!("query-name: {query}"));
+    let import = hpa(
+        "metric-config.external.prometheus-query.prometheus/first: vector(1), \
+         metric-config.external.prometheus-query.prometheus/second: vector(2)",
+        &format!("{}, {}", metric("first"), metric("second")),
+    );
+    let rules = of_kind(&import, "MetricRule");
+    let names: Vec<_> = rules.iter().map(|rule| &rule["spec"]["name"]["as"]).collect();
+    assert_eq!(names, ["first", "second"], "{:?}", notes(&import));
+}
+
+#[test]
+fn names_that_come_to_the_same_are_told_apart() {
+    let import = hpa(
+        "metric-config.external.a_b.prometheus/query: vector(1), metric-config.external.a-b.prometheus/query: vector(2)",
+        &format!(
+            "{}, {}",
+            external("a_b", "type: prometheus"),
+            external("a-b", "type: prometheus")
+        ),
+    );
+    let rules = of_kind(&import, "MetricRule");
+    assert_eq!(rules[0]["metadata"]["name"], "web-a-b");
+    assert_ne!(rules[1]["metadata"]["name"], "web-a-b");
+    assert_eq!(rules[1]["spec"]["name"]["as"], "a-b");
+}
