@@ -153,7 +153,8 @@ fn report(import: &Import, format: ReportArg, file: Option<&Path>) -> io::Result
         }
     };
     match file {
-        Some(file) => std::fs::write(file, text),
+        Some(file) => std::fs::write(file, text)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.display()))),
         None => io::stderr().write_all(text.as_bytes()),
     }
 }

@@ -21,14 +21,21 @@ const URL: &str = "http://prometheus.default.svc";
 const PORT: &str = "9090";
 const RELIST: &str = "1m";
 
-/// Whether a mapping is the values of the chart itself: `rules` with the chart's keys, or its `prometheus.url`.
+/// Whether a mapping is the values of the chart itself: what [`has_rules`] tells, or its `prometheus.url`.
 pub(super) fn is_values(root: &Node) -> bool {
-    if let Some(rules) = root.get("rules") {
-        return matches!(rules.value, Value::Mapping(_)) && KEYS.iter().any(|key| rules.get(key).is_some());
+    let prometheus = root.get("prometheus").filter(|_| root.get("rules").is_none());
+    has_rules(root)
+        || prometheus.is_some_and(|node| node.get("url").is_some() && node.get("prometheusSpec").is_none())
+}
+
+/// Whether a mapping has what no other chart's values have: `rules` with the chart's keys, or `metricsRelistInterval`.
+pub(super) fn has_rules(root: &Node) -> bool {
+    match root.get("rules") {
+        Some(rules) => {
+            matches!(rules.value, Value::Mapping(_)) && KEYS.iter().any(|key| rules.get(key).is_some())
+        }
+        None => root.get("metricsRelistInterval").is_some(),
     }
-    let prometheus = root.get("prometheus");
-    prometheus.is_some_and(|node| node.get("url").is_some() && node.get("prometheusSpec").is_none())
-        || root.get("metricsRelistInterval").is_some()
 }
 
 /// The rules and flags of the values at `part`. Where they stand in a `ConfigMap` by mistake, there is no chart that would

@@ -76,9 +76,17 @@ impl Flags {
         });
     }
 
-    /// One argument: `--name=value`, `--name`, or the value of the one before.
+    /// One argument: `--name=value`, `--name`, the value of the one before, or a shell's command line with such.
     pub(super) fn argument(&mut self, text: &str, field: &str) {
         let text = text.trim();
+        if !text.starts_with('-') && text.split_whitespace().any(|word| word.starts_with("--")) {
+            let words = text.split_whitespace().filter(|word| *word != "\\");
+            return words.for_each(|word| self.word(&word.replace(['"', '\''], ""), field));
+        }
+        self.word(text, field);
+    }
+
+    fn word(&mut self, text: &str, field: &str) {
         if let Some(flag) = text.strip_prefix("--").or_else(|| text.strip_prefix('-')) {
             let (name, value) = match flag.split_once('=') {
                 Some((name, value)) => (name, Some(value.to_owned())),

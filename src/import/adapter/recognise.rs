@@ -1,5 +1,7 @@
 //! What a document is, by its content.
 
+mod inline;
+
 use std::rc::Rc;
 
 use super::{
@@ -18,6 +20,8 @@ use crate::{
 const MAX_DEPTH: usize = 4;
 /// The key of the chart in the values of a chart that has it as a part.
 const SUBCHART: &str = "prometheus-adapter";
+/// Keys of a `ConfigMap` by which Flux finds values.
+const VALUES: [&str; 2] = ["values.yaml", "values.yml"];
 const ONLY_FIRST: &str = "prometheus-adapter reads only the first document of its configuration";
 
 /// What the files hold.
@@ -119,8 +123,8 @@ impl Found {
         match part.text("kind").unwrap_or_default() {
             "ConfigMap" => self.config_map(part, import),
             "Secret" if part.text("type") == Some("helm.sh/release.v1") => self.release(part, import),
-            "HelmRelease" => self.values(&part.below("spec.values"), import),
-            "Application" => self.application(part, import),
+            "HelmRelease" => inline::release(self, part, import),
+            "Application" => inline::application(self, part, import),
             _ if root.get("items").is_some() => {
                 for index in 0..part.get("items").map_or(0, |items| items.items().len()) {
                     self.object(&part.below(&format!("items[{index}]")), import);
@@ -161,18 +165,26 @@ impl Found {
             let config = Part::whole(&part.file, first);
             let Some(root) = config.node() else { continue };
             if is_config(root) {
-                self.mapping(&config, true, import);
+                self.mapping(&config, !VALUES.contains(&name), import);
                 if let Some(second) = documents.next() {
                     let second = Part::whole(&part.file, second);
                     let place = second.place("", None);
                     let note = Note::new(Severity::Warning, place, Reason::Ineffective, ONLY_FIRST);
                     import.notes.push(note);
                 }
+            } else if root.get(SUBCHART).is_some() {
+                self.values(&config, import);
             } else if expected {
-                let message = format!(
-                    "prometheus-adapter's configuration is a mapping, not a {}",
-                    root.kind()
-                );
+                let message = match root.value {
+                    Value::Mapping(_) => {
+                        "prometheus-adapter reads rules, externalRules and resourceRules: here is none"
+                            .to_owned()
+                    }
+                    _ => format!(
+                        "prometheus-adapter's configuration is a mapping, not a {}",
+                        root.kind()
+                    ),
+                };
                 refuse(&config, root, message, import);
             }
         }
@@ -227,39 +239,25 @@ impl Found {
         let Some(node) = part.node().filter(|_| depth > 0) else {
             return;
         };
-        if chart::is_values(node) {
-            self.understood = true;
-            return chart::read(part, false, &mut self.rules, &mut self.flags, &mut import.notes);
+        // Further down, an address of Prometheus may be that of any program.
+        if depth == MAX_DEPTH && chart::is_values(node) || chart::has_rules(node) {
+            return self.chart(part, import);
         }
         for (key, value) in node.entries() {
             let Some(name) = key.text() else { continue };
             let below = part.below(&format!("[{name}]"));
             if name == SUBCHART {
-                self.understood = true;
-                chart::read(&below, false, &mut self.rules, &mut self.flags, &mut import.notes);
+                self.chart(&below, import);
             } else if matches!(value.value, Value::Mapping(_)) && name != "global" {
                 self.subchart(&below, depth - 1, import);
             }
         }
     }
 
-    /// Argo CD: values as an object, or as text.
-    fn application(&mut self, part: &Part, import: &mut Import) {
-        let count = part
-            .get("spec.sources")
-            .map_or(0, |sources| sources.items().len());
-        let sources = (0..count).map(|index| format!("spec.sources[{index}].helm"));
-        for helm in std::iter::once("spec.source.helm".to_owned()).chain(sources) {
-            let helm = part.below(&helm);
-            self.values(&helm.below("valuesObject"), import);
-            if let Some(text) = helm.get("values")
-                && let Ok(documents) = part.document.parse_nested(text)
-            {
-                for document in documents {
-                    self.values(&Part::whole(&part.file, document), import);
-                }
-            }
-        }
+    /// Values of the adapter's own chart.
+    fn chart(&mut self, part: &Part, import: &mut Import) {
+        self.understood = true;
+        chart::read(part, false, &mut self.rules, &mut self.flags, &mut import.notes);
     }
 
     fn release(&mut self, part: &Part, import: &mut Import) {

@@ -47,11 +47,15 @@ pub(super) fn backend(flags: &Flags, notes: &mut Vec<Note>) -> Option<MetricBack
     let mut backend = MetricBackend::new(NAME, spec);
     let annotation = (IS_DEFAULT_ANNOTATION.to_owned(), "true".to_owned());
     backend.metadata.annotations = Some([annotation].into());
-    for violation in backend.violations() {
+    let violations = backend.violations();
+    for violation in &violations {
         maker.unsupported(
             "prometheus-url",
-            &format!("the MetricBackend would be refused: {violation}"),
+            &format!("no MetricBackend is made, since it would be refused: {violation}"),
         );
+    }
+    if !violations.is_empty() {
+        return None;
     }
     maker.note(
         Severity::Info,
@@ -60,6 +64,15 @@ pub(super) fn backend(flags: &Flags, notes: &mut Vec<Note>) -> Option<MetricBack
         "became MetricBackend default",
     );
     Some(backend)
+}
+
+/// Whether a backend may have the header.
+fn can_be_sent(name: &str, value: &str) -> bool {
+    let mut prometheus = PrometheusSpec::new("http://localhost");
+    prometheus.headers.insert(name.to_owned(), value.to_owned());
+    MetricBackend::new(NAME, MetricBackendSpec::new(prometheus))
+        .violations()
+        .is_empty()
 }
 
 struct Maker<'a> {
@@ -87,15 +100,20 @@ impl Maker<'_> {
     /// The address without what ours may not have.
     fn url(&mut self) -> Option<String> {
         let flag = "prometheus-url";
+        if self.flags.get(flag).is_none() {
+            let message = "it is not given; prometheus-adapter's own default, https://localhost, is taken";
+            self.warn(flag, Reason::BackendNotFound, message);
+        }
         let given = self.flags.get(flag).unwrap_or("https://localhost").to_owned();
-        if given.contains("{{") || given.contains("$(") {
+        if ["{{", "$(", "${"].iter().any(|begin| given.contains(begin)) {
             let message = "the address is filled in by Helm or the kubelet: write a MetricBackend with the address itself, or import the \
                            Deployment from the cluster";
             self.unsupported(flag, message);
             return None;
         }
         let (scheme, rest) = given.split_once("://").unwrap_or(("", &given));
-        if !matches!(scheme, "http" | "https") || rest.is_empty() {
+        let scheme = scheme.to_ascii_lowercase();
+        if !matches!(scheme.as_str(), "http" | "https") || rest.is_empty() {
             self.unsupported(
                 flag,
                 "the address is neither http nor https; no MetricBackend is made",
@@ -158,6 +176,11 @@ impl Maker<'_> {
                 );
             } else if name.eq_ignore_ascii_case("host") {
                 self.unsupported(flag, "Host is left out: it follows from the address");
+            } else if !can_be_sent(name, value) {
+                self.unsupported(
+                    flag,
+                    &format!("{name:?} is no header that a MetricBackend may have; it is left out"),
+                );
             } else if prometheus
                 .headers
                 .insert(name.to_owned(), value.to_owned())

@@ -158,3 +158,37 @@ fn a_password_is_never_repeated() {
         assert!(!format!("{import:?}").contains("secret"), "{url}: {import:?}");
     }
 }
+
+#[test]
+fn a_backend_that_would_be_refused_was_printed() {
+    let unsupported = vec!["unsupported Unsupported".to_owned()];
+    for url in ["http:///x", "http://a b", "http://${HOST}:9090"] {
+        let (spec, said) = backend(&[&format!("--prometheus-url={url}")]);
+        assert_eq!((spec, said), (Json::Null, unsupported.clone()), "{url}");
+    }
+    let (spec, said) = backend(&[
+        "--prometheus-url=HTTP://h",
+        "--prometheus-header=bad name=x",
+        "--prometheus-header=A=b=c",
+    ]);
+    assert_eq!(spec["prometheus"]["url"], "http://h");
+    assert_eq!(spec["prometheus"]["headers"], json!({"A": "b=c"}));
+    assert_eq!(said, unsupported);
+}
+
+#[test]
+fn an_address_was_made_up_without_a_word() {
+    let (spec, said) = backend(&["--secure-port=6443"]);
+    assert_eq!(spec["prometheus"]["url"], "https://localhost");
+    assert_eq!(said, ["warning BackendNotFound"]);
+}
+
+#[test]
+fn flags_of_a_shells_command_line() {
+    let line = "exec /adapter \\\n  --prometheus-url=\"http://h:9090\" \\\n  --metrics-relist-interval 30s";
+    let (spec, said) = backend(&["-c", line]);
+    assert_eq!(spec["prometheus"]["url"], "http://h:9090");
+    assert_eq!(spec["discovery"]["interval"], "30s");
+    assert_eq!(spec["discovery"]["lookback"], "30s");
+    assert!(said.is_empty(), "{said:?}");
+}

@@ -168,3 +168,74 @@ fn what_is_something_else_is_said_to_be() {
         assert_eq!(notes(&import), [" warning Imported"], "{text:?}");
     }
 }
+
+#[test]
+fn values_inside_of_what_installs_the_chart() {
+    let flux =
+        |more: &str| format!("apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nspec:\n  {more}\n");
+    let argo = |more: &str| {
+        format!("apiVersion: argoproj.io/v1alpha1\nkind: Application\nspec:\n  source:\n    {more}\n")
+    };
+    let rules = "rules: {default: false}";
+    let cases = [
+        (
+            argo("helm:\n      values: |\n        prometheus: {url: ["),
+            vec!["7:27 error Undecodable"],
+            0,
+        ),
+        (
+            argo(&format!(
+                "helm:\n      parameters: [{{name: prometheus.url, value: x}}]\n      values: |\n        {rules}"
+            )),
+            vec!["6:19 unsupported Unsupported"],
+            1,
+        ),
+        (
+            argo("chart: grafana\n    helm: {parameters: [{name: a, value: x}], values: 'a: b'}"),
+            vec![" warning Imported"],
+            0,
+        ),
+        (
+            argo(&format!("helm: {{valuesObject: {{{rules}}}, values: '{rules}'}}")),
+            vec![],
+            1,
+        ),
+        (
+            flux("chart: {spec: {chart: prometheus-adapter}}\n  valuesFrom: [{kind: ConfigMap, name: x}]"),
+            vec!["5:15 unsupported Unsupported"],
+            0,
+        ),
+        (
+            flux(
+                "chart: {spec: {chart: kiali}}\n  values: {external_services: {prometheus: {url: 'http://p'}}}",
+            ),
+            vec![" warning Imported"],
+            0,
+        ),
+        (
+            format!(
+                "apiVersion: v1\nkind: ConfigMap\ndata:\n  x: |\n    prometheus-adapter:\n      {rules} # seriesQuery\n"
+            ),
+            vec![],
+            1,
+        ),
+        (
+            format!("apiVersion: v1\nkind: ConfigMap\ndata:\n  values.yaml: |\n    {rules}\n"),
+            vec![],
+            1,
+        ),
+        (
+            "apiVersion: v1\nkind: ConfigMap\ndata:\n  x: |\n    a: seriesQuery\n".to_owned(),
+            vec!["5:5 error Undecodable"],
+            0,
+        ),
+    ];
+    for (text, said, made) in cases {
+        let import = imported(&text);
+        assert_eq!(
+            (notes(&import), import.objects.len()),
+            (said.iter().map(ToString::to_string).collect(), made),
+            "{text}"
+        );
+    }
+}
