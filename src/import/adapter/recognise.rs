@@ -264,6 +264,18 @@ impl Found {
         let Some(data) = part.get("data.release") else {
             return;
         };
+        // Helm keeps the former revisions beside the one that runs.
+        let status = part
+            .node()
+            .and_then(|node| node.get("metadata")?.get("labels")?.get("status"));
+        if let Some(status) = status.filter(|status| status.text() != Some("deployed")) {
+            self.understood = true;
+            let message = "this revision of the release is not the one that is deployed; it is left out";
+            let place = part.place_of(status);
+            return import
+                .notes
+                .push(Note::new(Severity::Info, place, Reason::Ineffective, message));
+        }
         match release::from_secret(data.text().unwrap_or_default().as_bytes()) {
             Ok(text) => {
                 let inner = SourceFile {

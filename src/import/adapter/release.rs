@@ -61,14 +61,15 @@ pub(super) fn from_secret(data: &[u8]) -> Result<String, ReleaseError> {
     release_text(&once)
 }
 
-/// As Helm merges values: mappings key by key, `null` takes a key away, anything else replaces.
+/// As Helm merges values: mappings key by key, anything else replaces. `null` takes the chart's own value away; it stays, since
+/// what is absent here has the chart's default.
 fn overlay(values: &mut Json, over: &Json) {
     match (values, over) {
         (_, Json::Null) => {}
         (Json::Object(values), Json::Object(over)) => {
             for (key, value) in over {
                 if value.is_null() {
-                    values.remove(key);
+                    values.insert(key.clone(), Json::Null);
                 } else {
                     overlay(values.entry(key.clone()).or_insert(Json::Null), value);
                 }

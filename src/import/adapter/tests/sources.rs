@@ -136,10 +136,7 @@ fn a_release_is_unpacked() {
     let data = release(&helm.to_string());
     let import = imported(&release_text(&data).unwrap());
     assert_eq!(names(&import), ["MetricBackend default", "ClusterMetricRule a"]);
-    assert_eq!(
-        import.objects[0].json()["spec"]["prometheus"]["url"],
-        "http://p:9090"
-    );
+    assert_eq!(import.objects[0].json()["spec"]["prometheus"]["url"], "http://p");
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "type": "helm.sh/release.v1", "data": {"release": BASE64_STANDARD.encode(&data)}});
     assert_eq!(names(&imported(&secret.to_string())), names(&import));
 
@@ -167,6 +164,31 @@ fn what_is_something_else_is_said_to_be() {
         let import = imported(text);
         assert_eq!(notes(&import), [" warning Imported"], "{text:?}");
     }
+}
+
+#[test]
+fn only_the_revision_that_is_deployed_counts() {
+    let secret = |status: &str, name: &str| {
+        let rule = json!({"seriesQuery": name, "resources": {"template": "<<.Resource>>"}, "metricsQuery": "a{<<.LabelMatchers>>}"});
+        let helm = json!({
+            "chart": {"values": {"prometheus": {"url": "http://p", "port": 9090}}},
+            "config": {"prometheus": {"port": null}, "rules": {"default": false, "custom": [rule]}},
+        });
+        let data = BASE64_STANDARD.encode(release(&helm.to_string()));
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "type": "helm.sh/release.v1",
+            "metadata": {"labels": {"owner": "helm", "status": status}}, "data": {"release": data},
+        })
+    };
+    let items = [
+        secret("superseded", "old"),
+        secret("deployed", "new"),
+        secret("failed", "newer"),
+    ];
+    let import = imported(&json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string());
+    assert_eq!(names(&import), ["MetricBackend default", "ClusterMetricRule new"]);
+    // The chart leaves the port out where its own value is taken away.
+    assert_eq!(import.objects[0].json()["spec"]["prometheus"]["url"], "http://p");
 }
 
 #[test]
