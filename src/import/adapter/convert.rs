@@ -45,6 +45,10 @@ pub(super) fn rules(rules: &[RawRule], options: &Options, import: &mut Import) {
         if options.split
             && let Some(rule) = split::rule(raw, &spec, &name, compile, &mut import.notes)
         {
+            let compiled = compile(RuleObject::of(&rule));
+            if report(raw, &compiled, &mut import.notes) {
+                advise::matchers(raw, &compiled.warnings, &mut import.notes);
+            }
             import.objects.push(Object::MetricRule(Box::new(rule)));
             continue;
         }

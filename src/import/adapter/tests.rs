@@ -203,6 +203,24 @@ fn rules_of_one_namespace_are_split_off() {
 }
 
 #[test]
+fn a_rule_that_is_split_off_says_what_it_ignores() {
+    let text = rule(
+        "seriesQuery: q{namespace=\"shop\"}\nresources: {overrides: {namespace: {resource: namespace}, pod: {resource: pod}}}\nmetricsQuery: sum(q)",
+    );
+    let options = Options {
+        split: true,
+        ..Options::default()
+    };
+    let split = with(&text, &options);
+    assert_eq!(names(&split), ["MetricRule q"]);
+    assert_eq!(notes(&split), notes(&imported(&text)));
+    assert_eq!(
+        notes(&split),
+        ["4:17 warning GroupByLost", "4:21 warning MatchersIgnored"]
+    );
+}
+
+#[test]
 fn a_query_that_never_renders_is_kept_as_none() {
     for (query, column) in [
         ("sum(<<.Seris>>)", 24),
