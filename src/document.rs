@@ -212,14 +212,29 @@ impl Document {
         }
     }
 
-    /// Where the value of a field stands: `spec.metricsQuery`, `spec.seriesFilters[1].is`, `spec.resources.overrides[pod]`, and
-    /// inside its text `position`. A field that is not there has the place of the nearest mapping around it.
+    /// Where a field stands that a problem names: its value (`spec.metricsQuery`, `spec.seriesFilters[1].is`) and inside its text
+    /// `position`, or what [`Self::named`] says. A field that is not there has the place of the nearest mapping around it.
     pub fn locate(&self, path: &str, position: Option<Position>) -> Position {
         let (node, whole) = self.nearest(path);
         match position {
             Some(position) if whole => self.inside(node, position),
-            _ => self.start(node),
+            _ => self.start(self.named(path).unwrap_or(node)),
         }
+    }
+
+    /// The key of an entry whose name is the author's own, such as the label in `spec.resources.overrides[pod]`: what is wrong with
+    /// the entry as a whole is seen there. `None` for all other paths, and where there is no such entry.
+    pub fn named(&self, path: &str) -> Option<&Node> {
+        let mut found = (&self.root, None);
+        for segment in path::segments(path) {
+            let child = found.0.child(&segment)?;
+            let key = match segment {
+                path::Segment::Item(name) => found.0.key(name),
+                path::Segment::Field(_) => None,
+            };
+            found = (child, key);
+        }
+        found.1
     }
 
     /// The value of a field; `None` where it is not there.

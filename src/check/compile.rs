@@ -257,9 +257,9 @@ impl Judge<'_> {
     }
 
     fn unknown_resource(&mut self, object: &Found<'_>, path: &str, resources: &Resources) {
-        let named = object.text(&format!("{path}.resource")).unwrap_or_default();
-        let group = object.text(&format!("{path}.group"));
-        let path = format!("{path}.resource");
+        let named = object.text(path).unwrap_or_default();
+        let mapping = path.strip_suffix(".resource").unwrap_or(path);
+        let group = object.text(&format!("{mapping}.group"));
         let near = place::closest(
             named,
             resources

@@ -27,7 +27,7 @@ pub(super) fn of_problem(
                 (width > 0 && end.line == start.line && end.column > start.column).then_some(end),
             )
         }
-        _ if whole => of_node(document, node),
+        _ if whole => of_node(document, document.named(path).unwrap_or(node)),
         // What is missing has no extent.
         _ => (document.start(node), None),
     }

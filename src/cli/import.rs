@@ -120,6 +120,7 @@ impl ImportArgs {
         };
         let mut import = adapter::import(&files, &options);
         if !self.only.is_empty() {
+            unread.extend(missing(&self.only, &import));
             import
                 .objects
                 .retain(|object| self.only.iter().any(|name| object.name() == *name));
@@ -140,6 +141,18 @@ impl ImportArgs {
             ExitCode::SUCCESS
         }
     }
+}
+
+/// The names that no object has.
+fn missing(names: &[String], import: &Import) -> Vec<String> {
+    let absent = |name: &&String| import.objects.iter().all(|object| object.name() != **name);
+    names
+        .iter()
+        .filter(absent)
+        .map(|name| {
+            format!("--only {name}: no object of this import has that name; without --only all are printed")
+        })
+        .collect()
 }
 
 fn report(import: &Import, format: ReportArg, file: Option<&Path>) -> io::Result<()> {

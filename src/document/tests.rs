@@ -60,6 +60,23 @@ fn a_document_inside_a_scalar_has_places_in_the_file() {
 }
 
 #[test]
+fn an_entry_that_its_author_named_is_seen_at_its_name() {
+    let document = only("a:\n  b:\n    c: 1\n  d: [1, 2]\n");
+    for (path, line, column) in [
+        ("a[b]", 2, 3),
+        ("a.b", 3, 5),
+        ("a[b].c", 3, 8),
+        ("a.d[1]", 4, 10),
+        ("a[x]", 2, 3),
+    ] {
+        let at = document.locate(path, None);
+        assert_eq!((at.line, at.column), (line, column), "{path}");
+    }
+    let inside = document.locate("a[b].c", Some(Position { line: 1, column: 1 }));
+    assert_eq!((inside.line, inside.column), (3, 8));
+}
+
+#[test]
 fn what_is_no_yaml_has_a_place() {
     let error = Document::parse_stream("a: 1\nb: [1, 2\nc: 3\n").unwrap_err();
     assert!(error.position.line >= 2, "{error:?}");

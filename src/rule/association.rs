@@ -71,7 +71,7 @@ impl Association {
                     .unwrap_or_default();
                 let problem = Problem::new(
                     Reason::UnknownResource,
-                    path,
+                    format!("{path}.resource"),
                     format!(
                         "the cluster has no resource {:?}{group}; the label is not used until it appears \
                          (`kubectl api-resources` lists them)",

@@ -239,7 +239,7 @@ impl CompiledRule {
                 info.group_resource
             );
             let path = match association.label_for(info) {
-                Some(label) => format!("spec.resources.overrides[{label}]"),
+                Some(label) => format!("spec.resources.overrides[{label}].resource"),
                 None => "spec.resources.overrides".to_owned(),
             };
             self.refusals

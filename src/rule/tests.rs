@@ -114,7 +114,7 @@ fn refusals_name_the_field_and_the_position() {
         (
             "resources: {overrides: {node: {resource: nodes}}}",
             Reason::NotConfinable,
-            "spec.resources.overrides[node]",
+            "spec.resources.overrides[node].resource",
         ),
         (
             "resources: {overrides: {exported_namespace: {resource: namespaces}, pod: {resource: pods}}}",

@@ -253,6 +253,11 @@ fn a_folder_is_read_in_the_order_of_names() -> Result<()> {
         only.matches("\nkind: ").count() == 1 && only.contains("\n  name: two\n"),
         "{only}"
     );
+    let (code, none, said) = run(&["import", &path, "--only=nothing"])?;
+    ensure!(
+        code == 1 && none.is_empty() && said.contains("--only nothing"),
+        "{code}: {said}"
+    );
     Ok(())
 }
 

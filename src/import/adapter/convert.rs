@@ -103,27 +103,28 @@ fn spec(
         notes.push(Note::new(Severity::Warning, place, Reason::Ineffective, message));
     }
     for (label, named) in &raw.overrides {
-        let place = || raw.part.place(&format!("resources.overrides[{label}]"), None);
+        let path = format!("resources.overrides[{label}]");
         let why = if !is_label_name(label) {
-            Some(format!(
-                "{label:?} is no label name, so no series has it; left out"
-            ))
+            let message = format!("{label:?} is no label name, so no series has it; left out");
+            Some((path, message))
         } else if !is_resource(&named.resource) {
             let hint = match named.resource.split_once('.') {
                 Some((resource, group)) => format!("; {{group: {group}, resource: {resource}}} is meant?"),
                 None => String::new(),
             };
-            Some(format!(
-                "{:?} is no resource, and prometheus-adapter does not start with it{hint} Left out",
+            let message = format!(
+                "{:?} is no resource, and prometheus-adapter does not start with it: left out{hint}",
                 named.resource
-            ))
+            );
+            Some((format!("{path}.resource"), message))
         } else {
             None
         };
-        if let Some(message) = why {
+        if let Some((path, message)) = why {
+            let place = raw.part.place(&path, None);
             notes.push(Note::new(
                 Severity::Warning,
-                place(),
+                place,
                 Reason::UnknownResource,
                 message,
             ));

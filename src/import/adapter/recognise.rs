@@ -247,6 +247,16 @@ impl Found {
             let Some(name) = key.text() else { continue };
             let below = part.below(&format!("[{name}]"));
             if name == SUBCHART {
+                let switch = value
+                    .get("enabled")
+                    .filter(|switch| switch.text() == Some("false"));
+                if let Some(switch) = switch {
+                    let message = "the chart installs no prometheus-adapter while this is false; what it would be is imported \
+                                   all the same";
+                    let place = part.place_of(switch);
+                    let said = Note::new(Severity::Warning, place, Reason::Ineffective, message);
+                    import.notes.push(said);
+                }
                 self.chart(&below, import);
             } else if matches!(value.value, Value::Mapping(_)) && name != "global" {
                 self.subchart(&below, depth - 1, import);

@@ -143,28 +143,28 @@ fn what_an_author_should_know() {
                 "{template: <<.Resource>>}",
                 "{overrides: {pod: {resource: pod}, p: {resource: pods}}}",
             ),
-            vec!["3:32 warning DuplicateResource"],
+            vec!["3:27 warning DuplicateResource"],
         ),
         (
             with(
                 "{template: <<.Resource>>}",
                 "{overrides: {a: {resource: pod}, b: {resource: brand}}}",
             ),
-            vec!["3:50 warning UnknownResource"],
+            vec!["3:61 warning UnknownResource"],
         ),
         (
             with(
                 "{template: <<.Resource>>}",
                 "{overrides: {a: {resource: pod}, b: {resource: deployments.apps}}}",
             ),
-            vec!["3:50 warning UnknownResource"],
+            vec!["3:61 warning UnknownResource"],
         ),
         (
             with(
                 "{template: <<.Resource>>}",
                 "{overrides: {a: {resource: pod}, b-c: {resource: node}}}",
             ),
-            vec!["3:52 warning UnknownResource"],
+            vec!["3:47 warning UnknownResource"],
         ),
         (more("name: {matches: '(a'}"), vec!["5:20 error InvalidPattern"]),
         (

@@ -261,3 +261,20 @@ fn values_inside_of_what_installs_the_chart() {
         );
     }
 }
+
+#[test]
+fn values_that_are_switched_off_are_read_and_that_is_said() {
+    let rules = "rules: {custom: [{seriesQuery: a, resources: {template: <<.Resource>>}, metricsQuery: b}]}";
+    for (switch, said) in [("false", vec!["1:31 warning Ineffective"]), ("true", vec![])] {
+        let import = imported(&format!("prometheus-adapter: {{enabled: {switch}, {rules}}}\n"));
+        let ineffective: Vec<String> = notes(&import)
+            .into_iter()
+            .filter(|note| note.contains("Ineffective"))
+            .collect();
+        assert_eq!(ineffective, said);
+        assert!(
+            import.objects.iter().any(|object| object.name() == "a"),
+            "{switch}"
+        );
+    }
+}
