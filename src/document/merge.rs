@@ -1,6 +1,8 @@
 //! Merge keys (`<<`), as yaml.v2 takes them (`decode.go`): entries are filled in as they are written, so that what comes later
 //! wins, be it merged or not.
 
+use std::{collections::HashMap, mem};
+
 use super::{Document, Node, SyntaxError, Value, read::MAX_VALUES};
 
 /// More mappings than this are not merged one into the other.
@@ -16,16 +18,16 @@ pub(super) fn is_merge(key: &Node) -> bool {
 
 /// The entries of a mapping as kubectl has them: one level deep.
 pub(super) fn flat(written: &[(Node, Node)]) -> Result<Entries, Fault> {
-    let mut all = Entries::new();
+    let mut all = Filled::default();
     for (key, value) in written {
         if is_merge(key) {
             let merged = sources(value)?.into_iter().flat_map(Node::entries);
-            merged.for_each(|(key, value)| set(&mut all, key, value.clone()));
+            merged.for_each(|(key, value)| all.set(key, value.clone()));
         } else {
-            set(&mut all, key, value.clone());
+            all.set(key, value.clone());
         }
     }
-    Ok(all)
+    Ok(all.entries)
 }
 
 /// See [`Document::structured`].
@@ -86,22 +88,45 @@ fn sources(value: &Node) -> Result<Vec<&Node>, Fault> {
     }
 }
 
-fn find<'a>(all: &'a mut Entries, key: &Node) -> Option<&'a mut Node> {
-    let found = all.iter_mut().find(|(name, _)| name.text() == key.text());
-    found.map(|(_, value)| value)
-}
-
-fn set(all: &mut Entries, key: &Node, value: Node) {
-    match find(all, key) {
-        Some(old) => *old = value,
-        None => all.push((key.clone(), value)),
-    }
+/// A mapping that is being filled, in the order of its keys' first coming.
+#[derive(Default)]
+struct Filled {
+    entries: Entries,
+    /// Where in `entries` a key is: a scan for each would take a large mapping forever.
+    places: HashMap<String, usize>,
 }
 
 struct Filler<'a> {
     maps: &'a [&'a str],
     /// So many values may still be filled in.
     left: usize,
+}
+
+// === impl Filled ===
+
+impl Filled {
+    fn of(entries: Entries) -> Self {
+        let mut filled = Self::default();
+        for (key, value) in entries {
+            filled.set(&key, value);
+        }
+        filled
+    }
+
+    fn get_mut(&mut self, key: &Node) -> Option<&mut Node> {
+        let place = self.places.get(key.text().unwrap_or_default())?;
+        self.entries.get_mut(*place).map(|(_, value)| value)
+    }
+
+    fn set(&mut self, key: &Node, value: Node) {
+        if let Some(old) = self.get_mut(key) {
+            *old = value;
+            return;
+        }
+        let name = key.text().unwrap_or_default().to_owned();
+        self.places.insert(name, self.entries.len());
+        self.entries.push((key.clone(), value));
+    }
 }
 
 // === impl Filler ===
@@ -116,9 +141,9 @@ impl Filler<'_> {
                 Value::Sequence(items.collect::<Result<_, _>>()?)
             }
             Value::Mapping(_) => {
-                let mut all = Entries::new();
+                let mut all = Filled::default();
                 self.fill(&mut all, node, map)?;
-                Value::Mapping(all)
+                Value::Mapping(all.entries)
             }
         };
         Ok(Node {
@@ -128,7 +153,7 @@ impl Filler<'_> {
         })
     }
 
-    fn fill(&mut self, all: &mut Entries, node: &Node, map: bool) -> Result<(), Fault> {
+    fn fill(&mut self, all: &mut Filled, node: &Node, map: bool) -> Result<(), Fault> {
         for (key, value) in written(node) {
             self.left = match self.left.checked_sub(1) {
                 Some(left) => left,
@@ -146,10 +171,10 @@ impl Filler<'_> {
                 continue;
             }
             let map_below = key.text().is_some_and(|key| self.maps.contains(&key));
-            match find(all, key) {
+            match all.get_mut(key) {
                 None => {
                     let value = self.value(value, map_below && !map)?;
-                    all.push((key.clone(), value));
+                    all.set(key, value);
                 }
                 Some(_) if map => {
                     let name = key.text().unwrap_or_default();
@@ -159,7 +184,11 @@ impl Filler<'_> {
                     ));
                 }
                 Some(old) => match (&mut old.value, &value.value) {
-                    (Value::Mapping(old), Value::Mapping(_)) => self.fill(old, value, map_below)?,
+                    (Value::Mapping(old), Value::Mapping(_)) => {
+                        let mut below = Filled::of(mem::take(old));
+                        self.fill(&mut below, value, map_below)?;
+                        *old = below.entries;
+                    }
                     _ => *old = self.value(value, map_below)?,
                 },
             }

@@ -1,6 +1,9 @@
 //! From the parser's events to nodes.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle};
 
@@ -128,7 +131,7 @@ impl Reader<'_> {
                     typed: tag.map_or(style == ScalarStyle::Plain, |tag| TYPES.contains(&tag.suffix())),
                 };
                 if style == ScalarStyle::Plain && self.open.last().is_some_and(|open| open.flow) {
-                    self.flow_text(&scalar.text, bytes.start)?;
+                    self.flow_text(&bytes)?;
                 }
                 let node = Node {
                     value: Value::Scalar(scalar),
@@ -185,10 +188,12 @@ impl Reader<'_> {
     }
 
     /// Refuses what ends a plain text of `{}` and `[]` for yaml.v2, and then is an error.
-    fn flow_text(&self, text: &str, start: usize) -> Result<(), SyntaxError> {
+    fn flow_text(&self, bytes: &Range<usize>) -> Result<(), SyntaxError> {
+        // As it is written: a text of several lines has fewer blanks when it is read.
+        let text = self.source.text.get(bytes.clone()).unwrap_or_default();
         let Some(at) = text.find('?') else { return Ok(()) };
         let message = "a ? inside {} or [] stands in quotes: without them, prometheus-adapter and kubectl do not read it";
-        Err(self.error(start + at, message.to_owned()))
+        Err(self.error(bytes.start + at, message.to_owned()))
     }
 
     fn begin(&mut self, anchor: usize, start: usize, style: StructureStyle, content: Content) {

@@ -203,6 +203,7 @@ fn what_yaml_v2_refuses_is_refused_in_its_place() {
     for (text, line, column) in [
         ("a: {b: ^(?:x)$}\n", 1, 10),
         ("a: [x?]\n", 1, 6),
+        ("a: [x\n    y, x\n    y?]\n", 3, 6),
         ("%YAML 1.2\n---\na: b\n", 2, 1),
         ("a: {<<: b}\n", 1, 9),
         ("a: &a {}\nb: {<<: [*a, x]}\n", 2, 14),

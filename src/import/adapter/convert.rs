@@ -43,9 +43,8 @@ pub(super) fn rules(rules: &[RawRule], options: &Options, import: &mut Import) {
         }
         advise::rule(raw, &resources, &mut import.notes);
         if options.split
-            && let Some(rule) = split::rule(raw, &spec, &name, compile, &mut import.notes)
+            && let Some((rule, compiled)) = split::rule(raw, &spec, &name, compile, &mut import.notes)
         {
-            let compiled = compile(RuleObject::of(&rule));
             if report(raw, &compiled, &mut import.notes) {
                 advise::matchers(raw, &compiled.warnings, &mut import.notes);
             }
@@ -70,15 +69,15 @@ pub(super) fn rules(rules: &[RawRule], options: &Options, import: &mut Import) {
             RuleKey::cluster(name),
             raw.api
         );
-        let note = Note::new(
-            Severity::Info,
-            raw.part.place("", None),
-            Reason::Imported,
-            message,
-        );
-        import.notes.push(note);
+        import.notes.push(became(raw, message));
         import.objects.push(Object::ClusterMetricRule(Box::new(rule)));
     }
+}
+
+/// What a rule became.
+pub(super) fn became(raw: &RawRule, message: String) -> Note {
+    let place = raw.part.place("", None);
+    Note::new(Severity::Info, place, Reason::Imported, message)
 }
 
 /// The spec, and the fields that it has no place for.

@@ -1,6 +1,6 @@
 //! Rules that name one namespace, as `MetricRule`s of it.
 
-use super::config::RawRule;
+use super::{config::RawRule, convert::became};
 use crate::{
     api::{MetricRule, MetricRuleSpec, RuleResource, duration::parse_duration, rule_spec::RuleSpec},
     import::{Note, Severity},
@@ -8,7 +8,6 @@ use crate::{
         dns::is_label,
         promql::{SeriesSelector, matcher::MatchOp},
     },
-    reason::Reason,
     resource::GroupResource,
     rule::{CompiledRule, RuleObject},
 };
@@ -16,14 +15,15 @@ use crate::{
 /// The label that a backend trusts unless it says otherwise.
 const LABEL: &str = "namespace";
 
-/// The `MetricRule`; `None` where the rule names no namespace, or cannot be confined to it, and then a note says why.
+/// The `MetricRule`, and what it compiles to; `None` where the rule names no namespace, or cannot be confined to it, and then a
+/// note says why.
 pub(super) fn rule(
     raw: &RawRule,
     spec: &RuleSpec,
     name: &str,
     compile: impl Fn(RuleObject) -> CompiledRule,
     notes: &mut Vec<Note>,
-) -> Option<MetricRule> {
+) -> Option<(MetricRule, CompiledRule)> {
     let namespace = namespace(raw)?;
     let mut own = spec.clone();
     own.namespace_selector = None;
@@ -54,14 +54,8 @@ pub(super) fn rule(
         rule.rule_key(),
         raw.api
     );
-    let note = Note::new(
-        Severity::Info,
-        raw.part.place("", None),
-        Reason::Imported,
-        message,
-    );
-    notes.push(note);
-    Some(rule)
+    notes.push(became(raw, message));
+    Some((rule, compiled))
 }
 
 /// The one namespace that the rule is about: by its series query, or else by every matcher of that label in its query.
