@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::GroupVersionKind;
-use kube::{Client, Config, ResourceExt as _};
+use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 use testbed::hpa::quantity;
+use testbed::kubeconfig::client_without_retries;
 use testbed::{PATIENCE, Shared, Testbed, eventually};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
@@ -49,10 +49,7 @@ pub(crate) struct Condition {
 
 /// A client of `system:masters` that tells what it is answered: the usual one tries a 503 again, for a minute and more.
 pub(crate) async fn client(testbed: &Testbed) -> Result<Client> {
-    let kubeconfig = Kubeconfig::read_from(testbed.control_plane().kubeconfig())?;
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-    config.default_retry = false;
-    Ok(Client::try_from(config)?)
+    client_without_retries(testbed.control_plane().kubeconfig()).await
 }
 
 /// Waits until no other test measures.

@@ -115,7 +115,7 @@ impl Stage {
         let kubeconfig = kubeconfig::write(
             &path.join("kubeconfig"),
             &api.url(),
-            &serving_ca.certificate,
+            Some(&serving_ca.certificate),
             &User::Token("played"),
             "metricrule-system",
         )?;

@@ -216,7 +216,7 @@ impl Scene<'_> {
         kubeconfig::write(
             &self.testbed.folder().join(format!("{user}.kubeconfig")),
             plane.server(),
-            &plane.pki().cluster.certificate,
+            Some(&plane.pki().cluster.certificate),
             &User::Certificate(&plane.pki().cluster.client(&user, None)?),
             "default",
         )

@@ -258,7 +258,7 @@ pub(crate) fn kubeconfig(path: &Path, server: &str, ca: &Path, token: &str) -> R
     crate::kubeconfig::write(
         path,
         server,
-        ca,
+        Some(ca),
         &crate::kubeconfig::User::Token(token),
         NAMESPACE,
     )

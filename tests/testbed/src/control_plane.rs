@@ -74,7 +74,7 @@ impl ControlPlane {
         let pki = Pki::new(&pki_folder)?;
         let port = ports::free()?;
         let server = format!("https://127.0.0.1:{port}");
-        let ca = &pki.cluster.certificate;
+        let ca = Some(pki.cluster.certificate.as_path());
         let admin = User::Certificate(&pki.admin);
         let manager = User::Certificate(&pki.controller_manager);
         let kubeconfig = kubeconfig::write(&folder.join("admin.kubeconfig"), &server, ca, &admin, "default")?;

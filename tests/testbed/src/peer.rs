@@ -1,18 +1,16 @@
 //! Another metrics adapter beside ours: a prometheus-adapter binary that somebody has, on the same control plane, and not
 //! registered in it.
 
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use kube::Client;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use serde_json::{Value, json};
 
+use crate::kubeconfig::{self, User, client_without_retries};
 use crate::process::Process;
 use crate::testbed::Testbed;
-use crate::{ports, runtime};
+use crate::{ports, reference, runtime};
 
 /// It waits for the cluster's authentication `ConfigMap` and for the first relist.
 const START: Duration = Duration::from_secs(40);
@@ -51,23 +49,15 @@ impl Peer {
         let plane = testbed.control_plane();
         let port = ports::free()?;
         let name = format!("peer-{port}");
-        let addresses = [Ipv4Addr::LOCALHOST.into()];
-        let pair = plane.pki().cluster.server(&name, &["localhost"], &addresses)?;
         let kubeconfig = direct_kubeconfig(testbed, port)?;
-        let cluster = plane.kubeconfig().display();
-        let process = Process::new(&name, program, &testbed.folder().join("logs")).args([
-            format!("--config={}", config.display()),
-            format!("--prometheus-url={prometheus}"),
-            format!("--lister-kubeconfig={cluster}"),
-            format!("--authentication-kubeconfig={cluster}"),
-            format!("--authorization-kubeconfig={cluster}"),
-            "--bind-address=127.0.0.1".to_owned(),
-            format!("--secure-port={port}"),
-            format!("--tls-cert-file={}", pair.certificate.display()),
-            format!("--tls-private-key-file={}", pair.key.display()),
-            "--metrics-relist-interval=1s".to_owned(),
-            "--metrics-max-age=10m".to_owned(),
-        ]);
+        let process = Process::new(&name, program, &testbed.folder().join("logs"))
+            .args(reference::serving(plane, &name, port)?)
+            .args([
+                format!("--config={}", config.display()),
+                format!("--prometheus-url={prometheus}"),
+                "--metrics-relist-interval=1s".to_owned(),
+                "--metrics-max-age=10m".to_owned(),
+            ]);
         process.start()?;
         let peer = Self { process, kubeconfig };
         let path = peer.kubeconfig.clone();
@@ -90,7 +80,7 @@ impl Peer {
     /// # Errors
     /// The kubeconfig is gone.
     pub async fn client(&self) -> Result<Client> {
-        client(&self.kubeconfig).await
+        client_without_retries(&self.kubeconfig).await
     }
 
     /// Its process.
@@ -122,37 +112,23 @@ impl Peer {
 /// # Errors
 /// The kubeconfig cannot be written.
 pub async fn direct(testbed: &Testbed, port: u16) -> Result<Client> {
-    client(&direct_kubeconfig(testbed, port)?).await
+    client_without_retries(&direct_kubeconfig(testbed, port)?).await
 }
 
 fn direct_kubeconfig(testbed: &Testbed, port: u16) -> Result<PathBuf> {
-    let admin = &testbed.control_plane().pki().admin;
-    let server = format!("https://127.0.0.1:{port}");
-    let config: Value = json!({
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "direct", "cluster": {"server": server, "insecure-skip-tls-verify": true}}],
-        "users": [{"name": "direct", "user": {"client-certificate": admin.certificate, "client-key": admin.key}}],
-        "contexts": [{"name": "direct", "context": {"cluster": "direct", "user": "direct"}}],
-        "current-context": "direct",
-    });
-    let path = testbed.folder().join(format!("direct-{port}.kubeconfig"));
-    std::fs::write(&path, format!("{config:#}\n")).with_context(|| format!("writing {}", path.display()))?;
-    Ok(path)
-}
-
-/// Without the retries of the usual client: a 503 is an answer.
-async fn client(path: &Path) -> Result<Client> {
-    let kubeconfig = Kubeconfig::read_from(path)?;
-    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-    config.default_retry = false;
-    Ok(Client::try_from(config)?)
+    kubeconfig::write(
+        &testbed.folder().join(format!("direct-{port}.kubeconfig")),
+        &format!("https://127.0.0.1:{port}"),
+        None,
+        &User::Certificate(&testbed.control_plane().pki().admin),
+        "default",
+    )
 }
 
 /// It knows who asks, whatever it serves. Each try makes a connection of its own: one made before it knows the CA of client
 /// certificates stays anonymous.
 async fn recognises(kubeconfig: &Path) -> Result<()> {
-    let client = client(kubeconfig).await?;
+    let client = client_without_retries(kubeconfig).await?;
     let request = axum::http::Request::get("/apis").body(Vec::new())?;
     client.request_text(request).await?;
     Ok(())

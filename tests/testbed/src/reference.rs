@@ -1,11 +1,13 @@
 //! The reference server: Go's own server library for custom and external metrics with the provider of its test adapter, beside
 //! the cluster and not registered in it.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::control_plane::ControlPlane;
 use crate::kubeconfig::{self, User};
 use crate::process::Process;
 use crate::testbed::Testbed;
@@ -42,30 +44,17 @@ impl Reference {
         let (port, writes) = (ports::free()?, ports::free()?);
         // a folder of its own for each: certificates are named after the server
         let name = format!("reference-{port}");
-        let pair =
-            plane
-                .pki()
-                .cluster
-                .server(&name, &["localhost"], &[std::net::Ipv4Addr::LOCALHOST.into()])?;
         let url = format!("https://127.0.0.1:{port}");
         let kubeconfig = kubeconfig::write(
             &testbed.folder().join(format!("{name}.kubeconfig")),
             &url,
-            &plane.pki().cluster.certificate,
+            Some(&plane.pki().cluster.certificate),
             &User::Certificate(&plane.pki().admin),
             "default",
         )?;
-        let cluster = plane.kubeconfig().display();
-        let process = Process::new(&name, testbed.program(PROGRAM)?, &testbed.folder().join("logs")).args([
-            format!("--lister-kubeconfig={cluster}"),
-            format!("--authentication-kubeconfig={cluster}"),
-            format!("--authorization-kubeconfig={cluster}"),
-            "--bind-address=127.0.0.1".to_owned(),
-            format!("--secure-port={port}"),
-            format!("--tls-cert-file={}", pair.certificate.display()),
-            format!("--tls-private-key-file={}", pair.key.display()),
-            format!("--write-address=127.0.0.1:{writes}"),
-        ]);
+        let process = Process::new(&name, testbed.program(PROGRAM)?, &testbed.folder().join("logs"))
+            .args(serving(plane, &name, port)?)
+            .args([format!("--write-address=127.0.0.1:{writes}")]);
         process.start()?;
         let reference = Self {
             process,
@@ -144,6 +133,26 @@ impl Reference {
         ensure!(status == 200, "POST {url}: {status} {text}");
         Ok(())
     }
+}
+
+/// What an extension API server of Kubernetes' own making is told of the cluster, and of the port of loopback that it serves on
+/// with a certificate of its own.
+///
+/// # Errors
+/// The certificate cannot be written.
+pub(crate) fn serving(plane: &ControlPlane, name: &str, port: u16) -> Result<[String; 7]> {
+    let addresses = [Ipv4Addr::LOCALHOST.into()];
+    let pair = plane.pki().cluster.server(name, &["localhost"], &addresses)?;
+    let cluster = plane.kubeconfig().display();
+    Ok([
+        format!("--lister-kubeconfig={cluster}"),
+        format!("--authentication-kubeconfig={cluster}"),
+        format!("--authorization-kubeconfig={cluster}"),
+        "--bind-address=127.0.0.1".to_owned(),
+        format!("--secure-port={port}"),
+        format!("--tls-cert-file={}", pair.certificate.display()),
+        format!("--tls-private-key-file={}", pair.key.display()),
+    ])
 }
 
 /// It knows who asks. `/readyz` is green before it has taken up the CA of client certificates; a connection made until then stays
