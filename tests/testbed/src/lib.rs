@@ -15,6 +15,7 @@ pub mod control_plane;
 pub mod corpus;
 pub mod example;
 pub mod exporter;
+pub mod figures;
 pub mod folder;
 pub mod hpa;
 pub mod http;
@@ -31,6 +32,7 @@ pub mod recorder;
 pub mod reference;
 pub mod runtime;
 pub mod shared;
+pub mod stand_in;
 pub mod testbed;
 
 pub use crate::poll::{eventually, throughout};

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
-use testbed::{Testbed, adapter, corpus};
+use testbed::{Testbed, adapter, corpus, figures};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A real control plane, Prometheus and the adapter on this machine, without containers.
@@ -30,6 +30,15 @@ enum Command {
         #[arg(value_name = "DIR")]
         folder: PathBuf,
     },
+    /// Measures a release binary on bad days: memory, lateness, files; prints each figure with its goal and `ok` or `short`.
+    Figures {
+        /// Only scenes with this in their names: files, answers, listings, neighbour, values, hang, fat, start, round.
+        #[arg(value_name = "SCENE")]
+        only: Vec<String>,
+        /// A prometheus-adapter binary to run the round beside.
+        #[arg(long, value_name = "PATH", env = "PEER")]
+        peer: Option<PathBuf>,
+    },
     /// Starts everything, prints how to reach it and waits for Ctrl-C.
     Up {
         /// Replicas of the adapter; the chart is installed when there is at least one.
@@ -45,6 +54,7 @@ async fn main() -> ExitCode {
         match cli.command {
             Command::Demo(options) => demo::run(&options).await,
             Command::Corpus { folder } => judge(&folder).await,
+            Command::Figures { only, peer } => figures::run(&figures::Options { only, peer }, say).await,
             Command::Up { replicas } => up(replicas).await,
         }
     };
