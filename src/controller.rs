@@ -5,6 +5,7 @@
 //! ends when the token it was given is cancelled, and an end of any other kind is an error that should end the process.
 
 pub mod authority;
+mod bucket;
 mod call;
 mod clock;
 pub mod desired;
@@ -20,7 +21,10 @@ mod single;
 pub mod status_writer;
 pub mod watches;
 
-pub use self::{clock::Clock, leadership::Leadership};
+pub use self::{
+    clock::Clock,
+    leadership::{Leadership, Term},
+};
 
 /// The field manager of every write, and the value of the label [`MANAGED_BY`].
 pub const MANAGER: &str = "metricrule";

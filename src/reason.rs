@@ -194,6 +194,23 @@ impl Reason {
         self.row().text
     }
 
+    /// Whether it is about a backend as a whole, and not about one query: every rule of the backend meets it, and the
+    /// `MetricBackend` says it.
+    pub const fn is_outage(self) -> bool {
+        matches!(
+            self,
+            Self::BackendDown
+                | Self::BackendTimeout
+                | Self::BackendError
+                | Self::RedirectRefused
+                | Self::TlsFailed
+                | Self::Unauthenticated
+                | Self::CredentialsNotFound
+                | Self::CredentialsInvalid
+                | Self::TooManyRequests
+        )
+    }
+
     const fn row(self) -> &'static Row {
         &TABLE[self as usize]
     }

@@ -122,6 +122,7 @@ impl Leader<'_> {
             probes: answers,
             targets,
             metrics: counts.clone(),
+            clock: clock.clone(),
         };
         tasks.spawn("desired", statuses.run());
         let writer = StatusWriter::new(client, desired, leadership, event_sink, clock, counts.clone());

@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{
+    Clock, Term,
     probes::Probes,
     registration::{ApiState, RegistrationState},
     status_writer::{StatusKey, StatusKind, StatusTarget, StatusTargets},
@@ -52,7 +53,12 @@ pub struct DesiredStatuses {
     pub targets: watch::Sender<Arc<StatusTargets>>,
     /// Rules by condition and reason.
     pub metrics: ControllerMetrics,
+    /// The time of day, for when a failure was seen first.
+    pub clock: Clock,
 }
+
+/// Since when each object has failed as it does now.
+type Failing = HashMap<StatusKey, (Reason, Timestamp)>;
 
 type Counts = BTreeMap<(&'static str, &'static str, &'static str), usize>;
 
@@ -61,8 +67,9 @@ type Counts = BTreeMap<(&'static str, &'static str, &'static str), usize>;
 impl DesiredStatuses {
     /// Runs for as long as it is polled.
     pub async fn run(mut self) -> Infallible {
+        let mut failing = Failing::new();
         loop {
-            self.publish();
+            self.publish(&mut failing);
             let changed = tokio::select! {
                 changed = self.catalog.changed() => changed,
                 changed = self.attempted.changed() => changed,
@@ -78,7 +85,7 @@ impl DesiredStatuses {
         }
     }
 
-    fn publish(&mut self) {
+    fn publish(&mut self, failing: &mut Failing) {
         let catalog = self.catalog.borrow_and_update().clone();
         let observed = self.observed.borrow_and_update().clone();
         let registration = self.registration.borrow_and_update().clone();
@@ -97,31 +104,44 @@ impl DesiredStatuses {
             };
             let status = desired(facts(&catalog, rule, state));
             count(&mut counts, &status);
-            insert(
-                &mut targets,
-                &known,
-                &observed,
-                rule_key(rule.key()),
-                |observed| rule_status(rule, &status, observed),
-            );
+            let key = rule_key(rule.key());
+            let since = since(failing, &key, status.error, &self.clock);
+            insert(&mut targets, &known, &observed, key, None, |observed| {
+                rule_status(rule, &status, since, observed)
+            });
         }
-        for name in catalog.table.backends.keys() {
+        for (name, backend) in catalog.table.backends.iter() {
             let key = StatusKey {
                 kind: StatusKind::MetricBackend,
                 namespace: None,
                 name: name.clone(),
             };
-            let status = desired_backend(&catalog.table, name, probes.get(name));
-            let generation = catalog
-                .table
-                .backends
-                .get(name)
-                .and_then(|backend| backend.as_ref().ok())
-                .map(|b| b.generation);
-            insert(&mut targets, &known, &observed, key, |observed| {
-                backend_status(&status, generation, observed)
+            let generation = backend.as_ref().ok().map(|backend| backend.generation);
+            // A probe of what the spec was before says nothing.
+            let probe = probes.of.get(name).filter(|(of, _)| Some(*of) == generation);
+            if generation.is_some()
+                && probe.is_none()
+                && observed
+                    .get(&key)
+                    .is_some_and(|observed| has_conditions(observed))
+            {
+                // What stands there is kept until this term's first probe has ended: `Pending` in between would be news of
+                // nothing, at each change of the leader.
+                continue;
+            }
+            let status = desired_backend(&catalog.table, name, probe.map(|(_, probe)| probe));
+            let term = probe.and(probes.term);
+            let since = since(
+                failing,
+                &key,
+                status.error.as_ref().map(|(reason, _)| *reason),
+                &self.clock,
+            );
+            insert(&mut targets, &known, &observed, key, term, |observed| {
+                backend_status(&status, generation, since, observed)
             });
         }
+        failing.retain(|key, _| targets.contains_key(key));
         self.metrics.rules(counts);
         if *known != targets {
             self.targets.send_replace(Arc::new(targets));
@@ -135,6 +155,7 @@ fn insert(
     known: &HashMap<StatusKey, Arc<StatusTarget>>,
     observed: &ObservedStatuses,
     key: StatusKey,
+    term: Option<Term>,
     desired: impl FnOnce(&ObservedStatus) -> serde_json::Result<Value>,
 ) {
     let Some(observed) = observed.get(&key) else {
@@ -152,6 +173,7 @@ fn insert(
         resource_version: observed.resource_version.clone(),
         observed: observed.status.clone(),
         desired,
+        term,
     };
     let target = match known.get(&key) {
         Some(known) if **known == target => known.clone(),
@@ -174,6 +196,7 @@ fn rule_key(key: &RuleKey) -> StatusKey {
 fn rule_status(
     rule: &CompiledRule,
     desired: &Desired,
+    since: Timestamp,
     observed: &ObservedStatus,
 ) -> serde_json::Result<Value> {
     let generation = Some(rule.object.generation);
@@ -193,7 +216,7 @@ fn rule_status(
         last_error: match desired.error {
             Some(reason) => Some(LastError {
                 reason,
-                time: Time(Timestamp::UNIX_EPOCH),
+                time: Time(since),
             }),
             None => last_error(observed),
         },
@@ -204,6 +227,7 @@ fn rule_status(
 fn backend_status(
     desired: &DesiredBackend,
     generation: Option<i64>,
+    since: Timestamp,
     observed: &ObservedStatus,
 ) -> serde_json::Result<Value> {
     let conditions = desired.conditions.iter().map(|(kind, status, reason, message)| {
@@ -217,7 +241,7 @@ fn backend_status(
             Some((reason, message)) => Some(BackendError {
                 reason: *reason,
                 message: Some(message.clone()),
-                time: Time(Timestamp::UNIX_EPOCH),
+                time: Time(since),
             }),
             None => last_error(observed),
         },
@@ -228,6 +252,28 @@ fn backend_status(
 /// The last error stays when it is over: it tells what happened in the night.
 fn last_error<T: DeserializeOwned>(observed: &ObservedStatus) -> Option<T> {
     serde_json::from_value(observed.status.as_ref()?.get("lastError")?.clone()).ok()
+}
+
+/// Since when the object `key` has failed for `reason`.
+fn since(failing: &mut Failing, key: &StatusKey, reason: Option<Reason>, clock: &Clock) -> Timestamp {
+    let now = clock.now();
+    let Some(reason) = reason else {
+        failing.remove(key);
+        return now;
+    };
+    let (known, since) = failing.entry(key.clone()).or_insert((reason, now));
+    if *known != reason {
+        (*known, *since) = (reason, now);
+    }
+    *since
+}
+
+fn has_conditions(observed: &ObservedStatus) -> bool {
+    let conditions = observed
+        .status
+        .as_ref()
+        .and_then(|status| status["conditions"].as_array());
+    conditions.is_some_and(|conditions| !conditions.is_empty())
 }
 
 fn state_of(state: &ApiState) -> Registration {
@@ -280,3 +326,6 @@ fn status_text(status: Option<bool>) -> &'static str {
         None => "Unknown",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     MANAGER,
+    bucket::Bucket,
     call::{outcome, within},
 };
 use crate::metrics::ControllerMetrics;
@@ -57,13 +58,6 @@ pub struct EventWriter {
     queue: mpsc::Receiver<Notice>,
     recorder: Recorder,
     metrics: ControllerMetrics,
-}
-
-/// A token bucket.
-#[derive(Debug)]
-struct Bucket {
-    tokens: f64,
-    filled_at: Instant,
 }
 
 /// A queue and its writer. `instance` is this replica's name, which Events carry.
@@ -117,7 +111,7 @@ impl EventSink {
 impl EventWriter {
     /// Writes what is handed in, until `shutdown` is cancelled.
     pub async fn run(mut self, shutdown: CancellationToken) {
-        let mut bucket = Bucket::full(Instant::now());
+        let mut bucket = Bucket::new(BURST, PER_SECOND, Instant::now());
         loop {
             let notice = tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -176,28 +170,6 @@ fn fit(notice: Notice) -> (Event, ObjectReference) {
 /// The longest start of `text` of at most `bytes` that ends between two characters.
 fn cut(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
-}
-
-// === impl Bucket ===
-
-impl Bucket {
-    fn full(now: Instant) -> Self {
-        Self {
-            tokens: f64::from(BURST),
-            filled_at: now,
-        }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        let gained = now.duration_since(self.filled_at).as_secs_f64() * PER_SECOND;
-        self.tokens = (self.tokens + gained).min(f64::from(BURST));
-        self.filled_at = now;
-        let takes = self.tokens >= 1.0;
-        if takes {
-            self.tokens -= 1.0;
-        }
-        takes
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,10 @@
 //! Whether this replica may write, as the writers see it.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
@@ -13,24 +18,36 @@ use tokio::{
 pub struct Leadership {
     leads: watch::Receiver<bool>,
     until: watch::Receiver<Instant>,
+    term: Arc<AtomicU64>,
 }
+
+/// One time of leading, from its begin to its end. What was found out in a former one may be hours old.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Term(u64);
 
 /// The side that says so.
 #[derive(Debug)]
 pub(super) struct Claim {
     leads: watch::Sender<bool>,
     until: watch::Sender<Instant>,
+    term: Arc<AtomicU64>,
 }
 
 /// A claim that nobody has made yet.
 pub(super) fn leadership() -> (Claim, Leadership) {
     let (leads, leads_receiver) = watch::channel(false);
     let (until, until_receiver) = watch::channel(Instant::now());
+    let term = Arc::new(AtomicU64::new(0));
     (
-        Claim { leads, until },
+        Claim {
+            leads,
+            until,
+            term: term.clone(),
+        },
         Leadership {
             leads: leads_receiver,
             until: until_receiver,
+            term,
         },
     )
 }
@@ -40,6 +57,10 @@ pub(super) fn leadership() -> (Claim, Leadership) {
 impl Claim {
     /// We lead, until then. Whether that is news.
     pub(super) fn held(&self, until: Instant) -> bool {
+        // Before it is told: nobody who sees that we lead may still see the former term.
+        if !*self.leads.borrow() || *self.until.borrow() <= Instant::now() {
+            self.term.fetch_add(1, Ordering::SeqCst);
+        }
         self.until.send_replace(until);
         self.leads
             .send_if_modified(|leads| !std::mem::replace(leads, true))
@@ -63,6 +84,12 @@ impl Leadership {
     /// Whether this replica leads now.
     pub fn is_leader(&self) -> bool {
         *self.leads.borrow() && Instant::now() < *self.until.borrow()
+    }
+
+    /// The present term, if this replica leads now.
+    pub fn term(&self) -> Option<Term> {
+        let term = Term(self.term.load(Ordering::SeqCst));
+        self.is_leader().then_some(term)
     }
 
     /// Waits until leadership was won or given up since the last call, or was renewed after its time had run out. That
@@ -142,6 +169,30 @@ mod tests {
         assert!(!claim.held(Instant::now() + Duration::from_secs(10)));
         assert!(leadership.is_leader());
         waiting.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_time_of_leading_is_a_term_of_its_own() {
+        let (claim, leadership) = leadership();
+        assert_eq!(leadership.term(), None);
+        claim.held(Instant::now() + Duration::from_secs(10));
+        let first = leadership.term().unwrap();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        claim.held(Instant::now() + Duration::from_secs(10));
+        assert_eq!(leadership.term(), Some(first), "it was renewed in time");
+        // Nobody said that it ran out, and another may have led meanwhile.
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        assert_eq!(leadership.term(), None);
+        claim.held(Instant::now() + Duration::from_secs(10));
+        let second = leadership.term().unwrap();
+        assert_ne!(second, first);
+        claim.lost();
+        claim.held(Instant::now() + Duration::from_secs(10));
+        assert!(
+            leadership
+                .term()
+                .is_some_and(|third| third != second && third != first)
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,11 +8,22 @@ use tokio::{
     time::{Instant, MissedTickBehavior},
 };
 
-use super::Leadership;
-use crate::{backend::pool::Pool, rule::RuleTable, status::Probe};
+use super::{Leadership, Term};
+use crate::{
+    backend::{Backend, BackendError, pool::Pool},
+    reason::Reason,
+    rule::RuleTable,
+    status::Probe,
+};
 
-/// The last probe of each backend, by name.
-pub type Probes = BTreeMap<Arc<str>, Probe>;
+/// What the probes of one term came to. A former term's are nobody's: another replica has led since.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Probes {
+    /// The term in which they were made; `None` before the first.
+    pub term: Option<Term>,
+    /// The last probe of each backend, by name, and the generation of the backend that was probed.
+    pub of: BTreeMap<Arc<str>, (i64, Probe)>,
+}
 
 /// The time between two probes of a backend.
 const INTERVAL: Duration = Duration::from_secs(15);
@@ -52,43 +63,81 @@ pub async fn probe_backends(
             continue;
         }
         backends = Some(table.backends.clone());
-        if !leadership.is_leader() {
+        let Some(term) = leadership.term() else {
             continue;
-        }
-        let names: Vec<Arc<str>> = table
-            .backends
-            .iter()
-            .filter(|(_, backend)| backend.is_ok())
-            .map(|(name, _)| name.clone())
-            .collect();
-        let answers: Probes = stream::iter(names)
-            .map(|name| probe(&pool, name))
-            .buffer_unordered(CONCURRENCY)
-            .collect()
-            .await;
-        probes.send_if_modified(|known| {
-            let changed = **known != answers;
-            if changed {
-                *known = Arc::new(answers);
-            }
-            changed
+        };
+        begin(&probes, term, &table);
+        let generations = table.backends.iter().filter_map(|(name, backend)| {
+            let generation = backend.as_ref().ok()?.generation;
+            Some((name.clone(), generation))
         });
+        let generations: Vec<(Arc<str>, i64)> = generations.collect();
+        let mut answers = stream::iter(generations)
+            .map(|(name, generation)| {
+                let pool = &pool;
+                async move {
+                    let probe = probe(&name, pool.get(&name)).await;
+                    (name, generation, probe)
+                }
+            })
+            .buffer_unordered(CONCURRENCY);
+        // Each is published when it ends: one that hangs holds the others' up for nobody.
+        while let Some((name, generation, probe)) = answers.next().await {
+            if leadership.term() != Some(term) {
+                break;
+            }
+            if let Some(probe) = probe {
+                publish(&probes, |known| {
+                    known.of.insert(name, (generation, probe));
+                });
+            }
+        }
     }
 }
 
-async fn probe(pool: &Pool, name: Arc<str>) -> (Arc<str>, Probe) {
-    let outcome = match pool.get(&name) {
+/// Forgets what was found out in a former term, and about backends that are gone.
+fn begin(probes: &watch::Sender<Arc<Probes>>, term: Term, table: &RuleTable) {
+    publish(probes, |known| {
+        if known.term != Some(term) {
+            known.of.clear();
+        }
+        known.term = Some(term);
+        known.of.retain(|name, _| table.backends.contains_key(name));
+    });
+}
+
+fn publish(probes: &watch::Sender<Arc<Probes>>, change: impl FnOnce(&mut Probes)) {
+    probes.send_if_modified(|known| {
+        let mut now = Probes::clone(known);
+        change(&mut now);
+        let changed = **known != now;
+        if changed {
+            *known = Arc::new(now);
+        }
+        changed
+    });
+}
+
+/// `None` where the backend was not asked, since its own ceilings kept the probe waiting: that says nothing about it.
+async fn probe(name: &str, backend: Result<Arc<dyn Backend>, BackendError>) -> Option<Probe> {
+    let outcome = match backend {
         Ok(backend) => backend.probe(Instant::now() + DEADLINE).await,
         Err(error) => Err(error),
     };
-    let probe = match outcome {
-        Ok(info) => Probe::Answered {
+    match outcome {
+        Ok(info) => Some(Probe::Answered {
             version: info.version,
-        },
-        Err(error) => Probe::Failed {
+        }),
+        Err(error) if error.reason() == Reason::TooManyRequests => {
+            tracing::debug!(backend = name, %error, "the backend was not probed");
+            None
+        }
+        Err(error) => Some(Probe::Failed {
             reason: error.reason(),
             message: error.detail().to_owned(),
-        },
-    };
-    (name, probe)
+        }),
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Drives the index: one guarded watch per kind, each with its own back-off, into one synchronous index, out as whole
 //! tables.
 
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
@@ -25,7 +25,12 @@ use crate::{
 };
 
 /// The status of each object as its watch last brought it.
-pub type ObservedStatuses = BTreeMap<StatusKey, ObservedStatus>;
+///
+/// Each is behind a pointer: what is published is a copy of the pointers, never of the statuses.
+pub type ObservedStatuses = BTreeMap<StatusKey, Arc<ObservedStatus>>;
+
+/// Between two publications of statuses: a burst of them is worth one.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A status and which object it is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,9 +56,11 @@ pub struct Watches {
 #[derive(Default)]
 struct State {
     index: Index,
-    statuses: Arc<ObservedStatuses>,
+    statuses: ObservedStatuses,
     /// Raised when the table differs, so that a status that comes back does not make a new one.
     revision: u64,
+    /// Raised when a status, or the version of its object, differs.
+    status_revision: u64,
 }
 
 // === impl Watches ===
@@ -105,7 +112,8 @@ impl Watches {
             never = backends => never,
             never = namespaces => never,
             never = self.take_resources() => never,
-            never = self.publish() => never,
+            never = self.publish_tables() => never,
+            never = self.publish_statuses() => never,
         }
     }
 
@@ -148,7 +156,7 @@ impl Watches {
     }
 
     /// Publishes what a burst of events came to, once.
-    async fn publish(&self) -> Infallible {
+    async fn publish_tables(&self) -> Infallible {
         let mut state = self.state.subscribe();
         let mut published = 0;
         loop {
@@ -158,12 +166,27 @@ impl Watches {
                     published = state.revision;
                     self.tables.send_replace(Arc::new(state.index.table()));
                 }
-                let statuses = state.statuses.clone();
-                self.statuses.send_if_modified(|known| {
-                    let changed = !Arc::ptr_eq(known, &statuses);
-                    *known = statuses;
-                    changed
-                });
+            }
+            if state.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    async fn publish_statuses(&self) -> Infallible {
+        let mut state = self.state.subscribe();
+        let mut published = 0;
+        loop {
+            let statuses = {
+                let state = state.borrow_and_update();
+                (state.status_revision != published).then(|| {
+                    published = state.status_revision;
+                    state.statuses.clone()
+                })
+            };
+            if let Some(statuses) = statuses {
+                self.statuses.send_replace(Arc::new(statuses));
+                tokio::time::sleep(PAUSE).await;
             }
             if state.changed().await.is_err() {
                 return std::future::pending().await;
@@ -249,23 +272,22 @@ impl State {
     }
 
     fn reset_statuses(&mut self, kind: StatusKind, objects: &[DynamicObject]) {
-        let statuses = Arc::make_mut(&mut self.statuses);
-        statuses.retain(|key, _| key.kind != kind);
+        self.status_revision += 1;
+        self.statuses.retain(|key, _| key.kind != kind);
         for object in objects {
-            statuses.insert(
-                status_key(kind, &ObjectKey::of(&object.metadata)),
-                observed(object),
-            );
+            self.observe(kind, object);
         }
     }
 
     fn observe(&mut self, kind: StatusKind, object: &DynamicObject) {
         let key = status_key(kind, &ObjectKey::of(&object.metadata));
-        Arc::make_mut(&mut self.statuses).insert(key, observed(object));
+        self.status_revision += 1;
+        self.statuses.insert(key, Arc::new(observed(object)));
     }
 
     fn forget(&mut self, kind: StatusKind, key: &ObjectKey) {
-        Arc::make_mut(&mut self.statuses).remove(&status_key(kind, key));
+        self.status_revision += 1;
+        self.statuses.remove(&status_key(kind, key));
     }
 }
 
@@ -290,4 +312,35 @@ fn decoded<K>(entry: crate::kubernetes::watch::Entry<K>) -> Option<K> {
     entry
         .inspect_err(|invalid| tracing::warn!(error = %invalid.error, "object without usable metadata"))
         .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn backend(name: &str, version: u32) -> DynamicObject {
+        serde_json::from_value(json!({
+            "apiVersion": "metricrule.dev/v1alpha1", "kind": "MetricBackend",
+            "metadata": {"name": name, "uid": name, "resourceVersion": version.to_string()},
+            "spec": {"type": "Prometheus", "prometheus": {"url": "http://prometheus"}},
+            "status": {"rules": version},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_status_that_comes_back_copies_no_other() {
+        let mut state = State::default();
+        let objects = (0..100).map(|number| Ok(backend(&format!("b{number}"), 1)));
+        state.apply_backends(Change::Reset(objects.collect()));
+        let published = state.statuses.clone();
+        let (tables, statuses) = (state.revision, state.status_revision);
+        state.apply_backends(Change::Apply(Ok(backend("b7", 2))));
+        assert_eq!(state.revision, tables, "a status makes no new table");
+        assert_eq!(state.status_revision, statuses + 1);
+        let same = |key: &&StatusKey| Arc::ptr_eq(&published[*key], &state.statuses[*key]);
+        assert_eq!(published.keys().filter(same).count(), 99);
+    }
 }

@@ -16,6 +16,8 @@ pub struct Merged {
     pub change: Change,
     /// The conditions whose status or reason moved.
     pub transitions: Vec<Transition>,
+    /// Whether nothing but conditions moved: the object is the one that it was, and no condition came or went.
+    pub only_moved: bool,
 }
 
 /// How much two statuses differ.
@@ -25,7 +27,8 @@ pub enum Change {
     None,
     /// In counts, samples, messages.
     Minor,
-    /// In the status or reason of a condition, or in the generation that one speaks of.
+    /// In the status or reason of a condition, in the generation that one speaks of, in the last error, or in which warnings
+    /// there are.
     Major,
 }
 
@@ -34,6 +37,8 @@ pub enum Change {
 pub struct Transition {
     /// The status that it had: `True`, `False`, `Unknown`; `None` where there was no such condition.
     pub from: Option<String>,
+    /// The reason that it had.
+    pub from_reason: Option<String>,
     /// The condition as it is now.
     pub to: Condition,
 }
@@ -49,6 +54,7 @@ pub fn merge(observed: Option<&Value>, desired: &Value, now: Timestamp) -> Merge
             let moved = from.is_none_or(|from| (&from.status, &from.reason) != (&to.status, &to.reason));
             moved.then(|| Transition {
                 from: from.map(|from| from.status.clone()),
+                from_reason: from.map(|from| from.reason.clone()),
                 to: to.clone(),
             })
         })
@@ -63,16 +69,15 @@ pub fn merge(observed: Option<&Value>, desired: &Value, now: Timestamp) -> Merge
     };
     let mut status = desired.clone();
     if let Some(status) = status.as_object_mut() {
-        carry(status, observed, &merged);
+        carry(status, observed, &merged, now);
     }
     let field =
         |status: Option<&Value>| status.map_or(Value::Null, |status| status["observedGeneration"].clone());
+    let same_object = generations(&before) == generations(&merged) && field(observed) == field(Some(&status));
+    let news = incidents(observed) != incidents(Some(&status));
     let change = if observed.is_some_and(|observed| normal(observed) == normal(&status)) {
         Change::None
-    } else if transitions.is_empty()
-        && generations(&before) == generations(&merged)
-        && field(observed) == field(Some(&status))
-    {
+    } else if transitions.is_empty() && same_object && !news {
         Change::Minor
     } else {
         Change::Major
@@ -81,7 +86,21 @@ pub fn merge(observed: Option<&Value>, desired: &Value, now: Timestamp) -> Merge
         status,
         change,
         transitions,
+        only_moved: same_object,
     }
+}
+
+/// The last error's reason, and which warnings there are: what a person wants to see at once.
+fn incidents(status: Option<&Value>) -> (Value, Vec<String>) {
+    let Some(status) = status else {
+        return (Value::Null, Vec::new());
+    };
+    let warnings = status["warnings"].as_array().into_iter().flatten();
+    let mut warnings: Vec<String> = warnings
+        .map(|warning| format!("{} {}", warning["reason"], warning["path"]))
+        .collect();
+    warnings.sort_unstable();
+    (status["lastError"]["reason"].clone(), warnings)
 }
 
 /// The desired conditions with the times at which they took their status: the observed one where the status is the same
@@ -111,19 +130,33 @@ fn conditions(status: Option<&Value>) -> Vec<Condition> {
         .collect()
 }
 
-fn carry(status: &mut Map<String, Value>, observed: Option<&Value>, conditions: &[Condition]) {
+fn carry(
+    status: &mut Map<String, Value>,
+    observed: Option<&Value>,
+    conditions: &[Condition],
+    now: Timestamp,
+) {
     if status.contains_key("conditions") {
         let conditions = conditions
             .iter()
             .filter_map(|condition| serde_json::to_value(condition).ok());
         status.insert("conditions".to_owned(), conditions.collect());
     }
-    if let (Some(error), Some(observed)) = (status.get_mut("lastError"), observed)
-        && error["reason"] == observed["lastError"]["reason"]
-        && !observed["lastError"]["time"].is_null()
-    {
-        error["time"] = observed["lastError"]["time"].clone();
+    if let Some(error) = status.get_mut("lastError").filter(|error| error.is_object()) {
+        let observed = observed.map(|observed| &observed["lastError"]);
+        let known = observed
+            .filter(|observed| observed["reason"] == error["reason"])
+            .and_then(|observed| time(&observed["time"]));
+        let at = known.or_else(|| time(&error["time"])).unwrap_or(now);
+        let at = Timestamp::from_second(at.as_second()).unwrap_or(at);
+        error["time"] = Value::String(at.to_string());
     }
+}
+
+/// The epoch is the time of nothing: earlier versions wrote it.
+fn time(value: &Value) -> Option<Timestamp> {
+    let time: Timestamp = value.as_str()?.parse().ok()?;
+    (time > Timestamp::UNIX_EPOCH).then_some(time)
 }
 
 /// The same value for two statuses that say the same.

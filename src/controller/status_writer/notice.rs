@@ -32,7 +32,7 @@ pub(super) fn notices(key: &StatusKey, uid: &str, transitions: &[Transition]) ->
 
 /// Whether it is a warning; `None` where it is not worth telling.
 fn severity(transition: &Transition) -> Option<bool> {
-    let Transition { from, to } = transition;
+    let Transition { from, to, .. } = transition;
     let recovered = from.as_deref() == Some("False");
     match (to.type_.as_str(), to.status.as_str()) {
         // Told once about the APIService itself as well; every other state of it passes by itself.

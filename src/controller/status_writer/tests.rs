@@ -112,7 +112,15 @@ fn the_kind_of_change() {
         (
             "another error",
             edited(|s| s["lastError"] = json!({"reason": "X", "time": NOW})),
-            Change::Minor,
+            Change::Major,
+        ),
+        (
+            "a warning more",
+            edited(|s| {
+                s["warnings"] =
+                    json!([{"reason": "DuplicateRows", "path": "spec.metricsQuery", "message": "m"}])
+            }),
+            Change::Major,
         ),
         (
             "a generation",
@@ -209,6 +217,7 @@ fn events_are_few_and_each_reason_is_told_once() {
 struct World {
     api: FakeApi,
     claim: Claim,
+    leadership: Leadership,
     targets: watch::Sender<Arc<StatusTargets>>,
     notices: mpsc::Receiver<Notice>,
     metrics: Metrics,
@@ -224,7 +233,7 @@ impl World {
         let writer = StatusWriter::new(
             api.client(),
             receiver,
-            leadership,
+            leadership.clone(),
             events,
             Clock::starting_at(time(THEN)),
             metrics.controller.clone(),
@@ -233,6 +242,7 @@ impl World {
         Self {
             api,
             claim,
+            leadership,
             targets,
             notices,
             metrics,
@@ -255,6 +265,7 @@ impl World {
             resource_version: text("resourceVersion"),
             observed: object.get("status").cloned(),
             desired,
+            term: None,
         };
         (key(name), Arc::new(target))
     }
@@ -420,3 +431,49 @@ async fn a_failing_object_backs_off_alone_and_a_gone_one_is_forgotten() {
         "{text}"
     );
 }
+
+#[test]
+fn an_error_has_the_time_at_which_it_was_seen_first_and_not_1970() {
+    let error = |reason: &str, at: &str| json!({"lastError": {"reason": reason, "time": at}});
+    let epoch = "1970-01-01T00:00:00Z";
+    let cases = [
+        ("the first", None, error("BackendDown", THEN), THEN),
+        (
+            "the first, by one who knows no time",
+            None,
+            error("BackendDown", epoch),
+            NOW_WRITTEN,
+        ),
+        (
+            "the same",
+            Some(error("BackendDown", THEN)),
+            error("BackendDown", NOW),
+            THEN,
+        ),
+        (
+            "another",
+            Some(error("BackendDown", THEN)),
+            error("QueryRejected", NOW),
+            NOW_WRITTEN,
+        ),
+        // Written by an earlier version.
+        (
+            "the same, without its time",
+            Some(error("BackendDown", epoch)),
+            error("BackendDown", NOW),
+            NOW_WRITTEN,
+        ),
+        (
+            "one that is over",
+            Some(error("BackendDown", THEN)),
+            error("BackendDown", THEN),
+            THEN,
+        ),
+    ];
+    for (case, observed, desired, expected) in cases {
+        let merged = merge(observed.as_ref(), &desired, time(NOW));
+        assert_eq!(merged.status["lastError"]["time"], json!(expected), "{case}");
+    }
+}
+
+mod pace;

@@ -16,8 +16,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    CONCURRENCY, Change, MINOR_INTERVAL, Merged, StatusKey, StatusTarget, StatusTargets, merge,
+    CONCURRENCY, MINOR_INTERVAL, Merged, StatusKey, StatusTarget, StatusTargets, merge,
     notice::notices,
+    pace::{Pace, Urgency},
 };
 use crate::{
     controller::{
@@ -46,11 +47,22 @@ struct Entry {
     in_flight: bool,
     /// Nothing is to be done for exactly this target.
     settled: Option<Arc<StatusTarget>>,
-    /// Nothing is to be done before then; for that target alone, if one is named.
-    wait: Option<(Option<Arc<StatusTarget>>, Instant)>,
+    /// Nothing is to be done before then.
+    wait: Option<Instant>,
+    /// What waits for its turn.
+    queued: Option<Queued>,
     written: Option<Written>,
     written_at: Option<Instant>,
     backoff: Backoff,
+}
+
+/// A change that is not written at once.
+#[derive(Debug)]
+struct Queued {
+    target: Arc<StatusTarget>,
+    urgency: Urgency,
+    /// Since when the object has differed in this way, whatever its target was since.
+    since: Instant,
 }
 
 /// What was written to an object that the watch has since not brought back.
@@ -65,6 +77,7 @@ struct Done {
     key: StatusKey,
     target: Arc<StatusTarget>,
     merged: Merged,
+    urgency: Urgency,
     result: Result<(), CallError>,
 }
 
@@ -97,6 +110,7 @@ impl StatusWriter {
     pub async fn run(mut self, shutdown: CancellationToken) {
         let mut entries = HashMap::new();
         let mut in_flight = InFlight::new();
+        let mut pace = Pace::new(Instant::now());
         loop {
             if !self.leadership.is_leader() {
                 in_flight.clear();
@@ -108,7 +122,7 @@ impl StatusWriter {
             }
             let targets = self.targets.borrow_and_update().clone();
             entries.retain(|key, _| targets.contains_key(key));
-            let next = self.start(&targets, &mut entries, &mut in_flight);
+            let next = self.start(&targets, &mut entries, &mut in_flight, &mut pace);
             let wake = async {
                 match next {
                     Some(next) => sleep_until(next).await,
@@ -118,7 +132,7 @@ impl StatusWriter {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = self.leadership.lost() => {}
-                Some(done) = in_flight.next() => self.finish(done, &mut entries),
+                Some(done) = in_flight.next() => self.finish(done, &mut entries, &mut pace),
                 changed = self.targets.changed() => if changed.is_err() { return },
                 () = wake => {}
             }
@@ -131,13 +145,16 @@ impl StatusWriter {
         targets: &StatusTargets,
         entries: &mut HashMap<StatusKey, Entry>,
         in_flight: &mut InFlight,
+        pace: &mut Pace,
     ) -> Option<Instant> {
         let now = Instant::now();
+        let term = self.leadership.term();
         let mut next: Option<Instant> = None;
         let mut look_again = |at: Instant| next = Some(next.map_or(at, |next| next.min(at)));
+        let mut turns: Vec<(Instant, Urgency, &StatusKey, &Arc<StatusTarget>)> = Vec::new();
         for (key, target) in targets {
             if in_flight.len() >= CONCURRENCY {
-                break;
+                return next;
             }
             let entry = entries.entry(key.clone()).or_insert_with(Entry::new);
             if entry.in_flight
@@ -145,36 +162,84 @@ impl StatusWriter {
                     .settled
                     .as_ref()
                     .is_some_and(|settled| Arc::ptr_eq(settled, target))
+                || target.term.is_some() && target.term != term
             {
                 continue;
             }
-            if let Some(until) = entry.waits_for(target, now) {
+            if let Some(until) = entry.wait.filter(|until| *until > now) {
                 look_again(until);
                 continue;
             }
-            let merged = merge(entry.observed(target), &target.desired, self.clock.now());
-            match merged.change {
-                Change::None => {
-                    entry.settled = Some(Arc::clone(target));
-                    continue;
-                }
-                Change::Minor => {
-                    let until = entry.written_at.map(|at| at + MINOR_INTERVAL);
-                    if let Some(until) = until.filter(|until| *until > now) {
-                        entry.wait = Some((Some(Arc::clone(target)), until));
-                        look_again(until);
-                        continue;
+            let queued = entry.queued.take();
+            let judged = queued
+                .as_ref()
+                .filter(|queued| Arc::ptr_eq(&queued.target, target));
+            let urgency = match judged {
+                Some(queued) => queued.urgency,
+                None => {
+                    let merged = merge(entry.observed(target), &target.desired, self.clock.now());
+                    match Urgency::of(key.kind, &merged) {
+                        None => {
+                            entry.settled = Some(Arc::clone(target));
+                            continue;
+                        }
+                        Some(Urgency::Now) => {
+                            entry.in_flight = true;
+                            let target = Arc::clone(target);
+                            in_flight.push(self.write(key.clone(), target, merged, Urgency::Now));
+                            continue;
+                        }
+                        Some(later) => later,
                     }
                 }
-                Change::Major => {}
+            };
+            let since = queued
+                .filter(|queued| queued.urgency == urgency)
+                .map_or(now, |queued| queued.since);
+            entry.queued = Some(Queued {
+                target: Arc::clone(target),
+                urgency,
+                since,
+            });
+            let rested = entry.written_at.map(|at| at + MINOR_INTERVAL);
+            match rested.filter(|until| urgency == Urgency::Drift && *until > now) {
+                Some(until) => look_again(until),
+                None => turns.push((since, urgency, key, target)),
             }
+        }
+        // Those that have waited longest first: whatever drifts all the time takes its turn.
+        turns.sort_by_key(|(since, ..)| *since);
+        let mut closed: Vec<Urgency> = Vec::new();
+        for (_, urgency, key, target) in turns {
+            if in_flight.len() >= CONCURRENCY {
+                break;
+            }
+            if closed.contains(&urgency) {
+                continue;
+            }
+            if !pace.admits(urgency, now) {
+                closed.push(urgency);
+                look_again(pace.next(urgency, now));
+                continue;
+            }
+            let Some(entry) = entries.get_mut(key) else {
+                continue;
+            };
+            let merged = merge(entry.observed(target), &target.desired, self.clock.now());
+            entry.queued = None;
             entry.in_flight = true;
-            in_flight.push(self.write(key.clone(), Arc::clone(target), merged));
+            in_flight.push(self.write(key.clone(), Arc::clone(target), merged, urgency));
         }
         next
     }
 
-    fn write(&self, key: StatusKey, target: Arc<StatusTarget>, merged: Merged) -> BoxFuture<'static, Done> {
+    fn write(
+        &self,
+        key: StatusKey,
+        target: Arc<StatusTarget>,
+        merged: Merged,
+        urgency: Urgency,
+    ) -> BoxFuture<'static, Done> {
         let client = self.client.clone();
         let resource = key.kind.resource();
         let api: Api<DynamicObject> = match &key.namespace {
@@ -200,17 +265,19 @@ impl StatusWriter {
                 key,
                 target,
                 merged,
+                urgency,
                 result,
             }
         })
     }
 
-    fn finish(&self, done: Done, entries: &mut HashMap<StatusKey, Entry>) {
+    fn finish(&self, done: Done, entries: &mut HashMap<StatusKey, Entry>, pace: &mut Pace) {
         let now = Instant::now();
         let Done {
             key,
             target,
             merged,
+            urgency,
             result,
         } = done;
         self.metrics.write(
@@ -228,8 +295,11 @@ impl StatusWriter {
         entry.in_flight = false;
         match result {
             Ok(()) => {
-                for notice in notices(&key, &target.uid, &merged.transitions) {
-                    self.events.tell(notice);
+                let notices = notices(&key, &target.uid, &merged.transitions);
+                if !notices.is_empty() && pace.tells(urgency, now) {
+                    for notice in notices {
+                        self.events.tell(notice);
+                    }
                 }
                 entry.backoff.reset();
                 entry.wait = None;
@@ -248,7 +318,7 @@ impl StatusWriter {
             }
             Err(error) => {
                 tracing::warn!(object = %key, %error, "status not written");
-                entry.wait = Some((None, entry.backoff.next_try(now)));
+                entry.wait = Some(entry.backoff.next_try(now));
             }
         }
     }
@@ -262,18 +332,11 @@ impl Entry {
             in_flight: false,
             settled: None,
             wait: None,
+            queued: None,
             written: None,
             written_at: None,
             backoff: Backoff::new(Duration::from_secs(1), Duration::from_mins(5)),
         }
-    }
-
-    fn waits_for(&self, target: &Arc<StatusTarget>, now: Instant) -> Option<Instant> {
-        let (waiting, until) = self.wait.as_ref()?;
-        let concerns = waiting
-            .as_ref()
-            .is_none_or(|waiting| Arc::ptr_eq(waiting, target));
-        (concerns && now < *until).then_some(*until)
     }
 
     /// The present status as far as we know: what we wrote, until the watch brings a later version of the object.
