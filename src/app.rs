@@ -304,9 +304,11 @@ impl Parts {
         let (clients, tables, needs) = Clients::new(tables, credential_values, pool.clone());
         tasks.spawn("clients", clients.run());
         tasks.open_when("rules", gates.rules, tables.clone(), |table| table.synced);
-        let (relist, catalog, attempted) = Relist::new(tables.clone(), pool.clone(), metrics.clone());
+        let identity = &config.identity;
+        let (relist, listings) = Relist::new(tables.clone(), pool.clone(), identity, metrics.clone());
         tasks.spawn("relist", relist.run());
-        tasks.open_when("relist", gates.relist, attempted.clone(), |attempted| *attempted);
+        tasks.open_when("relist", gates.relist, listings.ready, |ready| *ready);
+        let catalog = listings.catalog;
 
         // Request → reply.
         let objects = Objects::new(
@@ -327,7 +329,7 @@ impl Parts {
         };
         let known = Known {
             catalog,
-            attempted,
+            attempted: listings.attempted,
             observed,
             tables,
             needs,

@@ -1,6 +1,9 @@
 //! Series → catalog ("relist" is prometheus-adapter's word): lists each selector once for all rules that share it, keeps
-//! the last good series of one that fails, and publishes the catalog whole.
+//! the last good series of one that fails, and publishes the catalog whole. [`schedule`] says when a selector is listed again,
+//! [`health`] which backend's selectors wait for it to answer.
 
+mod health;
+mod schedule;
 mod selectors;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -9,9 +12,15 @@ use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::Futures
 use jiff::Timestamp;
 use tokio::{sync::watch, time::Instant};
 
-use self::selectors::{Outcome, Selectors, Target};
+use self::{
+    schedule::Jitter,
+    selectors::{News, Outcome, Selectors, Target},
+};
 use crate::{
-    backend::{SeriesQuery, pool::Pool},
+    backend::{
+        BackendError, SeriesQuery,
+        pool::{Backends, Pool},
+    },
     catalog::Catalog,
     metrics::Metrics,
     rule::RuleTable,
@@ -20,13 +29,28 @@ use crate::{
 /// Longest wait for one listing, a backend's own timeout aside.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// The longest time that listings may keep a replica from being ready.
+const PATIENCE: Duration = Duration::from_secs(4);
+
 /// The task that keeps the catalog.
 pub struct Relist {
     tables: watch::Receiver<Arc<RuleTable>>,
     pool: Pool,
     catalog: watch::Sender<Arc<Catalog>>,
     attempted: watch::Sender<bool>,
+    ready: watch::Sender<bool>,
+    jitter: Jitter,
     metrics: Metrics,
+}
+
+/// What the task publishes.
+pub struct Listings {
+    /// What is served.
+    pub catalog: watch::Receiver<Arc<Catalog>>,
+    /// Whether every selector of a synced table was tried once, or its backend was found to give no answer.
+    pub attempted: watch::Receiver<bool>,
+    /// The same, or that the backends had a few seconds for it: a backend that hangs keeps no replica from serving.
+    pub ready: watch::Receiver<bool>,
 }
 
 type Listing = BoxFuture<'static, (Target, Outcome)>;
@@ -34,42 +58,54 @@ type Listing = BoxFuture<'static, (Target, Outcome)>;
 // === impl Relist ===
 
 impl Relist {
-    /// A task over `tables`; the receivers give the catalog, and whether every selector of a synced table was tried once.
+    /// A task over `tables` in the replica named `identity`, and what it publishes.
     pub fn new(
         tables: watch::Receiver<Arc<RuleTable>>,
         pool: Pool,
+        identity: &str,
         metrics: Metrics,
-    ) -> (Self, watch::Receiver<Arc<Catalog>>, watch::Receiver<bool>) {
+    ) -> (Self, Listings) {
         let (catalog, catalogs) = watch::channel(Arc::default());
         let (attempted, was_attempted) = watch::channel(false);
-        (
-            Self {
-                tables,
-                pool,
-                catalog,
-                attempted,
-                metrics,
-            },
-            catalogs,
-            was_attempted,
-        )
+        let (ready, is_ready) = watch::channel(false);
+        let relist = Self {
+            tables,
+            pool,
+            catalog,
+            attempted,
+            ready,
+            jitter: Jitter::of(identity),
+            metrics,
+        };
+        let listings = Listings {
+            catalog: catalogs,
+            attempted: was_attempted,
+            ready: is_ready,
+        };
+        (relist, listings)
     }
 
     /// Runs for as long as it is polled.
     pub async fn run(mut self) -> Infallible {
-        let mut selectors = Selectors::default();
+        let mut selectors = Selectors::new(self.jitter);
         let mut running: FuturesUnordered<Listing> = FuturesUnordered::new();
+        let mut clients = self.pool.subscribe();
+        let mut known = clients.borrow_and_update().clone();
         let mut table = self.tables.borrow_and_update().clone();
+        let mut impatient = None;
         self.apply(&table, &mut selectors);
         loop {
             while let Some(target) = selectors.take_due(Instant::now()) {
                 running.push(self.list(target));
             }
-            if table.synced && selectors.all_attempted() {
-                self.attempted
-                    .send_if_modified(|attempted| !std::mem::replace(attempted, true));
+            if table.synced {
+                let end = *impatient.get_or_insert_with(|| Instant::now() + PATIENCE);
+                let attempted = selectors.all_attempted();
+                raise(&self.attempted, attempted);
+                raise(&self.ready, attempted || end <= Instant::now());
             }
             let due = selectors.next_due();
+            let end = impatient.filter(|_| !*self.ready.borrow());
             let changed = tokio::select! {
                 changed = self.tables.changed() => {
                     if changed.is_err() {
@@ -78,6 +114,12 @@ impl Relist {
                     }
                     table = self.tables.borrow_and_update().clone();
                     self.apply(&table, &mut selectors);
+                    false
+                }
+                Ok(()) = clients.changed() => {
+                    let now = clients.borrow_and_update().clone();
+                    renew(&mut selectors, &known, &now);
+                    known = now;
                     false
                 }
                 Some((target, outcome)) = running.next() => {
@@ -89,6 +131,7 @@ impl Relist {
                     changed
                 }
                 () = sleep_until(due) => false,
+                () = sleep_until(end) => false,
             };
             if changed {
                 self.publish(&table, &mut selectors);
@@ -134,12 +177,14 @@ impl Relist {
     }
 
     fn finish(&self, selectors: &mut Selectors, target: &Target, outcome: Outcome) -> bool {
-        if let Err(error) = &outcome.result {
-            let backend = &*target.backend;
-            tracing::warn!(backend, selector = %target.selector, error = %error, "series could not be listed");
-            self.metrics.backend.relist_error(backend, error.reason().code());
+        let error = outcome.result.as_ref().err().cloned();
+        if let Some(error) = &error {
+            self.metrics
+                .backend
+                .relist_error(&target.backend, error.reason().code());
         }
         let round = selectors.finish(target, outcome, Instant::now());
+        tell(target, round.news, error.as_ref());
         if let Some(round) = round.finished {
             self.metrics
                 .backend
@@ -149,9 +194,51 @@ impl Relist {
     }
 }
 
+/// One line for what is news.
+fn tell(target: &Target, news: Option<News>, error: Option<&BackendError>) {
+    let backend = &*target.backend;
+    match (news, error) {
+        (Some(News::Down { selectors }), Some(error)) => {
+            let (reason, detail) = (error.reason(), error.detail());
+            tracing::warn!(
+                backend, %reason, %error, detail, selectors,
+                "the backend lists no series; it is asked again, ever more rarely, and the last good ones stay"
+            );
+        }
+        (Some(News::Up), _) => tracing::info!(backend, "the backend lists series again"),
+        (Some(News::Selector), Some(error)) => {
+            let (reason, detail) = (error.reason(), error.detail());
+            tracing::warn!(
+                backend, selector = %target.selector, %reason, %error, detail,
+                "series could not be listed"
+            );
+        }
+        _ => {}
+    }
+}
+
+/// Tells the selectors whose backend has another client than before.
+fn renew(selectors: &mut Selectors, before: &Backends, now: &Backends) {
+    for (name, _) in now.iter() {
+        if !now.same(before, name) {
+            selectors.renewed(&name.into(), Instant::now());
+        }
+    }
+}
+
+/// Makes it true once and for all.
+fn raise(flag: &watch::Sender<bool>, condition: bool) {
+    if condition {
+        flag.send_if_modified(|flag| !std::mem::replace(flag, true));
+    }
+}
+
 async fn sleep_until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -211,6 +211,16 @@ impl Backends {
         })
     }
 
+    /// Whether a backend has the same client in `other`, or lacks one for the same reason.
+    pub fn same(&self, other: &Self, name: &str) -> bool {
+        match (self.0.get(name), other.0.get(name)) {
+            (Some(Ok(a)), Some(Ok(b))) => std::ptr::addr_eq(Arc::as_ptr(a), Arc::as_ptr(b)),
+            (Some(Err(a)), Some(Err(b))) => a == b,
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
     /// All backends by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Result<Arc<dyn Backend>, BackendError>)> {
         self.0.iter().map(|(name, backend)| (&**name, backend))

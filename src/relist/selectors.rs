@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
     sync::Arc,
     time::Duration,
 };
@@ -10,6 +9,13 @@ use std::{
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+mod outage;
+
+pub(super) use self::outage::News;
+use super::{
+    health::Health,
+    schedule::{Jitter, Looked, Tries, fault},
+};
 use crate::{
     api::metric_rule::RuleKey,
     backend::BackendError,
@@ -22,8 +28,6 @@ use crate::{
 
 /// Selectors of one backend that are listed at once; the backend's own ceilings hold besides.
 const CONCURRENCY: usize = 8;
-/// After a failure a selector is tried again sooner than its interval.
-const RETRY: Duration = Duration::from_secs(5);
 
 /// One selector at one backend.
 #[derive(Clone, Debug)]
@@ -53,6 +57,8 @@ pub(super) struct Round {
     pub(super) changed: bool,
     /// Set when it was the last of its backend's selectors to be tried in this round.
     pub(super) finished: Option<Finished>,
+    /// What is news to the log.
+    pub(super) news: Option<News>,
 }
 
 /// All selectors of a backend were tried.
@@ -64,9 +70,11 @@ pub(super) struct Finished {
 }
 
 /// Everything that relist remembers.
-#[derive(Default)]
 pub(super) struct Selectors {
     known: BTreeMap<Key, State>,
+    /// Of each backend that has selectors.
+    health: BTreeMap<Arc<str>, Health>,
+    jitter: Jitter,
     /// What was derived last, with what it was derived from; reused as long as those are the same.
     derived: HashMap<RuleKey, Derived>,
 }
@@ -81,8 +89,12 @@ struct State {
     attempted: bool,
     failure: Option<(Reason, String)>,
     due: Instant,
-    running: bool,
+    /// When the listing that is under way began.
+    began: Option<Instant>,
     took: Duration,
+    tries: Tries,
+    /// The failure that the log was last told, and when.
+    told: Option<(Reason, Instant)>,
 }
 
 struct Derived {
@@ -95,6 +107,16 @@ struct Derived {
 // === impl Selectors ===
 
 impl Selectors {
+    /// None yet, for a replica with that jitter.
+    pub(super) fn new(jitter: Jitter) -> Self {
+        Self {
+            known: BTreeMap::new(),
+            health: BTreeMap::new(),
+            jitter,
+            derived: HashMap::new(),
+        }
+    }
+
     /// Takes up the selectors of a table: new ones are due at once, those that no rule needs are forgotten.
     pub(super) fn apply(&mut self, table: &RuleTable) {
         let mut needed: BTreeMap<Key, Target> = BTreeMap::new();
@@ -111,48 +133,60 @@ impl Selectors {
                 Some(state) if state.target.backend_version == target.backend_version => {}
                 // The backend changed: what it said stays until it has answered again, and it is asked at once.
                 Some(state) => {
+                    self.health.remove(&key.0);
                     state.target = target;
                     state.due = Instant::now();
-                    state.running = false;
+                    state.began = None;
+                    state.tries = Tries::default();
                 }
                 None => {
                     self.known.insert(key, State::new(target));
                 }
             }
         }
+        self.health
+            .retain(|backend, _| self.known.keys().any(|(of, _)| of == backend));
         self.derived.retain(|key, _| table.get(key).is_some());
     }
 
     /// A selector that is to be listed now; one that never was comes first, for somebody has just written it.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<Target> {
-        let key = self
+        let (key, due) = self
             .waiting()
-            .min_by_key(|(_, state)| (state.due > now, state.attempted, state.due))
-            .map(|(key, _)| key.clone())?;
-        let state = self.known.get_mut(&key)?;
-        if state.due > now {
+            .min_by_key(|(_, state, due)| (*due > now, state.attempted, *due))
+            .map(|(key, _, due)| (key.clone(), due))?;
+        if due > now {
             return None;
         }
-        state.running = true;
+        let state = self.known.get_mut(&key)?;
+        state.began = Some(now);
         Some(state.target.clone())
     }
 
     /// When the next selector is to be listed; one whose backend has its fill already comes after those.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.waiting().map(|(_, state)| state.due).min()
+        self.waiting().map(|(_, _, due)| due).min()
     }
 
-    /// Selectors that may be started: a backend that hangs must not hold up the others.
-    fn waiting(&self) -> impl Iterator<Item = (&Key, &State)> {
+    /// Selectors that may be started, and when: a backend that hangs must not hold up the others, and is asked by one
+    /// selector at a time until it answers.
+    fn waiting(&self) -> impl Iterator<Item = (&Key, &State, Instant)> {
         let mut running: BTreeMap<&Arc<str>, usize> = BTreeMap::new();
-        for state in self.known.values().filter(|state| state.running) {
+        for state in self.known.values().filter(|state| state.began.is_some()) {
             *running.entry(&state.target.backend).or_default() += 1;
         }
-        self.known.iter().filter(move |(_, state)| {
-            !state.running
-                && running
-                    .get(&state.target.backend)
-                    .is_none_or(|running| *running < CONCURRENCY)
+        self.known.iter().filter_map(move |(key, state)| {
+            let backend = &state.target.backend;
+            let not_before = self.health.get(backend).and_then(Health::not_before);
+            let most = if not_before.is_some() { 1 } else { CONCURRENCY };
+            if state.began.is_some() || running.get(backend).is_some_and(|running| *running >= most) {
+                return None;
+            }
+            let due = match not_before {
+                Some(not_before) if state.attempted => state.due.max(not_before),
+                _ => state.due,
+            };
+            Some((key, state, due))
         })
     }
 
@@ -172,22 +206,27 @@ impl Selectors {
         if state.target.backend_version != target.backend_version {
             return Round::default();
         }
-        state.running = false;
-        let first = !std::mem::replace(&mut state.attempted, true);
+        let began = state.began.take().unwrap_or(now);
         state.took = outcome.took;
         let failure = outcome
             .result
             .as_ref()
             .err()
             .map(|error| (error.reason(), error.cause().to_owned()));
-        let wait = if failure.is_some() {
-            RETRY.min(target.interval)
-        } else {
-            target.interval
+        let looked = match &outcome.result {
+            Ok(series) if series.is_empty() => Looked::Nothing,
+            Ok(_) => Looked::Found,
+            Err(error) => Looked::Failed(fault(error.reason())),
         };
-        state.due = now + spread(wait, &target.selector);
+        let wait = state
+            .tries
+            .after(looked, target.interval, self.jitter, &target.selector);
+        state.due = now + wait;
+        // Before the credentials are read nothing was tried; they come with another client.
+        let tried = state.tries.failures() > 1 || !matches!(failure, Some((Reason::NotSynced, _)));
+        let first = tried && !std::mem::replace(&mut state.attempted, true);
         let mut changed = first || state.failure != failure;
-        state.failure = failure;
+        state.failure.clone_from(&failure);
         if let Ok(series) = outcome.result {
             state.listed = true;
             if *state.series != series {
@@ -195,9 +234,12 @@ impl Selectors {
                 changed = true;
             }
         }
+        let turn = self.judge(target, looked, failure.as_ref(), began, now);
+        changed |= self.follow(turn, &target.backend, failure, now);
         Round {
             changed,
             finished: self.finished(&target.backend, outcome.at),
+            news: self.news(target, turn, now),
         }
     }
 
@@ -277,7 +319,7 @@ impl Selectors {
             .filter(|state| state.target.backend == *backend);
         let (mut took, mut failed) = (Duration::ZERO, false);
         for state in states {
-            if state.running || !state.attempted {
+            if state.began.is_some() || !state.attempted {
                 return None;
             }
             took = took.max(state.took);
@@ -302,8 +344,10 @@ impl State {
             attempted: false,
             failure: None,
             due: Instant::now(),
-            running: false,
+            began: None,
             took: Duration::ZERO,
+            tries: Tries::default(),
+            told: None,
         }
     }
 }
@@ -374,13 +418,6 @@ fn same(a: Option<&Arc<SeriesSet>>, b: Option<&Arc<SeriesSet>>) -> bool {
         (None, None) => true,
         _ => false,
     }
-}
-
-/// Up to a tenth less than `wait`, by the selector's text, so that the selectors of one backend do not come in one burst.
-fn spread(wait: Duration, selector: &str) -> Duration {
-    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(selector);
-    let thousandths = u32::try_from(hash % 100).unwrap_or(0);
-    wait.saturating_sub(wait * thousandths / 1000)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ impl World {
     fn new() -> Self {
         Self {
             index: index(),
-            selectors: Selectors::default(),
+            selectors: Selectors::new(Jitter::of("metricrule-0")),
             catalog: Catalog::default(),
         }
     }
@@ -49,7 +49,9 @@ impl World {
             };
             self.selectors.finish(&target, outcome, Instant::now());
         }
-        self.rebuild(Arc::new(self.index.table()));
+        if !asked.is_empty() {
+            self.rebuild(Arc::new(self.index.table()));
+        }
         asked
     }
 
@@ -136,7 +138,7 @@ async fn a_failure_keeps_the_last_good_series_and_touches_no_other() {
             ..
         }
     ));
-    tokio::time::advance(RETRY).await;
+    tokio::time::advance(Duration::from_secs(10)).await;
     assert_eq!(
         world.list(|_| Ok(requests())).len(),
         1,
@@ -262,4 +264,161 @@ async fn a_backend_that_hangs_does_not_hold_up_another() {
     world.edit("other", 1, &format!("{REQUESTS}\nbackendRef: {{name: second}}"));
     let target = world.selectors.take_due(Instant::now()).unwrap();
     assert_eq!(&*target.backend, "second");
+}
+
+/// As many rules with a selector each, of one backend.
+fn many(world: &mut World, count: usize) {
+    for rule in 0..count {
+        let spec = REQUESTS.replace("http_requests_total", &format!("series_{rule}_total"));
+        world
+            .index
+            .apply_rule(crate::rule::testing::rule(&format!("rule-{rule}"), &spec));
+    }
+    world.publish();
+}
+
+/// Listings within `span`, one second after the other.
+async fn asked_within(
+    world: &mut World,
+    span: u64,
+    answer: impl Fn(&str) -> Result<SeriesSet, BackendError>,
+) -> Vec<usize> {
+    let mut asked = Vec::new();
+    for _ in 0..span {
+        asked.push(world.list(&answer).len());
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    asked
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_is_down_is_not_asked_by_each_selector_every_5_seconds() {
+    let mut world = World::new();
+    many(&mut world, 200);
+    let asked = asked_within(&mut world, 3600, |_| Err(down())).await;
+    let total: usize = asked.iter().sum();
+    assert!(
+        total < 300,
+        "{total} listings in an hour; every 5 s they were 144,000"
+    );
+    assert!(
+        asked.iter().rev().take(60).any(|asked| *asked > 0),
+        "it is still asked"
+    );
+    assert!(world.selectors.all_attempted());
+}
+
+#[tokio::test(start_paused = true)]
+async fn selectors_of_a_backend_that_comes_back_are_listed_within_seconds_and_in_no_burst() {
+    let mut bursts = Vec::new();
+    for identity in ["metricrule-0", "metricrule-1"] {
+        let mut world = World::new();
+        world.selectors = Selectors::new(Jitter::of(identity));
+        many(&mut world, 400);
+        asked_within(&mut world, 1800, |_| Err(down())).await;
+        let asked = asked_within(&mut world, 60, |_| Ok(requests())).await;
+        let first = asked.iter().position(|asked| *asked > 0).unwrap();
+        assert!(first <= 30, "asked again after {first} s");
+        let (most, all) = (asked.iter().max().unwrap(), asked.iter().sum::<usize>());
+        assert!(*most <= 100, "{most} of 400 in one second: {asked:?}");
+        assert!(
+            asked[first..(first + 12).min(60)].iter().sum::<usize>() >= 400,
+            "{all}: {asked:?}"
+        );
+        bursts.push(asked);
+    }
+    assert_ne!(bursts[0], bursts[1], "two replicas do not come at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_that_is_refused_for_its_size_is_not_repeated_every_5_seconds() {
+    let mut world = World::new();
+    world.edit("a", 1, REQUESTS);
+    let refused = |_: &str| Err(BackendError::new(Reason::LimitExceeded, "too many series"));
+    let asked: usize = asked_within(&mut world, 600, refused).await.iter().sum();
+    assert!((3..=5).contains(&asked), "{asked} listings in ten minutes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_without_series_is_seen_within_seconds_of_the_first() {
+    let mut world = World::new();
+    world.edit("a", 1, REQUESTS);
+    let asked = asked_within(&mut world, 600, |_| Ok(SeriesSet::default())).await;
+    assert!(
+        asked[..=12].iter().sum::<usize>() >= 3,
+        "at once, and twice within twelve seconds: {asked:?}"
+    );
+    assert!(
+        asked[300..].iter().sum::<usize>() <= 10,
+        "then as often as its interval: {asked:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_one_line_of_the_log_and_not_one_for_each_selector() {
+    let mut world = World::new();
+    many(&mut world, 50);
+    let mut news = Vec::new();
+    for second in 0..1200 {
+        while let Some(target) = world.selectors.take_due(Instant::now()) {
+            let result = if second < 600 { Err(down()) } else { Ok(requests()) };
+            let outcome = Outcome {
+                result,
+                at: Timestamp::UNIX_EPOCH,
+                took: Duration::ZERO,
+            };
+            news.extend(world.selectors.finish(&target, outcome, Instant::now()).news);
+        }
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    assert_eq!(news, [News::Down { selectors: 50 }, News::Up]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_selector_that_alone_fails_is_told_once_an_hour() {
+    let mut world = World::new();
+    many(&mut world, 2);
+    let mut news = Vec::new();
+    for _ in 0..(2 * 3600 + 60) {
+        while let Some(target) = world.selectors.take_due(Instant::now()) {
+            let result = if target.selector.starts_with("series_0") {
+                Err(BackendError::new(Reason::QueryRejected, "no"))
+            } else {
+                Ok(requests())
+            };
+            let outcome = Outcome {
+                result,
+                at: Timestamp::UNIX_EPOCH,
+                took: Duration::ZERO,
+            };
+            news.extend(world.selectors.finish(&target, outcome, Instant::now()).news);
+        }
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    assert!(
+        (2..=3).contains(&news.len()) && news.iter().all(|news| *news == News::Selector),
+        "{news:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_selector_is_listed_at_once_though_its_backend_was_down() {
+    let mut world = World::new();
+    many(&mut world, 20);
+    asked_within(&mut world, 600, |_| Err(down())).await;
+    world.edit("new", 1, REQUESTS);
+    let target = world.selectors.take_due(Instant::now()).unwrap();
+    assert!(target.selector.starts_with("http_requests_total"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_with_another_client_is_listed_within_seconds() {
+    let mut world = World::new();
+    many(&mut world, 20);
+    let missing = |_: &str| Err(BackendError::new(Reason::CredentialsNotFound, "no Secret"));
+    let asked: usize = asked_within(&mut world, 600, missing).await.iter().sum();
+    assert!(asked < 20, "what somebody has to mend waits: {asked}");
+    world.selectors.renewed(&"default".into(), Instant::now());
+    let asked = asked_within(&mut world, 5, |_| Ok(requests())).await;
+    assert_eq!(asked.iter().sum::<usize>(), 20, "{asked:?}");
 }
