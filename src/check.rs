@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, btree_map};
 
 use self::object::Found;
 use crate::{
-    document::{Document, Position, SourceFile},
+    document::{Document, Excerpt, Position, SourceFile},
     reason::Reason,
     rule::{Assumptions, Problem, Severity},
 };
@@ -51,6 +51,8 @@ pub struct Diagnostic {
     pub start: Position,
     /// Behind the last character, on the same line; `None` where it is not known what exactly is meant.
     pub end: Option<Position>,
+    /// The line around the place; `None` where there is none.
+    pub excerpt: Option<Excerpt>,
     /// How much it weighs.
     pub severity: Severity,
     /// `MetricRule shop/http-requests`; `None` for the file itself.
@@ -103,6 +105,7 @@ fn no_yaml(file: usize, source: &SourceFile, start: Position, message: &str) -> 
         file,
         start,
         end: None,
+        excerpt: Some(Excerpt::at(&source.text, start)),
         severity,
         object: None,
         problem,

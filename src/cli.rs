@@ -21,7 +21,7 @@ use self::{
     check::CheckArgs, compare::CompareArgs, export::ExportArgs, import::ImportArgs, preview::PreviewArgs,
     serve::ServeArgs,
 };
-use crate::api::crds;
+use crate::{api::crds, language::terminal::shown};
 
 /// `EX_USAGE` of sysexits.h: the arguments are wrong; nothing was tried.
 const USAGE: u8 = 64;
@@ -125,6 +125,6 @@ fn print(text: &str) -> io::Result<()> {
 
 /// One clear sentence on standard error, and the code.
 fn fail(code: u8, message: &str) -> ExitCode {
-    let _ = writeln!(io::stderr(), "metricrule: {message}");
+    let _ = writeln!(io::stderr(), "metricrule: {}", shown(message).behind());
     ExitCode::from(code)
 }

@@ -2,7 +2,9 @@
 //! wrote: through plain, quoted, `|` and `>` scalars, and through YAML inside a scalar of YAML (a `ConfigMap`).
 
 mod align;
+mod excerpt;
 mod lenient;
+mod lines;
 mod merge;
 mod path;
 mod read;
@@ -13,7 +15,8 @@ mod write;
 
 use std::{ops::Range, sync::Arc};
 
-pub use self::write::to_yaml;
+use self::lines::Lines;
+pub use self::{excerpt::Excerpt, write::to_yaml};
 pub use crate::language::template::Position;
 
 /// A text and what to call it.
@@ -37,8 +40,7 @@ pub struct Document {
 #[derive(Clone, Debug)]
 struct Source {
     text: Arc<str>,
-    /// Where its lines begin: a long stream is not counted through for each place in it.
-    lines: Arc<[usize]>,
+    lines: Lines,
     within: Option<Arc<Within>>,
 }
 
@@ -212,6 +214,12 @@ impl Document {
         }
     }
 
+    /// The line of the outermost text around a place in it.
+    pub fn excerpt(&self, at: Position) -> Excerpt {
+        let outermost = self.source.outermost();
+        Excerpt::new(&outermost.text, outermost.lines.offset(&outermost.text, at))
+    }
+
     /// Where a field stands that a problem names: its value (`spec.metricsQuery`, `spec.seriesFilters[1].is`) and inside its text
     /// `position`, or what [`Self::named`] says. A field that is not there has the place of the nearest mapping around it.
     pub fn locate(&self, path: &str, position: Option<Position>) -> Position {
@@ -359,10 +367,9 @@ impl Node {
 
 impl Source {
     fn new(text: &str, within: Option<Arc<Within>>) -> Self {
-        let breaks = text.match_indices('\n').map(|(at, _)| at + 1);
         Self {
             text: text.into(),
-            lines: std::iter::once(0).chain(breaks).collect(),
+            lines: Lines::new(text),
             within,
         }
     }
@@ -370,7 +377,7 @@ impl Source {
     /// The place of a byte of this text in the outermost one.
     fn outer(&self, offset: usize) -> Position {
         match &self.within {
-            None => self.position_of(offset),
+            None => self.lines.position(&self.text, offset),
             Some(within) => {
                 let Value::Scalar(scalar) = &within.scalar.value else {
                     return within.source.outer(within.scalar.span.start);
@@ -381,15 +388,12 @@ impl Source {
         }
     }
 
-    fn position_of(&self, offset: usize) -> Position {
-        let line = self.lines.partition_point(|start| *start <= offset);
-        let start = line.checked_sub(1).and_then(|line| self.lines.get(line).copied());
-        let before = self.text.get(start.unwrap_or_default()..offset);
-        let column = before.unwrap_or_default().chars().count() + 1;
-        Position {
-            line: u32::try_from(line).unwrap_or(u32::MAX),
-            column: u32::try_from(column).unwrap_or(u32::MAX),
+    fn outermost(&self) -> &Self {
+        let mut source = self;
+        while let Some(within) = &source.within {
+            source = &within.source;
         }
+        source
     }
 
     /// From a byte of a scalar's decoded text to the byte of this text that it was written with.

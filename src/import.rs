@@ -21,6 +21,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     api::{ClusterMetricRule, MetricBackend, MetricBackendSpec, MetricRule, PrometheusSpec},
     document::{self, Document, Position},
+    language::terminal::{self, shown},
     reason::Reason,
     resource::Resources,
     rule::{BackendRecord, CompiledRule, RuleObject, compile},
@@ -208,7 +209,7 @@ impl Import {
                 "message": note.message,
             })
         });
-        format!("{:#}\n", Json::Array(notes.collect()))
+        terminal::json(&format!("{:#}\n", Json::Array(notes.collect())))
     }
 
     /// Appends what another source came to.
@@ -304,7 +305,10 @@ impl fmt::Display for Note {
         write!(
             f,
             "{}: {}: {}: {}",
-            self.place, self.severity, self.reason, self.message
+            self.place,
+            self.severity,
+            self.reason,
+            shown(&self.message)
         )
     }
 }
@@ -327,7 +331,7 @@ impl fmt::Display for Severity {
 /// `rules.yaml:12:3`
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
+        shown(&self.file).fmt(f)?;
         match self.position {
             Some(Position { line, column }) => write!(f, ":{line}:{column}"),
             None => Ok(()),

@@ -14,3 +14,4 @@ pub mod re2;
 pub mod selector;
 pub mod span;
 pub mod template;
+pub mod terminal;

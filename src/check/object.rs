@@ -266,6 +266,7 @@ impl<'a> Found<'a> {
             file: self.file,
             start,
             end,
+            excerpt: Some(self.document.excerpt(start)),
             severity,
             object: Some(self.title(options)),
             problem,

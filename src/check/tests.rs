@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::language::terminal;
 
 const FILE: &str = r#"# ä
 apiVersion: metricrule.dev/v1alpha1
@@ -58,6 +59,85 @@ proptest! {
             output(&report, &files);
         }
     }
+}
+
+/// What a terminal or a runner would act on, and what hides.
+const HOSTILE: &str = "[a-c:#\\[\\]/ \\x00-\\x1f\\x7f-\\x{9f}\\x{200b}\\x{202e}\\x{2028}\\x{feff}]{0,12}";
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(120))]
+
+    /// Names, fields, values and the file's own name are others'.
+    #[test]
+    fn no_output_has_a_control_character_or_a_line_that_another_begins(
+        file in HOSTILE,
+        texts in prop::collection::vec(HOSTILE, 6),
+        escaped in any::<bool>(),
+    ) {
+        let [name, label, field, query, kind, annotation] = &texts[..] else { panic!("six texts") };
+        let mut object = serde_json::json!({
+            "apiVersion": "metricrule.dev/v1alpha1",
+            "kind": "MetricRule",
+            "metadata": {"name": name, "namespace": kind, "labels": {label: name}, "annotations": {annotation: "x"}},
+            "spec": {"metricsQuery": query, "seriesQuery": query, field: name,
+                "resources": {"overrides": {label: {"resource": kind, field: 1}}}},
+        });
+        if escaped {
+            object["kind"] = kind.as_str().into();
+        }
+        let json = object.to_string();
+        // As it is written, and as YAML that holds the characters themselves.
+        let raw = format!("apiVersion: metricrule.dev/v1alpha1\nkind: MetricRule\nmetadata: {{name: '{name}'}}\nspec:\n  '{field}': {query}\n");
+        let twice = format!("{json}\n---\n{json}\n");
+        for text in [json, twice, raw] {
+            let files = [SourceFile { name: file.clone(), text }];
+            let report = check(&files, &Options::default());
+            for output in [output::text, output::json, output::sarif, output::github] {
+                let out = output(&report, &files);
+                let active = out.chars().find(|c| *c != '\n' && terminal::is_active(*c));
+                prop_assert_eq!(active, None, "{}", out);
+            }
+            let text = output::text(&report, &files);
+            prop_assert!(text.lines().all(|line| !line.trim_start().starts_with("::")), "{text}");
+            prop_assert!(!text.contains("##["), "{text}");
+            let github = output::github(&report, &files);
+            prop_assert!(github.lines().all(|line| line.starts_with("::error file=") || line.starts_with("::warning file=")
+                || line.starts_with("::notice file=")), "{github}");
+        }
+    }
+}
+
+#[test]
+fn a_title_with_a_line_break_begins_no_workflow_command() {
+    let text = GOOD.replace("name: a,", "name: \"a\\e[8m\\n::error title=fake::x\",");
+    let files = [SourceFile {
+        name: "nl\n::error::y/a.yaml".to_owned(),
+        text,
+    }];
+    let out = output::text(&check(&files, &Options::default()), &files);
+    assert!(out.starts_with("nl\\u{a}::error::y/a.yaml:3:"), "{out}");
+    assert!(
+        out.contains("= in MetricRule shop/a\\u{1b}[8m\\u{a}::error title=fake::x"),
+        "{out}"
+    );
+}
+
+#[test]
+fn brackets_of_others_make_no_link_in_sarif() {
+    let text = GOOD.replace("name: a,", "name: 'a [Fix it here](https://evil.example/x)',");
+    let files = [SourceFile {
+        name: "x.yaml".to_owned(),
+        text,
+    }];
+    let sarif = output::sarif(&check(&files, &Options::default()), &files);
+    let sarif: serde_json::Value = serde_json::from_str(&sarif).unwrap();
+    let message = sarif["runs"][0]["results"][0]["message"]["text"]
+        .as_str()
+        .unwrap();
+    assert!(
+        message.contains(r"\[Fix it here\](https://evil.example/x)"),
+        "{message}"
+    );
 }
 
 #[test]

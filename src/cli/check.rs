@@ -13,6 +13,7 @@ use super::{FAILED, USAGE, fail, files, print};
 use crate::{
     api::duration::parse_duration,
     check::{self, Options, Report, output},
+    language::terminal::shown,
     rule::{Assumptions, Severity},
 };
 
@@ -101,7 +102,9 @@ impl CheckArgs {
         let summary = unread
             .iter()
             .chain([&report.summary()])
-            .fold(String::new(), |lines, line| lines + "metricrule: " + line + "\n");
+            .fold(String::new(), |lines, line| {
+                format!("{lines}metricrule: {}\n", shown(line).behind())
+            });
         let _ = io::stderr().write_all(summary.as_bytes());
         if unread.is_empty() {
             verdict(&report, self.strict)

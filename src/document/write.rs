@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value as Json};
 
+use crate::language::terminal::{has_command, is_active};
+
 /// A block of YAML that ends with a newline. The keys of a mapping that `order` lists come first and in its order, the others
 /// behind them, sorted.
 pub fn to_yaml(value: &Json, order: &[&str]) -> String {
@@ -124,13 +126,17 @@ fn is_block(text: &str) -> bool {
             !line.starts_with('\t') && (line.is_empty() || !line.trim_matches([' ', '\t']).is_empty())
         })
         && text.chars().all(|c| matches!(c, '\n' | '\t') || is_printable(c))
+        && !has_command(text)
 }
 
 /// On one line.
 fn inline(text: &str) -> String {
     if is_plain(text) {
         text.to_owned()
-    } else if text.chars().all(is_printable) && (!text.contains('\'') || text.contains(['"', '\\'])) {
+    } else if text.chars().all(is_printable)
+        && !has_command(text)
+        && (!text.contains('\'') || text.contains(['"', '\\']))
+    {
         format!("'{}'", text.replace('\'', "''"))
     } else {
         double_quoted(text)
@@ -155,6 +161,8 @@ fn double_quoted(text: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             '\t' => quoted.push_str("\\t"),
             '\r' => quoted.push_str("\\r"),
+            // Two of them may be a command to whoever keeps the log.
+            '#' => quoted.push_str("\\x23"),
             c if is_printable(c) => quoted.push(c),
             // Writing to a String cannot fail.
             c if u32::from(c) <= 0xff => drop(write!(quoted, "\\x{:02x}", u32::from(c))),
@@ -166,9 +174,11 @@ fn double_quoted(text: &str) -> String {
     quoted
 }
 
-/// What all readers take unescaped, and none for a line break: YAML 1.1 breaks lines at U+0085, U+2028 and U+2029.
+/// What all readers take unescaped, none for a line break (YAML 1.1 breaks lines at U+0085, U+2028 and U+2029), and a terminal
+/// shows.
 fn is_printable(c: char) -> bool {
-    matches!(c, ' '..='~' | '\u{a0}'..='\u{2027}' | '\u{202a}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}'
+    !is_active(c)
+        && matches!(c, ' '..='~' | '\u{a0}'..='\u{2027}' | '\u{202a}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}'
         | '\u{ff00}'..='\u{fffd}' | '\u{10000}'..='\u{10ffff}')
 }
 
@@ -310,6 +320,10 @@ spec:
             "\0",
             "😀",
             "😀\nb",
+            "a\n::error::b",
+            "x ##[group]y",
+            "a\n##vso[x]'\n",
+            "a\u{202e}\u{200b}b\nc",
             "---",
             "...",
             "--- a",

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use crate::{
     check::{Report, SourceFile},
+    language::terminal::shown,
     rule::Severity,
 };
 
@@ -25,11 +26,11 @@ pub fn github(report: &Report, files: &[SourceFile]) -> String {
         let _ = writeln!(
             out,
             "::{command} file={},line={},col={}{end},title={}::{}",
-            property(name),
+            property(&shown(name).to_string()),
             found.start.line,
             found.start.column,
             property(found.problem.reason.code()),
-            data(&found.problem.text()),
+            data(&shown(&found.problem.text()).to_string()),
         );
     }
     out

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     check::{Diagnostic, Report, SourceFile},
+    language::terminal,
     rule::Severity,
 };
 
@@ -22,7 +23,7 @@ pub fn json(report: &Report, files: &[SourceFile]) -> String {
             "files": files.len(),
         },
     });
-    format!("{report:#}\n")
+    terminal::json(&format!("{report:#}\n"))
 }
 
 fn one(diagnostic: &Diagnostic, files: &[SourceFile]) -> Value {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     check::{Diagnostic, Report, SourceFile},
+    language::terminal::{self, shown},
     reason::Reason,
 };
 
@@ -45,7 +46,7 @@ pub fn sarif(report: &Report, files: &[SourceFile]) -> String {
             "results": results.collect::<Vec<_>>(),
         }],
     });
-    format!("{log:#}\n")
+    terminal::json(&format!("{log:#}\n"))
 }
 
 fn rule(reason: Reason) -> Value {
@@ -56,6 +57,15 @@ fn rule(reason: Reason) -> Value {
         "help": {"text": reason.text()},
         "helpUri": format!("{REPOSITORY}/blob/main/docs/reasons.md"),
     })
+}
+
+/// A plain text message: in it `[…](…)` is a link, unless the brackets are escaped (3.11.6).
+fn plain(text: &str) -> String {
+    let shown = shown(text).to_string();
+    shown
+        .replace('\\', "\\\\")
+        .replace('[', "\\[")
+        .replace(']', "\\]")
 }
 
 fn result(found: &Diagnostic, reasons: &[Reason], files: &[SourceFile]) -> Value {
@@ -76,7 +86,7 @@ fn result(found: &Diagnostic, reasons: &[Reason], files: &[SourceFile]) -> Value
         "ruleIndex": reasons.binary_search(&found.problem.reason).ok(),
         "level": found.severity.as_str(),
         "kind": "fail",
-        "message": {"text": found.problem.text()},
+        "message": {"text": plain(&found.problem.text())},
         "locations": [location],
     })
 }

@@ -2,7 +2,11 @@
 
 use std::fmt::Write as _;
 
-use crate::check::{Diagnostic, Report, SourceFile};
+use crate::{
+    check::{Diagnostic, Report, SourceFile},
+    document::Excerpt,
+    language::terminal::shown,
+};
 
 /// `file:line:column: error[Reason]: message`, the line with a mark below the place, and what to write instead.
 pub fn text(report: &Report, files: &[SourceFile]) -> String {
@@ -21,40 +25,37 @@ fn write(out: &mut String, diagnostic: &Diagnostic, files: &[SourceFile]) -> std
     let (start, severity) = (diagnostic.start, diagnostic.severity);
     writeln!(
         out,
-        "{name}:{start}: {severity}[{}]: {}",
-        problem.reason, problem.message
+        "{}:{start}: {severity}[{}]: {}",
+        shown(name),
+        problem.reason,
+        shown(&problem.message)
     )?;
     let number = start.line.to_string();
     let margin = " ".repeat(number.len());
-    let line = file.and_then(|file| file.text.lines().nth(start.line.saturating_sub(1) as usize));
-    if let Some(line) = line {
-        let column = start.column.saturating_sub(1) as usize;
-        // Tabs stay, so that the mark stands below its place whatever their width.
-        let before: String = line
-            .chars()
-            .take(column)
-            .map(|c| if c == '\t' { c } else { ' ' })
-            .collect();
-        let before = format!(
-            "{before}{}",
-            " ".repeat(column.saturating_sub(line.chars().count()))
-        );
+    if let Some(Excerpt { before, behind }) = &diagnostic.excerpt {
+        // A tab has no width that is known here.
+        let line = format!("{before}{behind}").replace('\t', " ");
+        let line = shown(&line).behind();
         let width = diagnostic
             .end
             .map_or(1, |end| end.column.saturating_sub(start.column).max(1));
+        let first = before.chars().count();
+        let marked = (width as usize).min(behind.chars().count());
+        let (indent, end) = (line.width_of(first), line.width_of(first + marked));
+        let mark = "^".repeat((end - indent).max(1));
         writeln!(out, " {number} | {line}")?;
-        writeln!(out, " {margin} | {before}{}", "^".repeat(width as usize))?;
+        writeln!(out, " {margin} | {}{mark}", " ".repeat(indent))?;
     }
     if let Some(suggestion) = &problem.suggestion {
-        writeln!(out, " {margin} = help: {suggestion}")?;
+        writeln!(out, " {margin} = help: {}", shown(suggestion))?;
     }
     if let Some(object) = &diagnostic.object {
         let field = if problem.path.is_empty() {
             String::new()
         } else {
-            format!(", {}", problem.path)
+            format!(", {}", shown(&problem.path))
         };
-        writeln!(out, " {margin} = in {object}{field}")?;
+        writeln!(out, " {margin} = in {}{field}", shown(object))?;
     }
     writeln!(out)
 }
