@@ -1,9 +1,9 @@
-//! The way to a Service from outside of the cluster: through the API server to one ready pod of it, as `kubectl port-forward`
-//! goes.
+//! The way to a Service from outside of the cluster: through the API server to ready pods of it, as `kubectl port-forward` goes.
 //!
 //! A listener on loopback stands at this end, so that any HTTP client can use it; each connection is a forwarded stream of its
 //! own. It is there for as long as the [`Forward`] is.
 
+mod carry;
 mod endpoints;
 
 use std::{
@@ -22,16 +22,13 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     task::{JoinHandle, JoinSet},
-    time::timeout,
 };
 
-use self::endpoints::Target;
+use self::{carry::carry, endpoints::Target};
 use super::rights::{ClusterError, Right, ask, list};
 
 /// Connections at a time.
 const CONNECTIONS: usize = 16;
-/// A stream that nothing went through for that long is given up: the listener's client has its own, earlier deadlines.
-const LONGEST: Duration = Duration::from_mins(10);
 
 /// A port of a Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +71,30 @@ struct Failure(Arc<Mutex<Option<String>>>);
 ///
 /// What is missing: the Service, its port, a ready pod, a right.
 pub async fn forward(client: &Client, to: &ServicePort) -> Result<Forward, ClusterError> {
-    let target = find(client, to).await?;
+    let (mut ways, _) = forward_all(client, to, 1).await?;
+    ways.pop().ok_or_else(|| no_pod(to))
+}
+
+/// Opens a way to each ready pod of a Service, in the order of their names and at most to `most`; and says how many are ready.
+///
+/// # Errors
+///
+/// As of [`forward`], for any of them.
+pub async fn forward_all(
+    client: &Client,
+    to: &ServicePort,
+    most: usize,
+) -> Result<(Vec<Forward>, usize), ClusterError> {
+    let targets = find(client, to).await?;
+    let ready = targets.len();
+    let mut ways = Vec::new();
+    for target in targets.into_iter().take(most) {
+        ways.push(to_pod(client, to, target).await?);
+    }
+    Ok((ways, ready))
+}
+
+async fn to_pod(client: &Client, to: &ServicePort, target: Target) -> Result<Forward, ClusterError> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), &to.namespace);
     let first = open(&pods, &target, &to.namespace).await?;
     let what = format!("the way to {to}");
@@ -98,6 +118,7 @@ pub async fn forward(client: &Client, to: &ServicePort) -> Result<Forward, Clust
     })
 }
 
+#[derive(Clone)]
 struct Way {
     pods: Api<Pod>,
     namespace: String,
@@ -105,7 +126,8 @@ struct Way {
     failure: Failure,
 }
 
-async fn find(client: &Client, to: &ServicePort) -> Result<Target, ClusterError> {
+/// The ready pods, at least one.
+async fn find(client: &Client, to: &ServicePort) -> Result<Vec<Target>, ClusterError> {
     let ServicePort {
         namespace, service, ..
     } = to;
@@ -118,10 +140,17 @@ async fn find(client: &Client, to: &ServicePort) -> Result<Target, ClusterError>
     let right = Right::new("list", "discovery.k8s.io", "endpointslices", Some(namespace));
     let labels = format!("kubernetes.io/service-name={service}");
     let slices = list(&format!("the endpoints of {to}"), right, slices, Some(&labels)).await?;
-    endpoints::target(&slices, port.as_deref()).ok_or_else(|| {
-        let message = "no pod of it is ready; `kubectl get endpointslices` shows what stands behind it";
-        ClusterError::failed(&what, message)
-    })
+    let targets = endpoints::targets(&found, &slices, port.as_deref());
+    if targets.is_empty() {
+        return Err(no_pod(to));
+    }
+    Ok(targets)
+}
+
+fn no_pod(to: &ServicePort) -> ClusterError {
+    let what = format!("the Service {}/{}", to.namespace, to.service);
+    let message = "no pod of it is ready; `kubectl get endpointslices` shows what stands behind it";
+    ClusterError::failed(what, message)
 }
 
 async fn open(pods: &Api<Pod>, target: &Target, namespace: &str) -> Result<Portforwarder, ClusterError> {
@@ -152,42 +181,40 @@ impl Way {
                     continue;
                 }
             };
-            let opened = match first.take() {
-                Some(first) => Ok(first),
-                None => open(&self.pods, &self.target, &self.namespace).await,
-            };
-            let forwarder = match opened {
-                Ok(forwarder) => forwarder,
-                Err(error) => {
-                    self.failure.set(error.to_string());
-                    continue;
-                }
-            };
-            let (failure, port) = (self.failure.clone(), self.target.port);
+            // Whoever comes next need not wait until this stream is open.
+            let (way, first) = (self.clone(), first.take());
             streams.spawn(async move {
-                let moved = timeout(LONGEST, carry(connection, forwarder, port)).await;
-                if let Ok(Err(message)) = moved {
-                    failure.set(message);
+                if let Err(message) = way.connect(connection, first).await {
+                    way.failure.set(message);
                 }
                 drop(place);
             });
         }
     }
+
+    async fn connect(&self, connection: TcpStream, first: Option<Portforwarder>) -> Result<(), String> {
+        let forwarder = match first {
+            Some(first) => first,
+            None => open(&self.pods, &self.target, &self.namespace)
+                .await
+                .map_err(|error| error.to_string())?,
+        };
+        stream(connection, forwarder, self.target.port).await
+    }
 }
 
 /// Moves bytes both ways until one side ends.
-async fn carry(mut connection: TcpStream, mut forwarder: Portforwarder, port: u16) -> Result<(), String> {
-    let (Some(mut stream), Some(error)) = (forwarder.take_stream(port), forwarder.take_error(port)) else {
+async fn stream(connection: TcpStream, mut forwarder: Portforwarder, port: u16) -> Result<(), String> {
+    let (Some(stream), Some(error)) = (forwarder.take_stream(port), forwarder.take_error(port)) else {
         return Err("the API server opened no stream".to_owned());
     };
-    let moved = tokio::io::copy_bidirectional(&mut connection, &mut stream).await;
-    drop(stream);
+    let moved = carry(connection, stream).await;
     forwarder.abort();
     // What the pod's end says is the cause; that the bytes stopped is its effect.
     if let Some(message) = error.await.filter(|message| !message.is_empty()) {
         return Err(message);
     }
-    moved.map(drop).map_err(|error| error.to_string())
+    moved
 }
 
 // === impl Forward ===

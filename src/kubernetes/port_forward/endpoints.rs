@@ -1,4 +1,4 @@
-//! From a Service and its endpoints to a pod and a port of it. Pure.
+//! From a Service and its endpoints to pods and a port of them. Pure.
 
 use k8s_openapi::api::{
     core::v1::Service,
@@ -44,10 +44,13 @@ pub(super) fn port(service: &Service, wanted: &Port) -> Result<Option<String>, S
     Ok(found.name.clone().filter(|name| !name.is_empty()))
 }
 
-/// The first ready pod, in the order of names, so that two calls mean the same one.
-pub(super) fn target(slices: &[EndpointSlice], port: Option<&str>) -> Option<Target> {
+/// The ready pods, in the order of names, so that two calls mean the same ones.
+///
+/// Pods alone, and of the Service's own namespace. Where the Service chooses its pods itself only the slices that were made for
+/// it count: anybody who may write an `EndpointSlice` could name its label.
+pub(super) fn targets(service: &Service, slices: &[EndpointSlice], port: Option<&str>) -> Vec<Target> {
     let mut found: Vec<Target> = Vec::new();
-    for slice in slices {
+    for slice in slices.iter().filter(|slice| is_of(slice, service)) {
         let same = |name: Option<&str>| name.unwrap_or_default() == port.unwrap_or_default();
         let Some(number) = slice
             .ports
@@ -62,10 +65,24 @@ pub(super) fn target(slices: &[EndpointSlice], port: Option<&str>) -> Option<Tar
             .endpoints
             .iter()
             .filter(|endpoint| is_ready(endpoint))
-            .filter_map(pod);
+            .filter_map(|endpoint| pod(endpoint, service));
         found.extend(pods.map(|pod| Target { pod, port: number }));
     }
-    found.into_iter().min_by(|a, b| a.pod.cmp(&b.pod))
+    // A pod with two addresses stands in two slices.
+    found.sort_by(|a, b| a.pod.cmp(&b.pod));
+    found.dedup_by(|a, b| a.pod == b.pod);
+    found
+}
+
+/// Whether the controller made the slice for this very Service.
+fn is_of(slice: &EndpointSlice, service: &Service) -> bool {
+    let spec = service.spec.as_ref();
+    let chooses = spec
+        .and_then(|spec| spec.selector.as_ref())
+        .is_some_and(|selector| !selector.is_empty());
+    let mut owners = slice.metadata.owner_references.iter().flatten();
+    !chooses
+        || owners.any(|owner| owner.kind == "Service" && Some(&owner.uid) == service.metadata.uid.as_ref())
 }
 
 /// A readiness that is not known counts as ready, as the API says.
@@ -76,7 +93,8 @@ fn is_ready(endpoint: &Endpoint) -> bool {
         .is_none_or(|conditions| conditions.ready != Some(false) && conditions.terminating != Some(true))
 }
 
-fn pod(endpoint: &Endpoint) -> Option<String> {
+fn pod(endpoint: &Endpoint, service: &Service) -> Option<String> {
     let target = endpoint.target_ref.as_ref()?;
-    (target.kind.as_deref() == Some("Pod")).then(|| target.name.clone())?
+    let elsewhere = target.namespace.is_some() && target.namespace != service.metadata.namespace;
+    (target.kind.as_deref() == Some("Pod") && !elsewhere).then(|| target.name.clone())?
 }

@@ -1,6 +1,9 @@
 //! Which pod and port are meant, and a forwarded stream against an API server that speaks WebSocket.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use futures::{SinkExt as _, StreamExt as _};
 use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
@@ -14,6 +17,8 @@ use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{Message, handshake::derive_accept_key, protocol::Role},
 };
+
+use tokio::time::timeout;
 
 use super::{endpoints::Target, *};
 
@@ -80,7 +85,10 @@ fn the_pod_is_a_ready_one_and_the_port_the_containers() {
         (json!([{"addresses": ["10.0.0.1"], "conditions": ready}]), None),
         (json!([]), None),
     ] {
-        let found = endpoints::target(&[slice(&named, &endpoints)], Some("https"));
+        let slices = [slice(&named, &endpoints)];
+        let found = endpoints::targets(&two_ports(), &slices, Some("https"))
+            .into_iter()
+            .next();
         let expected = expected.map(|pod: &str| Target {
             pod: pod.to_owned(),
             port: 6443,
@@ -88,7 +96,52 @@ fn the_pod_is_a_ready_one_and_the_port_the_containers() {
         assert_eq!(found, expected, "{endpoints}");
     }
     let unnamed = slice(&json!([{"name": "", "port": 9090}]), &json!([pod("p", &ready)]));
-    assert_eq!(endpoints::target(&[unnamed], None).unwrap().port, 9090);
+    assert_eq!(endpoints::targets(&two_ports(), &[unnamed], None)[0].port, 9090);
+}
+
+fn two_ports() -> Service {
+    service(&json!([{"name": "metrics", "port": 80}, {"name": "https", "port": 443}]))
+}
+
+#[test]
+fn a_pod_that_was_put_before_a_service_by_its_name_or_by_a_slice_of_ones_own_was_the_only_one_asked() {
+    let ports = json!([{"name": "https", "port": 6443}]);
+    let ready = json!({"ready": true});
+    let of = |endpoints: Value, owner: &str| {
+        let mut slice = slice(&ports, &endpoints);
+        let owners = json!([{"apiVersion": "v1", "kind": "Service", "name": "adapter", "uid": owner}]);
+        slice.metadata.owner_references = serde_json::from_value(owners).unwrap();
+        slice
+    };
+    let mut service = two_ports();
+    service.metadata.uid = Some("1".to_owned());
+    service.metadata.namespace = Some("monitoring".to_owned());
+    service.spec.as_mut().unwrap().selector = Some([("app".to_owned(), "adapter".to_owned())].into());
+    let mut elsewhere = pod("d", &ready);
+    elsewhere["targetRef"]["namespace"] = json!("other");
+    let slices = [
+        of(
+            json!([
+                pod("b", &ready),
+                pod("0", &ready),
+                pod("c", &json!({"ready": false}))
+            ]),
+            "1",
+        ),
+        // the same pod by its other address
+        of(json!([pod("b", &ready), elsewhere]), "1"),
+        // made by hand, or for a Service of that name that is gone
+        of(json!([pod("a", &ready)]), "2"),
+        slice(&ports, &json!([pod("a", &ready)])),
+    ];
+    let pods = |service: &Service| -> Vec<String> {
+        let targets = endpoints::targets(service, &slices, Some("https"));
+        targets.into_iter().map(|target| target.pod).collect()
+    };
+    assert_eq!(pods(&service), ["0", "b"]);
+    // One without a selector has no others.
+    service.spec.as_mut().unwrap().selector = None;
+    assert_eq!(pods(&service), ["0", "a", "b"]);
 }
 
 #[test]
@@ -127,6 +180,29 @@ async fn bytes_go_through_the_api_server_and_back() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_slow_to_open_kept_all_others_waiting() {
+    crate::backend::install_crypto();
+    let server = ApiServer::start(Upgrade::SecondHangs).await;
+    let way = forward(&server.client(), &to()).await.unwrap();
+    let mut first = TcpStream::connect(way.local()).await.unwrap();
+    let _hangs = TcpStream::connect(way.local()).await.unwrap();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while server.asked.load(Ordering::SeqCst) < 2 {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "the second was not asked for"
+        );
+        tokio::task::yield_now().await;
+    }
+    let mut third = TcpStream::connect(way.local()).await.unwrap();
+    for connection in [&mut first, &mut third] {
+        connection.write_all(b"a").await.unwrap();
+        let answer = timeout(Duration::from_secs(10), connection.read_u8()).await;
+        assert_eq!(answer.unwrap().unwrap(), b'A');
+    }
+}
+
+#[tokio::test]
 async fn a_missing_right_is_named() {
     crate::backend::install_crypto();
     let server = ApiServer::start(Upgrade::Forbidden).await;
@@ -150,12 +226,16 @@ fn to() -> ServicePort {
 enum Upgrade {
     /// The pod answers in capitals.
     Echo,
+    /// The same, but for the second request, which has no answer.
+    SecondHangs,
     Forbidden,
 }
 
 /// An API server with one Service, on a socket: an upgraded connection needs a real one.
 struct ApiServer {
     address: SocketAddr,
+    /// Port-forwards that were asked for.
+    asked: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -169,12 +249,14 @@ impl ApiServer {
     async fn start(upgrade: Upgrade) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let asked = Arc::<AtomicUsize>::default();
+        let counted = asked.clone();
         let task = tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
-                tokio::spawn(serve(connection, upgrade));
+                tokio::spawn(serve(connection, upgrade, counted.clone()));
             }
         });
-        Self { address, task }
+        Self { address, asked, task }
     }
 
     fn client(&self) -> Client {
@@ -184,12 +266,14 @@ impl ApiServer {
     }
 }
 
-async fn serve(mut connection: TcpStream, upgrade: Upgrade) {
+async fn serve(mut connection: TcpStream, upgrade: Upgrade, asked: Arc<AtomicUsize>) {
     while let Some(head) = head(&mut connection).await {
         let path = head.split_whitespace().nth(1).unwrap_or_default().to_owned();
         let body = if path.contains("/portforward") {
+            let number = asked.fetch_add(1, Ordering::SeqCst);
             match upgrade {
-                Upgrade::Echo => return web_socket(connection, &head).await,
+                Upgrade::SecondHangs if number == 1 => std::future::pending().await,
+                Upgrade::Echo | Upgrade::SecondHangs => return web_socket(connection, &head).await,
                 Upgrade::Forbidden => {
                     let answer = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n";
                     connection.write_all(answer.as_bytes()).await.unwrap();
