@@ -116,7 +116,18 @@ impl CrdsArgs {
 
 /// Text on standard output.
 fn print(text: &str) -> io::Result<()> {
-    match io::stdout().write_all(text.as_bytes()) {
+    write(io::stdout(), text)
+}
+
+/// Findings on standard error and the outcome on standard output: that the one cannot be written does not keep the other back.
+fn print_with(findings: &str, text: &str) -> io::Result<()> {
+    let told = write(io::stderr(), findings);
+    print(text)?;
+    told
+}
+
+fn write(mut to: impl io::Write, text: &str) -> io::Result<()> {
+    match to.write_all(text.as_bytes()) {
         // Whoever reads has seen enough (`| head`).
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         outcome => outcome,

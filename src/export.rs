@@ -4,7 +4,7 @@ mod objects;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::{cmp::Ordering, fmt};
 
 use serde_json::{Map, Value as Json, json};
 
@@ -12,6 +12,7 @@ use self::objects::Found;
 use crate::{
     api::{
         ADAPTER_FIELDS_ANNOTATION, ADAPTER_NO_QUERY,
+        duration::parse_duration,
         rule_spec::{MetricsApi, NegativePolicy, RuleSpec, Semantics},
     },
     document::{self, Position},
@@ -37,8 +38,11 @@ const ORDER: &[&str] = &[
 /// The outcome.
 #[derive(Clone, Debug, Default)]
 pub struct Export {
-    /// The configuration as YAML, with the keys `rules` and `externalRules` where there are such.
+    /// The configuration as YAML, with the keys `rules` and `externalRules` where there are such. Empty where no rule can be said
+    /// there: an empty configuration would be taken for one, and would take every metric away.
     pub yaml: String,
+    /// Rules that were found, also those that are left out.
+    pub rules: usize,
     /// Rules, and fields of rules, that cannot be said there.
     pub findings: Vec<Finding>,
 }
@@ -56,20 +60,16 @@ pub struct Finding {
     pub problem: Problem,
 }
 
-/// The rules of `files`, which are pairs of a name and a text, in the order of their priority, since there the later rule
-/// wins; of equal priorities, by which the lower name wins here, the lower name comes last.
+/// The rules of `files`, which are pairs of a name and a text, in the reverse of the order in which they win here, since there
+/// the later rule wins.
 pub fn export<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Export {
     let mut export = Export::default();
     let mut found = Vec::new();
     for (name, text) in files {
         objects::read(name, text, &mut found, &mut export.findings);
     }
-    found.sort_by(|one, other| {
-        let priority = |found: &Found| found.spec.priority.unwrap_or(0);
-        priority(one)
-            .cmp(&priority(other))
-            .then_with(|| other.name.cmp(&one.name))
-    });
+    export.rules = found.len();
+    found.sort_by(|one, other| precedence(other, one));
     let (mut custom, mut external) = (Vec::new(), Vec::new());
     for found in &found {
         let problems = losses(found);
@@ -86,8 +86,11 @@ pub fn export<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Export
             MetricsApi::External => external.push(rule(found)),
         }
     }
+    if custom.is_empty() && external.is_empty() {
+        return export;
+    }
     let mut configuration = Map::new();
-    if !custom.is_empty() || external.is_empty() {
+    if !custom.is_empty() {
         configuration.insert("rules".to_owned(), custom.into());
     }
     if !external.is_empty() {
@@ -95,6 +98,17 @@ pub fn export<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Export
     }
     export.yaml = document::to_yaml(&Json::Object(configuration), ORDER);
     export
+}
+
+/// Which of two rules wins here: the higher priority, then the older, then the lower name
+/// ([`rule::precedence`](crate::rule::precedence), of rules that were compiled).
+fn precedence(one: &Found, other: &Found) -> Ordering {
+    let priority = |found: &Found| found.spec.priority.unwrap_or(0);
+    let age = |found: &Found| (found.created.is_none(), found.created);
+    priority(other)
+        .cmp(&priority(one))
+        .then_with(|| age(one).cmp(&age(other)))
+        .then_with(|| one.name.cmp(&other.name))
 }
 
 /// What of a rule cannot be said there, and whether the rule is left out for it.
@@ -140,15 +154,26 @@ fn losses(found: &Found) -> Vec<(Problem, bool)> {
             "prometheus-adapter asks one Prometheus, --prometheus-url, for all rules",
         );
     }
-    if spec
-        .negative
-        .is_some_and(|negative| negative != NegativePolicy::Pass)
-    {
-        say(
+    match (spec.negative, spec.effective_negative()) {
+        (_, NegativePolicy::Pass) => {}
+        (Some(_), _) => say(
             true,
             "spec.negative",
             "prometheus-adapter passes negative values on; clamp them in metricsQuery",
+        ),
+        (None, policy) => {
+            let message = format!(
+                "prometheus-adapter passes negative values on, which here become {policy:?} by default (api: External): clamp them \
+                 in metricsQuery"
+            );
+            say(false, "spec.negative", &message);
+        }
+    }
+    if let Some(refresh) = spec.refresh.as_deref().filter(|refresh| !is_zero(refresh)) {
+        let message = format!(
+            "prometheus-adapter asks Prometheus anew for every request, where here an answer is used again for {refresh}; left out"
         );
+        say(false, "spec.refresh", &message);
     }
     if spec.window.is_some() {
         say(
@@ -170,10 +195,14 @@ fn losses(found: &Found) -> Vec<(Problem, bool)> {
     }
     if spec.effective_semantics() == Semantics::Standard {
         let message = "the rule has semantics Standard: there, values are cut off instead of rounded, NaN is 0, names of objects are not \
-                       escaped, and nothing is kept between requests";
+                       escaped, no window is told, and every request asks Prometheus anew (refresh is 5s here by default)";
         say(false, "spec", message);
     }
     losses
+}
+
+fn is_zero(duration: &str) -> bool {
+    parse_duration(duration).is_ok_and(|length| length.is_zero())
 }
 
 /// The rule as it is written there.

@@ -1,23 +1,19 @@
 //! `metricrule export`.
 
-use std::{
-    fmt::Write as _,
-    io::{self, Write as _},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use super::{FAILED, LEFT_OUT, fail, files, print};
+use super::{FAILED, LEFT_OUT, fail, files, print_with};
 use crate::{export, reason::Reason};
 
 /// Print prometheus-adapter's configuration of rules: the way back from import.
 ///
-/// Prints `rules` and `externalRules` in the order of their priority, since there the later rule wins. What
-/// prometheus-adapter cannot say is left out and reported on standard error with its place: `MetricRule`s (it confines
-/// nothing to a namespace), rules without a `seriesQuery`, with a `namespaceSelector`, or of another backend than the default
-/// one.
+/// Prints `rules` and `externalRules` so that the rule that wins here (the higher priority, then the older, then the lower name)
+/// comes last, since there the later rule wins. What prometheus-adapter cannot say is left out and reported on standard error with
+/// its place: `MetricRule`s (it confines nothing to a namespace), rules without a `seriesQuery`, with a `namespaceSelector`, or of
+/// another backend than the default one. Without a rule, or with a file that cannot be read, nothing is printed: a configuration
+/// that lacks rules takes their metrics away.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -25,8 +21,8 @@ Examples:
 
 Exit codes:
   0   every rule was printed
-  1   something cannot be read
-  3   a rule was left out; the rest is printed
+  1   something cannot be read, or there is no rule in it; nothing is printed
+  3   a rule was left out; the rest, if any, is printed
   64  wrong arguments")]
 pub(super) struct ExportArgs {
     /// Files, folders (every .yaml, .yml and .json file below, in the order of their names), or - for standard input.
@@ -45,22 +41,31 @@ impl ExportArgs {
             // Writing to a String cannot fail.
             let _ = writeln!(findings, "{finding}");
         }
-        let outcome = io::stderr()
-            .write_all(findings.as_bytes())
-            .and_then(|()| print(&export.yaml));
-        if let Err(error) = outcome {
-            return fail(FAILED, &error.to_string());
-        }
-        for message in &unread {
-            let _ = fail(FAILED, message);
-        }
         let undecodable = export
             .findings
             .iter()
             .any(|it| it.problem.reason == Reason::Undecodable);
         if !unread.is_empty() || undecodable {
-            ExitCode::from(FAILED)
-        } else if export.findings.iter().any(|finding| finding.left_out) {
+            // A part of the rules is no configuration.
+            let printed = print_with(&findings, "");
+            for message in &unread {
+                let _ = fail(FAILED, message);
+            }
+            return match printed {
+                Err(error) => fail(FAILED, &error.to_string()),
+                Ok(()) => fail(FAILED, "nothing is printed, since not everything could be read"),
+            };
+        }
+        if export.rules == 0 {
+            return fail(
+                FAILED,
+                "there is no ClusterMetricRule in what was read, so nothing is printed; is it the right cluster or file?",
+            );
+        }
+        if let Err(error) = print_with(&findings, &export.yaml) {
+            return fail(FAILED, &error.to_string());
+        }
+        if export.findings.iter().any(|finding| finding.left_out) {
             ExitCode::from(LEFT_OUT)
         } else {
             ExitCode::SUCCESS

@@ -3,7 +3,7 @@
 mod cluster;
 
 use std::{
-    io::{self, Write as _},
+    io,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -11,7 +11,7 @@ use std::{
 use clap::{Args, ValueEnum};
 
 use self::cluster::FromArgs;
-use super::{FAILED, LEFT_OUT, fail, files, print};
+use super::{FAILED, LEFT_OUT, fail, files, print_with};
 use crate::{
     api::{duration::parse_duration, rule_spec::Semantics},
     import::{
@@ -125,9 +125,11 @@ impl ImportArgs {
                 .objects
                 .retain(|object| self.only.iter().any(|name| object.name() == *name));
         }
-        if let Err(error) =
-            report(&import, self.report, self.report_file.as_deref()).and_then(|()| print(&import.yaml()))
-        {
+        let findings = match report(&import, self.report, self.report_file.as_deref()) {
+            Ok(findings) => findings,
+            Err(error) => return fail(FAILED, &error.to_string()),
+        };
+        if let Err(error) = print_with(&findings, &import.yaml()) {
             return fail(FAILED, &error.to_string());
         }
         for message in &unread {
@@ -155,7 +157,8 @@ fn missing(names: &[String], import: &Import) -> Vec<String> {
         .collect()
 }
 
-fn report(import: &Import, format: ReportArg, file: Option<&Path>) -> io::Result<()> {
+/// What is still to be written on standard error: nothing where there is a file for it.
+fn report(import: &Import, format: ReportArg, file: Option<&Path>) -> io::Result<String> {
     let text = match format {
         ReportArg::Json => import.report_json(),
         ReportArg::Text => {
@@ -166,9 +169,14 @@ fn report(import: &Import, format: ReportArg, file: Option<&Path>) -> io::Result
         }
     };
     match file {
-        Some(file) => std::fs::write(file, text)
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.display()))),
-        None => io::stderr().write_all(text.as_bytes()),
+        Some(file) => match std::fs::write(file, text) {
+            Ok(()) => Ok(String::new()),
+            Err(error) => Err(io::Error::new(
+                error.kind(),
+                format!("{}: {error}", file.display()),
+            )),
+        },
+        None => Ok(text),
     }
 }
 

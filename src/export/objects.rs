@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use jiff::Timestamp;
+
 use super::Finding;
 use crate::{
     api::{ClusterMetricRule, MetricRule, RuleResource, rule_spec::RuleSpec},
@@ -14,6 +16,8 @@ use crate::{
 pub(super) struct Found {
     pub(super) name: String,
     pub(super) namespaced: bool,
+    /// `None`: it is not in a cluster yet, and will be younger than all that are.
+    pub(super) created: Option<Timestamp>,
     pub(super) annotations: BTreeMap<String, String>,
     pub(super) spec: Arc<RuleSpec>,
     file: String,
@@ -91,6 +95,7 @@ where
     Ok(Found {
         name: key.name,
         namespaced: R::kind(&()) == "MetricRule",
+        created: rule.meta().creation_timestamp.as_ref().map(|time| time.0),
         annotations: rule.meta().annotations.clone().unwrap_or_default(),
         spec: Arc::new(rule.to_rule_spec()),
         file: file.to_owned(),

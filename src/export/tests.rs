@@ -31,7 +31,7 @@ fn priority_is_position() {
     ];
     let export = exported(&texts.each_ref().map(String::as_str));
     assert_eq!(export.findings, []);
-    // Of equal priorities the lower name wins here, and the later rule there.
+    // Of equal priorities and ages the lower name wins here, and the later rule there.
     let order: Vec<_> = export
         .yaml
         .lines()
@@ -42,7 +42,124 @@ fn priority_is_position() {
         "rules:\n- seriesQuery: zeroth\n  resources:\n    template: '<<.Resource>>'\n  metricsQuery: m\n"
     ));
     assert!(export.yaml.contains("\nexternalRules:\n"), "{}", export.yaml);
-    assert_eq!(exported(&[]).yaml, "rules: []\n");
+}
+
+#[test]
+fn the_rule_that_loses_here_won_there() {
+    let rule = |name: &str, created: &str, more: &str| {
+        format!(
+            "{{apiVersion: metricrule.dev/v1alpha1, kind: ClusterMetricRule, metadata: {{name: {name}{created}}}, spec: {{semantics: \
+             PrometheusAdapter, metricsQuery: m, seriesQuery: {name}{more}}}}}"
+        )
+    };
+    let at = |year: u32| format!(", creationTimestamp: '{year}-01-01T00:00:00Z'");
+    let texts = [
+        rule("z-old", &at(2024), ""),
+        rule("a-new", &at(2025), ""),
+        rule("b-new", &at(2025), ""),
+        // not created yet: the youngest of all
+        rule("c-none", "", ""),
+        rule("y-high", &at(2026), ", priority: 1"),
+    ];
+    let export = exported(&texts.each_ref().map(String::as_str));
+    let order: Vec<_> = export
+        .yaml
+        .lines()
+        .filter_map(|line| line.split("seriesQuery: ").nth(1))
+        .collect();
+    // The last one wins there: the higher priority, then the older, then the lower name.
+    assert_eq!(order, ["c-none", "b-new", "a-new", "z-old", "y-high"]);
+}
+
+#[test]
+fn an_empty_configuration_was_made_of_what_holds_no_rule() {
+    for text in ["kind: List\nitems: []\n", "foo: bar\n", "", "a: [\n"] {
+        let export = export([("f", text)]);
+        assert_eq!((export.yaml.as_str(), export.rules), ("", 0), "{text:?}");
+    }
+    // All left out is not a configuration either.
+    let text = "{apiVersion: metricrule.dev/v1alpha1, kind: MetricRule, metadata: {name: a}, spec: {seriesQuery: a, metricsQuery: a}}";
+    let export = export([("f", text)]);
+    assert_eq!((export.yaml.as_str(), export.rules), ("", 1));
+    assert!(export.findings[0].left_out);
+}
+
+#[test]
+fn defaults_of_a_rule_were_lost_without_a_word() {
+    let told = |semantics: &str, more: &str| -> Vec<(bool, String)> {
+        let text = format!(
+            "{{apiVersion: metricrule.dev/v1alpha1, kind: ClusterMetricRule, metadata: {{name: a}}, spec: {{semantics: {semantics}, \
+             metricsQuery: m, seriesQuery: s, resources: {{template: <<.Resource>>}}{more}}}}}"
+        );
+        let export = exported(&[&text]);
+        let told = export.findings.into_iter();
+        told.map(|finding| {
+            (
+                finding.left_out,
+                format!("{} {}", finding.problem.path, finding.problem.message),
+            )
+        })
+        .collect()
+    };
+    let said = |told: &[(bool, String)], path: &str, text: &str| {
+        told.iter()
+            .any(|(left_out, message)| !left_out && message.starts_with(path) && message.contains(text))
+    };
+    let standard = told("Standard", ", api: External");
+    assert!(
+        said(&standard, "spec.negative ", "become Zero by default"),
+        "{standard:?}"
+    );
+    assert!(
+        said(&standard, "spec ", "refresh is 5s here by default"),
+        "{standard:?}"
+    );
+    let passed = told("Standard", ", api: External, negative: Pass");
+    assert!(!said(&passed, "spec.negative ", ""), "{passed:?}");
+    assert!(!said(&told("Standard", ""), "spec.negative ", ""));
+
+    let kept = told("PrometheusAdapter", ", refresh: 30s");
+    assert!(said(&kept, "spec.refresh ", "used again for 30s"), "{kept:?}");
+    assert_eq!(told("PrometheusAdapter", ", refresh: 0s"), []);
+    assert_eq!(told("PrometheusAdapter", ", api: External"), []);
+}
+
+/// A field that comes later must be exported, or said to be lost.
+#[test]
+fn every_field_of_a_spec_is_exported_or_told() {
+    let schema = schemars::schema_for!(RuleSpec);
+    let fields: Vec<&str> = schema.as_value()["properties"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let written = [
+        "api",
+        "metricsQuery",
+        "name",
+        "priority",
+        "resources",
+        "seriesFilters",
+        "seriesQuery",
+    ];
+    let told = [
+        "backendRef",
+        "limits",
+        "namespaceSelector",
+        "negative",
+        "refresh",
+        "semantics",
+        "window",
+    ];
+    let unknown: Vec<_> = fields
+        .iter()
+        .filter(|field| !written.contains(*field) && !told.contains(*field))
+        .collect();
+    assert!(
+        unknown.is_empty(),
+        "not exported, and not in `losses`: {unknown:?}"
+    );
 }
 
 #[test]

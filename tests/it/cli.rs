@@ -118,6 +118,71 @@ fn check_ends_by_what_it_finds() -> Result<()> {
 }
 
 #[test]
+fn an_export_of_no_rule_was_an_empty_configuration() -> Result<()> {
+    let folder = Folder::new("empty-export")?;
+    let rule = "{apiVersion: metricrule.dev/v1alpha1, kind: ClusterMetricRule, metadata: {name: a}, spec: {seriesQuery: a, resources: \
+                {template: <<.Resource>>}, metricsQuery: a}}\n";
+    let good = folder.write("good.yaml", rule)?;
+    for (text, said) in [
+        (
+            "{kind: List, apiVersion: v1, items: []}\n",
+            "there is no ClusterMetricRule",
+        ),
+        ("foo: bar\n", "there is no ClusterMetricRule"),
+        ("a: [\n", "not YAML"),
+    ] {
+        let file = folder.write("none.yaml", text)?;
+        let output = metricrule(&["export", &file])?;
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(
+            output.status.code() == Some(1) && output.stdout.is_empty() && stderr.contains(said),
+            "{text}: {}: {stderr}",
+            output.status
+        );
+    }
+    // A part of the rules is not printed, either.
+    let output = metricrule(&["export", &good, "/nowhere/rule.yaml"])?;
+    ensure!(output.status.code() == Some(1) && output.stdout.is_empty());
+    let output = metricrule(&["export", &good])?;
+    ensure!(output.status.success() && output.stdout.starts_with(b"rules:\n"));
+    Ok(())
+}
+
+#[test]
+fn an_import_without_a_reader_of_its_findings_printed_nothing() -> Result<()> {
+    let folder = Folder::new("closed")?;
+    let file = folder.write(
+        "config.yaml",
+        "rules:\n- seriesQuery: 'a{b=\"c\"}'\n  resources: {template: <<.Resource>>}\n  metricsQuery: a\n",
+    )?;
+    for (command, expected) in [
+        ("import", "kind: ClusterMetricRule"),
+        ("export", "seriesQuery: a"),
+    ] {
+        let argument = if command == "import" {
+            file.clone()
+        } else {
+            folder.write(
+                "rule.yaml",
+                "{apiVersion: metricrule.dev/v1alpha1, kind: ClusterMetricRule, metadata: {name: a}, spec: {seriesQuery: a, resources: \
+                 {template: <<.Resource>>}, metricsQuery: a, window: 1m}}\n",
+            )?
+        };
+        let (reader, writer) = std::io::pipe()?;
+        drop(reader);
+        let output = Command::new(env!("CARGO_BIN_EXE_metricrule"))
+            .args([command, &argument])
+            .stdin(Stdio::null())
+            .stderr(writer)
+            .output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        ensure!(output.status.success(), "{command}: {}", output.status);
+        ensure!(text.contains(expected), "{command}: {text}");
+    }
+    Ok(())
+}
+
+#[test]
 fn wrong_arguments_are_a_usage_error() -> Result<()> {
     let wrong: [&[&str]; 19] = [
         &[],
