@@ -14,6 +14,7 @@ mod series;
 #[cfg(test)]
 mod tests;
 mod text;
+mod trust;
 mod uses;
 mod values;
 mod world;
@@ -49,6 +50,8 @@ pub struct Options {
     pub metrics: Vec<String>,
     /// What requests select series by.
     pub selector: Selector,
+    /// Credentials of the cluster go wherever the files say.
+    pub with_credentials: bool,
     /// Where the Secrets of backends are; `None`: where the operator is found to be.
     pub operator_namespace: Option<String>,
 }

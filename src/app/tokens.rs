@@ -80,6 +80,7 @@ impl TokenSource for ClusterTokens {
             let token = issued.map_err(|error| {
                 let reason = match error {
                     TokenError::Own(_) | TokenError::NotFound(_) => Reason::CredentialsNotFound,
+                    TokenError::ApiServer(_) => Reason::CredentialsInvalid,
                     TokenError::Forbidden(_) | TokenError::Failed { .. } => Reason::BackendError,
                 };
                 BackendError::new(reason, "no token of the backend's ServiceAccount was issued")

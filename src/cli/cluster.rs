@@ -10,12 +10,13 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::{FAILED, fail, print};
-use crate::kubernetes::client::ClientOptions;
+use crate::kubernetes::client::{ClientOptions, Connection, First};
 
 /// Which cluster.
 #[derive(Debug, Args)]
 pub(super) struct ClusterArgs {
-    /// Kubeconfig of the cluster. Default: the Pod's service account, else KUBECONFIG, else ~/.kube/config.
+    /// Kubeconfig of the cluster. Default, as with kubectl: KUBECONFIG, else ~/.kube/config, else the Pod's service account. The
+    /// server that is asked is printed on standard error.
     #[arg(long, value_name = "FILE")]
     pub(super) kubeconfig: Option<PathBuf>,
 
@@ -39,10 +40,18 @@ impl ClusterArgs {
     pub(super) fn options(&self) -> ClientOptions {
         ClientOptions {
             kubeconfig: self.kubeconfig.clone(),
+            first: First::Kubeconfig,
             context: self.context.clone(),
             namespace: None,
         }
     }
+}
+
+/// Connects, and tells to which cluster: another one than was meant would give an answer, too.
+pub(super) async fn connect(options: ClientOptions) -> anyhow::Result<Connection> {
+    let connection = Connection::new(options).await?;
+    let _ = writeln!(io::stderr(), "the cluster: {}", connection.server);
+    Ok(connection)
 }
 
 /// What takes long is told on standard error, where it is in nobody's way.

@@ -6,13 +6,12 @@ use clap::Args;
 
 use super::{
     FAILED, USAGE,
-    cluster::{ClusterArgs, Output, progress, tell},
+    cluster::{ClusterArgs, Output, connect, progress, tell},
     fail, files,
 };
 use crate::{
     app,
     document::SourceFile,
-    kubernetes::client::Connection,
     language::selector::Selector,
     preview::{self, Options, input::Files},
 };
@@ -23,9 +22,10 @@ use crate::{
 /// the series name. With a cluster the rules are set against those that are there (who answers where both make a metric), and the
 /// HPAs that would use them are shown. Nothing is written anywhere.
 ///
-/// A backend whose address is a Service of the cluster is reached through a port-forward, with the credentials that its
-/// `MetricBackend` names; --backend asks another address instead, without credentials. With --backend and neither --kubeconfig nor
-/// --context no cluster is read: then the kinds are those that every cluster has.
+/// A backend whose address is a Service of the cluster is reached through a port-forward. Credentials that its `MetricBackend` names
+/// are sent where a `MetricBackend` of the cluster sends them already; for any other address it is said what would be sent where, and
+/// nothing is sent without --with-credentials. --backend asks another address instead, without credentials. With --backend and neither
+/// --kubeconfig nor --context no cluster is read: then the kinds are those that every cluster has.
 ///
 /// Rights: list metricrules, clustermetricrules, metricbackends, namespaces and horizontalpodautoscalers; for a port-forward get
 /// services, list endpointslices and create pods/portforward where the backend is; get the Secrets that it names. What is lacking
@@ -36,7 +36,8 @@ use crate::{
   metricrule preview -f rule.yaml --backend http://localhost:9090
   metricrule preview -f rules/ -n shop --metric http_requests_per_second --selector code=500 --output json
 
-Exit codes: 0 all rules are accepted and their backends answered; 1 not so, or a file cannot be read; 64 wrong arguments.")]
+Exit codes: 0 all rules are accepted, their backends answered, and what is shown has values; 1 not so (NOT ACCEPTED, NOT REACHED,
+NOT LISTED, FAILS, or every row of a metric dropped), or a file cannot be read; 64 wrong arguments.")]
 pub(super) struct PreviewArgs {
     /// A file with rules, a folder of such, or - for standard input. Several may be given. A `MetricBackend` in them stands in for
     /// one of the cluster; objects of other kinds are left out.
@@ -46,6 +47,11 @@ pub(super) struct PreviewArgs {
     /// The address of a Prometheus to ask, instead of the backends that the rules name.
     #[arg(long, value_name = "URL")]
     backend: Option<String>,
+
+    /// Send the credentials that a `MetricBackend` of the files names to the address that it names, whoever wrote it. Without this
+    /// they go only where a `MetricBackend` of the cluster sends them.
+    #[arg(long, conflicts_with = "backend")]
+    with_credentials: bool,
 
     #[command(flatten)]
     cluster: ClusterArgs,
@@ -104,13 +110,14 @@ impl PreviewArgs {
             namespaces: self.namespace,
             metrics: self.metric,
             selector: self.selector,
+            with_credentials: self.with_credentials,
             operator_namespace: self.operator_namespace,
         };
         let looked_at = app::once(async {
             let connection = if alone {
                 None
             } else {
-                Some(Connection::new(cluster).await?)
+                Some(connect(cluster).await?)
             };
             anyhow::Ok(preview::preview(connection.as_ref(), files, &options, &progress).await?)
         });

@@ -24,7 +24,7 @@ use crate::{
     metrics::ControllerMetrics,
 };
 
-pub use self::tokens::{ServiceAccountToken, TokenError, TokenRequests};
+pub use self::tokens::{SHORTEST, ServiceAccountToken, TokenError, TokenRequests};
 
 /// Keeps [`Credentials`] up to date.
 pub struct CredentialWatch {

@@ -1,6 +1,6 @@
 //! The way to a backend from outside of the cluster: its own address, or a port-forward where that is a Service's.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use kube::Client;
@@ -24,10 +24,8 @@ use crate::{
 /// No tokens: there is no cluster to issue any.
 pub(super) struct NoTokens;
 
-/// Tokens of `ServiceAccounts` in the operator's namespace.
-pub(super) struct Tokens {
-    requests: TokenRequests,
-}
+/// Tokens of `ServiceAccounts` in the operator's namespace; or why none is asked for.
+pub(super) struct Tokens(Result<TokenRequests, String>);
 
 /// What a backend is reached with.
 pub(super) struct Reachable {
@@ -46,10 +44,14 @@ pub(super) fn inputs(record: &BackendRecord, spec: MetricBackendSpec) -> Backend
 }
 
 /// Opens a port-forward where the address is that of a Service of the cluster; `home` is the namespace of a name without one.
+///
+/// A name that only a cluster can mean is not asked from here where `secret` says that credentials go with it: what this machine's
+/// DNS makes of it is another server.
 pub(super) async fn reach(
     client: &Client,
     record: &BackendRecord,
     home: &str,
+    secret: bool,
 ) -> Result<Reachable, ClusterError> {
     let mut spec = (*record.spec).clone();
     let address = spec
@@ -67,7 +69,7 @@ pub(super) async fn reach(
     };
     let opened = match forward(client, &service).await {
         // A name that is no Service's is one of the DNS.
-        Err(error) if error.is_not_found() => return Ok(direct(spec)),
+        Err(error) if error.is_not_found() && !(secret && is_of_cluster(&url)) => return Ok(direct(spec)),
         opened => opened?,
     };
     if let Some(prometheus) = spec.prometheus.as_mut() {
@@ -113,6 +115,16 @@ fn service_of(address: &str, home: &str) -> Option<(Url, ServicePort)> {
     Some((url, to))
 }
 
+/// `prometheus`, `prometheus.monitoring.svc`, `prometheus.monitoring.svc.cluster.local`: names of no other DNS.
+fn is_of_cluster(url: &Url) -> bool {
+    let host = url.domain().unwrap_or_default().trim_end_matches('.');
+    let mut labels = host.split('.').skip(1);
+    match labels.next() {
+        None => true,
+        Some(_) => labels.next() == Some("svc"),
+    }
+}
+
 fn through(mut url: Url, port: u16) -> String {
     // Both can fail only for addresses without a host.
     let _ = url.set_host(Some("127.0.0.1"));
@@ -121,10 +133,10 @@ fn through(mut url: Url, port: u16) -> String {
 }
 
 impl Tokens {
-    pub(super) fn new(client: Client, namespace: &str, own: Option<String>) -> Self {
-        Self {
-            requests: TokenRequests::new(client, namespace, own),
-        }
+    /// `own` are the accounts that the operator itself runs as, or why they are not known: then no token is asked for, since it
+    /// could be the operator's.
+    pub(super) fn new(client: Client, namespace: &str, own: Result<BTreeSet<String>, String>) -> Self {
+        Self(own.map(|own| TokenRequests::new(client, namespace, own)))
     }
 }
 
@@ -136,7 +148,8 @@ impl TokenSource for Tokens {
         lifetime: Duration,
     ) -> BoxFuture<'_, Result<IssuedToken, BackendError>> {
         async move {
-            let issued = self.requests.issue(&service_account, &audience, lifetime).await;
+            let requests = self.0.as_ref().map_err(|unknown| no_token(unknown))?;
+            let issued = requests.issue(&service_account, &audience, lifetime).await;
             let token = issued.map_err(|error| no_token(&error.to_string()))?;
             Ok(IssuedToken {
                 token: token.token.expose().into(),

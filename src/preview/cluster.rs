@@ -20,6 +20,7 @@ use super::{
     backends::{self, Tokens},
     credentials::{self, Credentials},
     input::Given,
+    trust,
     world::{Existing, Reached, World, tables},
 };
 use crate::{
@@ -49,12 +50,9 @@ pub(super) async fn read(
     progress: Progress<'_>,
 ) -> Result<World, PreviewError> {
     let client = &connection.client;
-    progress(&format!(
-        "reading rules, backends, namespaces and HPAs of {}",
-        connection.server
-    ));
+    progress("reading rules, backends, namespaces and HPAs");
     let mut notes = Vec::new();
-    let existing = existing(client, given, &mut notes).await?;
+    let (existing, trusted) = existing(client, given, &mut notes).await?;
     let hpas = hpas(client, &mut notes).await;
     let (before, after) = tables(existing, rules);
 
@@ -76,6 +74,7 @@ pub(super) async fn read(
     let mut ways = Ways {
         client,
         options,
+        trusted,
         home: None,
         credentials: Credentials::new(),
         progress,
@@ -92,7 +91,7 @@ pub(super) async fn read(
         home, credentials, ..
     } = ways;
     let home = home.unwrap_or_else(|| Home::nowhere(&connection.namespace));
-    let tokens = Tokens::new(client.clone(), &home.namespace, home.account);
+    let tokens = Tokens::new(client.clone(), &home.namespace, home.accounts);
     let pool = Pool::new(Metrics::new().backend, Arc::new(tokens));
     pool.set_credentials(move |kind, name, key| {
         credentials.get(&(kind, name.to_owned(), key.to_owned())).cloned()
@@ -112,25 +111,26 @@ async fn existing(
     client: &Client,
     given: Vec<BackendObject>,
     notes: &mut Vec<String>,
-) -> Result<Existing, PreviewError> {
+) -> Result<(Existing, Vec<Arc<MetricBackendSpec>>), PreviewError> {
     let kinds = mapper::read(client).await;
     let resources = kinds.map_err(|error| ClusterError::failed("the cluster's kinds", error.to_string()))?;
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let right = Right::new("list", "", "namespaces", None);
     let namespaces = list("the list of namespaces", right, namespaces, None).await?;
-    let mut backends = ours::<MetricBackend>(client, "metricbackends", notes).await?;
-    backends.retain(|object| !given.iter().any(|given| given.name == object.name_any()));
-    Ok(Existing {
+    let backends = ours::<MetricBackend>(client, "metricbackends", notes).await?;
+    let mut backends: Vec<BackendObject> = backends.into_iter().map(BackendObject::read).collect();
+    let trusted = backends
+        .iter()
+        .filter_map(|backend| backend.spec.clone().ok())
+        .collect();
+    backends.retain(|backend| !given.iter().any(|given| given.name == backend.name));
+    let existing = Existing {
         resources,
         namespaces: namespaces
             .into_iter()
             .map(|namespace| (namespace.name_any(), namespace.labels().clone()))
             .collect(),
-        backends: backends
-            .into_iter()
-            .map(BackendObject::read)
-            .chain(given)
-            .collect(),
+        backends: backends.into_iter().chain(given).collect(),
         rules: ours::<MetricRule>(client, "metricrules", notes)
             .await?
             .into_iter()
@@ -141,7 +141,8 @@ async fn existing(
             .into_iter()
             .map(RuleObject::read::<ClusterMetricRule>)
             .collect(),
-    })
+    };
+    Ok((existing, trusted))
 }
 
 /// Objects of a kind of ours, as they are: one that does not decode must not hide the others.
@@ -182,13 +183,15 @@ async fn hpas(client: &Client, notes: &mut Vec<String>) -> Option<Vec<Horizontal
 /// Where the operator is.
 struct Home {
     namespace: String,
-    /// Its own `ServiceAccount`, whose token is sent to no backend.
-    account: Option<String>,
+    /// Its own `ServiceAccounts`, whose tokens are sent to no backend; or why they are not known.
+    accounts: Result<BTreeSet<String>, String>,
 }
 
 struct Ways<'a> {
     client: &'a Client,
     options: &'a Options,
+    /// The cluster's own backends, before those of the files took the place of any.
+    trusted: Vec<Arc<MetricBackendSpec>>,
     home: Option<Home>,
     credentials: Credentials,
     progress: Progress<'a>,
@@ -220,13 +223,24 @@ impl Ways<'_> {
             problem: Some(format!("{error}; or give its address with --backend URL")),
             ..Reached::default()
         };
+        let sent = trust::sent(&record.spec, &namespace);
+        let trusted = self.options.with_credentials
+            || trust::is_trusted(&record.spec, self.trusted.iter().map(Arc::as_ref));
+        if !sent.is_empty() && !trusted {
+            let reached = Reached {
+                problem: Some(untrusted(&record.spec, &sent)),
+                ..Reached::default()
+            };
+            return (reached, None);
+        }
+        let secret = !sent.is_empty() && !self.options.with_credentials;
         for (kind, object) in credentials::named(&record.spec) {
             match credentials::read(self.client, &namespace, kind, &object).await {
                 Ok(found) => self.credentials.extend(found),
                 Err(error) => return (unreached(error), None),
             }
         }
-        match backends::reach(self.client, record, &namespace).await {
+        match backends::reach(self.client, record, &namespace, secret).await {
             Ok(reachable) => {
                 let reached = Reached {
                     way: reachable.way,
@@ -247,13 +261,24 @@ impl Ways<'_> {
     }
 }
 
+fn untrusted(spec: &MetricBackendSpec, sent: &[String]) -> String {
+    let address = spec.prometheus.as_ref().map(|prometheus| prometheus.url.as_str());
+    format!(
+        "nothing is sent: {} would go to {:?}, where no MetricBackend of the cluster sends them (with the same address, tls, headers \
+         and auth); if you trust whoever wrote the file, repeat with --with-credentials, or ask an address without credentials by \
+         --backend URL",
+        sent.join(" and "),
+        address.unwrap_or_default(),
+    )
+}
+
 // === impl Home ===
 
 impl Home {
     fn nowhere(namespace: &str) -> Self {
         Self {
             namespace: namespace.to_owned(),
-            account: None,
+            accounts: Err("where the operator is was not looked up".to_owned()),
         }
     }
 
@@ -272,14 +297,23 @@ impl Home {
         };
         let deployments: Api<Deployment> = Api::namespaced(client.clone(), &namespace);
         let right = Right::new("list", "apps", "deployments", Some(&namespace));
-        let found = list("the operator's Deployment", right, deployments, Some(OUR_LABEL)).await;
-        let pod = found
-            .unwrap_or_default()
-            .into_iter()
-            .find_map(|deployment| deployment.spec?.template.spec);
-        Self {
-            namespace,
-            account: pod.and_then(|pod| pod.service_account_name),
-        }
+        let what = "the operator's Deployment, whose ServiceAccount no backend is given a token of";
+        let found = list(what, right, deployments, Some(OUR_LABEL)).await;
+        let accounts = match found {
+            Err(error) => Err(error.to_string()),
+            Ok(found) if found.is_empty() => Err(format!(
+                "{what}: there is none in the namespace {namespace:?}; give the operator's by --operator-namespace"
+            )),
+            Ok(found) => Ok(found.into_iter().map(account).collect()),
+        };
+        Self { namespace, accounts }
     }
+}
+
+/// As whom the pods of a Deployment run.
+fn account(deployment: Deployment) -> String {
+    let pod = deployment.spec.and_then(|spec| spec.template.spec);
+    let name = pod.and_then(|pod| pod.service_account_name);
+    name.filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "default".to_owned())
 }

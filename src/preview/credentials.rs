@@ -64,11 +64,11 @@ pub(super) async fn read(
             let right = Right::new("get", "", "configmaps", Some(namespace));
             let what = format!("the ConfigMap {namespace}/{name}");
             let map = ask(&what, right, api.get(name)).await?;
-            let data = map.data.into_iter().flatten();
-            (
-                map.metadata,
-                data.map(|(key, value)| (key, value.into())).collect(),
-            )
+            let text = map.data.into_iter().flatten();
+            let text = text.map(|(key, value)| (key, value.into()));
+            let binary = map.binary_data.into_iter().flatten();
+            let binary = binary.map(|(key, value)| (key, value.0.into()));
+            (map.metadata, text.chain(binary).collect())
         }
     };
     let labels = meta.labels.unwrap_or_default();
@@ -84,4 +84,27 @@ pub(super) async fn read(
         .into_iter()
         .map(|(key, value)| ((kind, name.to_owned(), key), value));
     Ok(entries.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kubernetes::fake::FakeApi;
+
+    #[tokio::test]
+    async fn certificates_in_binary_data_were_missing() {
+        let fake = FakeApi::default();
+        fake.set(
+            "/api/v1/namespaces/home/configmaps/ca",
+            json!({"metadata": {"name": "ca", "labels": {BACKEND_LABEL: "true"}}, "data": {"a": "text"},
+                "binaryData": {"ca.crt": "UEVN"}}),
+        );
+        let found = read(&fake.client(), "home", CaRefKind::ConfigMap, "ca")
+            .await
+            .unwrap();
+        let get = |key: &str| found[&(CaRefKind::ConfigMap, "ca".to_owned(), key.to_owned())].clone();
+        assert_eq!((get("ca.crt"), get("a")), ("PEM".into(), "text".into()));
+    }
 }

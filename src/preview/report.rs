@@ -1,6 +1,10 @@
 //! What a preview shows, for people and programs alike.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
+
+use crate::{query::Failure, reason::Reason};
 
 /// The whole.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -116,6 +120,9 @@ pub struct MetricReport {
     pub rows_dropped: Vec<Dropped>,
     /// Requests that fail as a whole, with what the client is told.
     pub failures: Vec<String>,
+    /// Those of them that say no more than that there is no value.
+    #[serde(skip)]
+    pub(super) without_value: usize,
     /// What the operator would log.
     pub warnings: Vec<String>,
     /// Why no value is shown.
@@ -177,7 +184,7 @@ pub struct HpaReport {
 // === impl Report ===
 
 impl Report {
-    /// Whether every rule is accepted and every backend was reached.
+    /// Whether every rule is accepted, every backend was reached, and everything that is shown could be answered.
     pub fn is_good(&self) -> bool {
         self.rules.iter().all(|rule| {
             let reached = rule
@@ -186,7 +193,46 @@ impl Report {
                 .is_some_and(|backend| backend.problem.is_none());
             let listed = rule.series.as_ref().is_none_or(|series| series.problem.is_none());
             let errors = rule.findings.iter().any(|finding| finding.severity == "error");
-            rule.accepted && reached && listed && !errors
+            rule.accepted && reached && listed && !errors && !rule.fails()
         })
+    }
+}
+
+// === impl RuleReport ===
+
+impl RuleReport {
+    /// Whether a request for what is shown fails, or a metric has no value where one was to be had.
+    fn fails(&self) -> bool {
+        let hpas = self.hpas.iter().flatten().any(|hpa| hpa.problem.is_some());
+        hpas || self.metrics.iter().any(MetricReport::fails) || self.empty().next().is_some()
+    }
+
+    /// The metrics that have no value at all, although there were rows or an object that was asked for by name. By their names: what
+    /// has none for a namespace may have some for its pods.
+    pub(super) fn empty(&self) -> impl Iterator<Item = &str> {
+        let mut values: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+        for metric in &self.metrics {
+            let (none, some) = values.entry(&metric.metric).or_default();
+            *none += metric.rows_dropped.iter().map(|rows| rows.count).sum::<usize>() + metric.without_value;
+            *some += metric.values.len();
+        }
+        values
+            .into_iter()
+            .filter(|(_, (none, some))| *none > 0 && *some == 0)
+            .map(|(name, _)| name)
+    }
+}
+
+// === impl MetricReport ===
+
+impl MetricReport {
+    /// Notes what a client is told.
+    pub(super) fn fail(&mut self, failure: &Failure) {
+        self.without_value += usize::from(failure.reason == Reason::NoData);
+        self.failures.push(failure.to_string());
+    }
+
+    fn fails(&self) -> bool {
+        self.failures.len() > self.without_value || self.queries.iter().any(|query| query.problem.is_some())
     }
 }

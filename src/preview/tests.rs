@@ -1,5 +1,7 @@
 //! Rules against a Prometheus that answers as it is told, without a cluster.
 
+mod credentials;
+
 use serde_json::{Value, json};
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
@@ -200,4 +202,61 @@ async fn an_external_rule_and_a_static_one_need_no_objects() {
     for expected in ["    rps of pods\n", "pod=\"example\"", "no object is known"] {
         assert!(text.contains(expected), "no {expected:?} in\n{text}");
     }
+}
+
+/// A Prometheus that lists series, and whose queries end like this.
+async fn queries_end(reply: ResponseTemplate) -> MockServer {
+    let server = MockServer::start().await;
+    let series = json!([{"__name__": "http_requests_total", "namespace": "shop", "pod": "a"}]);
+    let body = json!({"status": "success", "data": series});
+    Mock::given(path("/api/v1/series"))
+        .respond_with(ResponseTemplate::new(200).set_body_json(body))
+        .mount(&server)
+        .await;
+    Mock::given(path("/api/v1/query"))
+        .respond_with(reply)
+        .mount(&server)
+        .await;
+    server
+}
+
+#[tokio::test]
+async fn a_preview_whose_queries_all_failed_ended_well() {
+    let error = json!({"status": "error", "errorType": "bad_data", "error": "no"});
+    for code in [400, 500] {
+        let server = queries_end(ResponseTemplate::new(code).set_body_json(&error)).await;
+        let report = look(RULE, &server.uri(), Options::default()).await;
+        assert!(report.to_string().contains("FAILS: "), "{report}");
+        assert!(!report.is_good(), "{report}");
+    }
+    // The series of this metric are listed, and nothing of what was asked is.
+    let other = Options {
+        metrics: vec!["other".to_owned()],
+        ..Options::default()
+    };
+    let server = queries_end(ResponseTemplate::new(500)).await;
+    assert!(look(RULE, &server.uri(), other).await.is_good());
+}
+
+#[tokio::test]
+async fn a_preview_that_dropped_every_row_ended_well() {
+    let series = json!([{"__name__": "http_requests_total", "namespace": "shop", "pod": "a"}]);
+    for rows in [
+        json!([row(&json!({"pod": "a"}), "NaN")]),
+        json!([row(&json!({"pod": "elsewhere"}), "7")]),
+    ] {
+        let server = prometheus(&series, &rows).await;
+        let report = look(RULE, &server.uri(), Options::default()).await;
+        assert!(!report.is_good(), "{report}");
+        let text = report.to_string();
+        let expected = "FAILS: http_requests_per_second has no value at all";
+        assert!(text.contains(expected), "{text}");
+    }
+    // What has no value for the namespace itself, but one for a pod, has one.
+    let server = prometheus(&series, &json!([row(&json!({"pod": "a"}), "1")])).await;
+    let report = look(RULE, &server.uri(), Options::default()).await;
+    assert!(
+        report.is_good() && report.to_string().contains("FAILS: "),
+        "{report}"
+    );
 }

@@ -41,6 +41,9 @@ impl fmt::Display for RuleReport {
         for metric in &self.metrics {
             metric.fmt(f)?;
         }
+        for metric in self.empty() {
+            writeln!(f, "  FAILS: {metric} has no value at all")?;
+        }
         let Some(hpas) = &self.hpas else { return Ok(()) };
         if hpas.is_empty() {
             writeln!(f, "  HPAs: none asks for a metric of this rule")?;

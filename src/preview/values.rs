@@ -126,11 +126,14 @@ async fn play(
             continue;
         }
         if Instant::now() >= until {
-            report.note = Some(format!("not everything was asked within {ALL:?}"));
+            let late = format!("not everything was asked within {ALL:?}; name some metrics with --metric");
+            if !report.failures.contains(&late) {
+                report.failures.push(late);
+            }
             continue;
         }
         match request.plan(served, &options.selector, &request.names) {
-            Err(failure) => report.failures.push(failure.to_string()),
+            Err(failure) => report.fail(&failure),
             Ok(plan) => ask(world, &plan, &request, report).await,
         }
     }
@@ -170,7 +173,7 @@ async fn ask(world: &World, plan: &Plan, request: &Request, report: &mut MetricR
                 (answer.tally, answer.warnings)
             }
             Err(failure) => {
-                report.failures.push(failure.to_string());
+                report.fail(&failure);
                 (failure.tally, rows.warnings.clone())
             }
         }
@@ -184,7 +187,7 @@ async fn ask(world: &World, plan: &Plan, request: &Request, report: &mut MetricR
                 (answer.tally, answer.warnings)
             }
             Err(failure) => {
-                report.failures.push(failure.to_string());
+                report.fail(&failure);
                 (failure.tally, rows.warnings.clone())
             }
         }

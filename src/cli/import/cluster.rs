@@ -4,15 +4,12 @@ use clap::Args;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client, ResourceExt};
 
-use super::super::cluster::{ClusterArgs, object};
+use super::super::cluster::{ClusterArgs, connect, object};
 use crate::{
     app,
     document::{self, SourceFile},
     import::adapter::release_text,
-    kubernetes::{
-        client::Connection,
-        rights::{Right, ask, list},
-    },
+    kubernetes::rights::{Right, ask, list},
 };
 
 /// Which objects to read.
@@ -40,7 +37,7 @@ impl FromArgs {
             return;
         }
         let read = app::once(async {
-            let client = Connection::new(self.cluster.options()).await?.client;
+            let client = connect(self.cluster.options()).await?.client;
             let mut read = Vec::new();
             for (namespace, name) in &self.from_configmap {
                 read.push(config_map(&client, namespace, name).await);

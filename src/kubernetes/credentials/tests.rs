@@ -108,19 +108,25 @@ async fn labelled_secrets_and_config_maps_are_followed() {
 }
 
 fn requests(fake: &FakeApi) -> TokenRequests {
-    TokenRequests::new(fake.client(), "own", Some("metricrule".to_owned()))
+    TokenRequests::new(fake.client(), "own", ["metricrule".to_owned()])
+}
+
+const QUERIER: &str = "/api/v1/namespaces/own/serviceaccounts/querier/token";
+
+/// An API server that answers every request of a token alike.
+fn issues(fake: &FakeApi, audiences: &Value) {
+    fake.set(
+        QUERIER,
+        json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "metadata": {},
+            "spec": {"audiences": audiences, "expirationSeconds": 600},
+            "status": {"token": "s3cr3t", "expirationTimestamp": "2026-01-01T00:00:00Z"}}),
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn tokens_are_asked_for_one_audience() {
     let fake = FakeApi::default();
-    let path = "/api/v1/namespaces/own/serviceaccounts/querier/token";
-    fake.set(
-        path,
-        json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "metadata": {},
-            "spec": {"audiences": ["prom"], "expirationSeconds": 600},
-            "status": {"token": "s3cr3t", "expirationTimestamp": "2026-01-01T00:00:00Z"}}),
-    );
+    issues(&fake, &json!(["https://issuer.example.org"]));
     let token = requests(&fake)
         .issue("querier", "prom", Duration::from_hours(1))
         .await
@@ -130,12 +136,70 @@ async fn tokens_are_asked_for_one_audience() {
         ("s3cr3t", Duration::from_mins(10))
     );
     assert!(!format!("{token:?}").contains("s3cr3t"));
-    let asked = fake.asked().pop().unwrap();
-    assert_eq!((asked.method.as_str(), asked.path.as_str()), ("POST", path));
-    assert_eq!(
-        asked.body["spec"],
-        json!({"audiences": ["prom"], "expirationSeconds": 3600})
+    let asked = fake.asked();
+    let specs: Vec<&Value> = asked.iter().map(|asked| &asked.body["spec"]).collect();
+    assert!(
+        asked
+            .iter()
+            .all(|asked| (asked.method.as_str(), asked.path.as_str()) == ("POST", QUERIER))
     );
+    // What the API server's own audiences are, then the token.
+    assert_eq!(
+        specs,
+        [
+            &json!({"audiences": [], "expirationSeconds": 600}),
+            &json!({"audiences": ["prom"], "expirationSeconds": 3600})
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_was_sent_a_token_with_the_api_servers_own_audience() {
+    let fake = FakeApi::default();
+    issues(&fake, &json!(["https://issuer.example.org", "k3s"]));
+    let issue = async |audience: &'static str| {
+        requests(&fake)
+            .issue("querier", audience, Duration::from_hours(1))
+            .await
+    };
+    // What is known of any cluster is not even asked for.
+    for audience in [
+        "",
+        "https://kubernetes.default.svc",
+        "https://kubernetes.default.svc/",
+        "https://kubernetes.default.svc.cluster.local",
+        "kubernetes",
+        "api",
+    ] {
+        assert_eq!(
+            issue(audience).await.unwrap_err(),
+            TokenError::ApiServer(audience.to_owned())
+        );
+    }
+    assert!(fake.asked().is_empty());
+    // What only this cluster's API server knows.
+    for audience in ["https://issuer.example.org", "k3s"] {
+        assert_eq!(
+            issue(audience).await.unwrap_err(),
+            TokenError::ApiServer(audience.to_owned())
+        );
+    }
+    let asked = fake.asked();
+    assert!(
+        asked
+            .iter()
+            .all(|asked| asked.body["spec"]["audiences"] == json!([]))
+    );
+    // One that does not say it is not believed to have none.
+    issues(&fake, &json!([]));
+    assert!(matches!(
+        issue("prom").await.unwrap_err(),
+        TokenError::Failed { .. }
+    ));
+
+    // A server of its APIs is another thing.
+    let token = requests(&fake).issue_for_apis("querier", SHORTEST).await.unwrap();
+    assert_eq!(token.token.expose(), "s3cr3t");
 }
 
 #[tokio::test(start_paused = true)]
