@@ -6,19 +6,19 @@ use std::{
     time::Duration,
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use reqwest::Url;
 
 use super::{
     FAILED, USAGE,
-    cluster::{ClusterArgs, Output, object, progress, tell},
+    cluster::{ClusterArgs, Output, connect, object, progress, tell},
     fail,
 };
 use crate::{
     api::duration::parse_duration,
     app,
     compare::{self, Credential, Options, Place, difference::Tolerance, report::Verdict},
-    kubernetes::{client::Connection, port_forward::ServicePort},
+    kubernetes::port_forward::ServicePort,
 };
 
 /// The most rounds, and the longest time between two.
@@ -28,9 +28,10 @@ const MAX_INTERVAL: Duration = Duration::from_hours(1);
 /// Ask another server of the metrics APIs and this one for what every HPA uses, and print what they differ in.
 ///
 /// Before a take-over: both run, the APIServices still lead to the other one. Every metric of type Pods, Object and External
-/// of every HPA is asked of both, with the path that the HPA's controller sends, at the same time and directly: through a
-/// port-forward to a ready pod of each Service, with a token of the ServiceAccount that HPAs are served for. Answers that differ
-/// are asked for once more before they count. Nothing in the cluster is changed.
+/// of every HPA is asked of both, with the path that the HPA's controller sends, at the same time and directly: through
+/// port-forwards to the ready pods of each Service (at most four), with a token of the ServiceAccount that HPAs are served for, which
+/// lives for ten minutes and is sent over verified TLS alone. Answers that differ, and those that are lacking, are asked for once more
+/// before they count; every round counts. HPAs that KEDA made are left out. Nothing in the cluster is changed.
 ///
 /// Rights: list horizontalpodautoscalers, get */scale of what they scale, get apiservices, get services and list endpointslices
 /// and create pods/portforward in both namespaces, create serviceaccounts/token for the ServiceAccount. What is lacking is named.
@@ -40,8 +41,9 @@ const MAX_INTERVAL: Duration = Duration::from_hours(1);
   metricrule compare --peer-service monitoring/prometheus-adapter --samples 20 --interval 15s
   metricrule compare --url https://localhost:6443 --peer-url https://localhost:6444 --token-file token --insecure-skip-tls-verify
 
-Exit codes: 0 the same; 1 an HPA could scale otherwise (DIFFERENT), or not everything could be compared (INCOMPLETE), or nothing
-(a sentence on standard error); 64 wrong arguments.")]
+Exit codes: 0 the same, and there were values; 1 an HPA could scale otherwise (DIFFERENT, or alike but coarse), not everything
+could be compared (INCOMPLETE), there was nothing to compare (NOTHING COMPARED), or it could not be tried (a sentence on standard
+error); 64 wrong arguments.")]
 pub(super) struct CompareArgs {
     #[command(flatten)]
     cluster: ClusterArgs,
@@ -49,6 +51,10 @@ pub(super) struct CompareArgs {
     /// The HPAs of this namespace. Default: of all namespaces.
     #[arg(long, short, value_name = "NAME")]
     namespace: Option<String>,
+
+    /// Only the metrics of this API. Default: of both.
+    #[arg(long, value_name = "API", value_enum)]
+    api: Option<ApiArg>,
 
     /// Our Service. Default: the one with the label app.kubernetes.io/name=metricrule.
     #[arg(long, value_name = "NAMESPACE/NAME[:PORT]", value_parser = ServicePort::parse)]
@@ -79,6 +85,10 @@ pub(super) struct CompareArgs {
     #[arg(long)]
     insecure_skip_tls_verify: bool,
 
+    /// Send the token over plain http to other machines, too, where everybody on the way can read it.
+    #[arg(long)]
+    insecure_plain_http: bool,
+
     /// The ServiceAccount to ask as, for which a token is requested.
     #[arg(
         long,
@@ -96,7 +106,8 @@ pub(super) struct CompareArgs {
     #[arg(long, value_name = "VERSION", value_parser = ["v1beta1", "v1beta2"])]
     custom_metrics_version: Option<String>,
 
-    /// What two values may differ by, as a part of the larger one: 1% or 0.01. A thousandth, which is rounding, always may.
+    /// What two values may differ by, as a part of the larger one: 1% or 0.01. A thousandth, which is rounding, always may where it
+    /// is at most a tenth of the HPA's target, which an HPA passes over; else the values are alike, but coarse.
     #[arg(long, value_name = "PART", default_value = "1%", value_parser = part)]
     tolerance: f64,
 
@@ -113,6 +124,15 @@ pub(super) struct CompareArgs {
     output: Output,
 }
 
+/// One of the two APIs.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ApiArg {
+    /// custom.metrics.k8s.io
+    Custom,
+    /// external.metrics.k8s.io
+    External,
+}
+
 // === impl CompareArgs ===
 
 impl CompareArgs {
@@ -124,7 +144,7 @@ impl CompareArgs {
             Err(message) => return fail(USAGE, &message),
         };
         let compared = app::once(async {
-            let connection = Connection::new(cluster).await?;
+            let connection = connect(cluster).await?;
             anyhow::Ok(compare::compare(&connection, &options, &progress).await?)
         });
         match compared {
@@ -144,6 +164,10 @@ impl CompareArgs {
         };
         Ok(Options {
             namespace: self.namespace,
+            api: self.api.map(|api| match api {
+                ApiArg::Custom => "custom.metrics.k8s.io",
+                ApiArg::External => "external.metrics.k8s.io",
+            }),
             credential,
             ours: Place {
                 url: self.url,
@@ -156,6 +180,7 @@ impl CompareArgs {
                 authorities: read("--peer-ca", self.peer_ca.as_deref())?,
             },
             insecure: self.insecure_skip_tls_verify,
+            insecure_plain_http: self.insecure_plain_http,
             version: self.custom_metrics_version,
             tolerance: Tolerance {
                 relative: self.tolerance,

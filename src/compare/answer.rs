@@ -1,10 +1,13 @@
 //! An answer of a metrics API, as far as an HPA's controller reads it. Pure.
 
+mod list;
+
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde::Deserialize;
 
-use crate::language::quantity::Quantity;
+/// The longest message of a refusal that is kept, in characters.
+const MESSAGE: usize = 1000;
 
 /// What one server answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub enum Answer {
 pub struct Values {
     /// `kind` and `apiVersion` of the list.
     pub list: String,
+    /// Whether they are external: an HPA adds them up.
+    pub external: bool,
     /// By what they are of, in the order of the answer.
     pub items: Vec<Item>,
 }
@@ -38,12 +43,21 @@ pub struct Values {
 pub struct Item {
     /// The described object or the labels of an external value: what tells it from the others.
     pub of: String,
-    /// In thousandths.
+    /// In thousandths; the largest number stands for all that are larger.
     pub milli: i64,
     /// The value as it was written.
     pub text: String,
+    /// The value in its canonical form.
+    pub canonical: String,
     /// Whatever else it says, by field: the window, the selector, the metric's name, `apiVersion` of the object.
     pub rest: BTreeMap<&'static str, String>,
+}
+
+/// A `metav1.Status`, as far as it is read.
+#[derive(Deserialize)]
+struct Refusal {
+    #[serde(default)]
+    message: Option<String>,
 }
 
 // === impl Answer ===
@@ -51,16 +65,14 @@ pub struct Item {
 impl Answer {
     /// Reads a response.
     pub fn read(code: u16, body: &[u8]) -> Self {
-        let json: Option<Value> = serde_json::from_slice(body).ok();
         if code != 200 {
-            let message = json.as_ref().and_then(|json| json["message"].as_str());
-            let message = message.map_or_else(|| start(&String::from_utf8_lossy(body)), str::to_owned);
+            let refusal: Option<Refusal> = serde_json::from_slice(body).ok();
+            let message = refusal.and_then(|refusal| refusal.message);
+            let message = message.unwrap_or_else(|| start(&String::from_utf8_lossy(body)));
+            let message = message.chars().take(MESSAGE).collect();
             return Self::Refused { code, message };
         }
-        match json
-            .ok_or_else(|| "the body is no JSON".to_owned())
-            .and_then(|json| Values::read(&json))
-        {
+        match list::read(body) {
             Ok(values) => Self::Values(values),
             Err(message) => Self::Malformed(message),
         }
@@ -72,6 +84,15 @@ impl Answer {
             Self::Values(_) | Self::Malformed(_) => Some(200),
             Self::Refused { code, .. } => Some(*code),
             Self::Unreachable(_) => None,
+        }
+    }
+
+    /// Whether it says nothing about the metric: neither values nor that there are none. What a server that is down, overloaded
+    /// or elsewhere answers is no statement, even where another one answers the same.
+    pub fn is_failure(&self) -> bool {
+        match self {
+            Self::Values(_) | Self::Refused { code: 404, .. } => false,
+            Self::Refused { .. } | Self::Malformed(_) | Self::Unreachable(_) => true,
         }
     }
 
@@ -90,83 +111,13 @@ impl Answer {
     }
 }
 
-// === impl Values ===
+// === impl Item ===
 
-impl Values {
-    fn read(json: &Value) -> Result<Self, String> {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let items = json["items"].as_array().ok_or("it has no list `items`")?;
-        let external = json["kind"] == "ExternalMetricValueList";
-        let items = items.iter().map(|item| {
-            if external {
-                external_item(item)
-            } else {
-                custom_item(item)
-            }
-        });
-        Ok(Self {
-            list: format!("{} of {}", text(&json["kind"]), text(&json["apiVersion"])),
-            items: items.collect::<Result<_, _>>()?,
-        })
+impl Item {
+    /// Whether the number is beyond what an HPA can read in thousandths.
+    pub fn is_beyond(&self) -> bool {
+        self.milli.unsigned_abs() >= i64::MAX.unsigned_abs()
     }
-}
-
-fn custom_item(item: &Value) -> Result<Item, String> {
-    let object = &item["describedObject"];
-    let field = |name: &str| object[name].as_str().unwrap_or_default();
-    let of = match field("namespace") {
-        "" => format!("{} {}", field("kind"), field("name")),
-        namespace => format!("{} {namespace}/{}", field("kind"), field("name")),
-    };
-    // v1beta1 has the name and selector beside the value, v1beta2 in `metric`.
-    let (name, selector) = match item.get("metric") {
-        Some(metric) => (&metric["name"], &metric["selector"]),
-        None => (&item["metricName"], &item["selector"]),
-    };
-    let mut rest = window(item);
-    rest.insert("metric name", name.as_str().unwrap_or_default().to_owned());
-    rest.insert("object's apiVersion", field("apiVersion").to_owned());
-    if !selector.is_null() {
-        rest.insert("selector", selector.to_string());
-    }
-    value(item, of, rest)
-}
-
-fn external_item(item: &Value) -> Result<Item, String> {
-    let labels = item["metricLabels"].as_object();
-    let labels = labels.into_iter().flatten();
-    let labels: Vec<String> = labels
-        .map(|(name, value)| format!("{name}={:?}", value.as_str().unwrap_or_default()))
-        .collect();
-    let mut rest = window(item);
-    rest.insert(
-        "metric name",
-        item["metricName"].as_str().unwrap_or_default().to_owned(),
-    );
-    value(item, format!("{{{}}}", labels.join(",")), rest)
-}
-
-/// `window` and `windowSeconds` are the same thing in different versions.
-fn window(item: &Value) -> BTreeMap<&'static str, String> {
-    let window = item.get("windowSeconds").or_else(|| item.get("window"));
-    let seconds = window.and_then(Value::as_i64);
-    seconds
-        .map(|seconds| ("window", format!("{seconds} s")))
-        .into_iter()
-        .collect()
-}
-
-fn value(item: &Value, of: String, rest: BTreeMap<&'static str, String>) -> Result<Item, String> {
-    let text = item["value"]
-        .as_str()
-        .ok_or_else(|| format!("the item of {of} has no value"))?;
-    let quantity = Quantity::parse(text).map_err(|_| format!("the value {text:?} of {of} is no quantity"))?;
-    Ok(Item {
-        of,
-        milli: quantity.to_milli().get(),
-        text: text.to_owned(),
-        rest,
-    })
 }
 
 /// The first line, at most 200 characters of it.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::answer::{Answer, Item, Values};
 
 /// What two roundings of one number can differ by, in thousandths: one server rounds, another one cuts off.
-const ROUNDING: i64 = 1;
+const ROUNDING: u64 = 1;
 /// Differences of one question that are told.
 const TOLD: usize = 20;
 
@@ -38,6 +38,8 @@ pub enum Aspect {
     Items,
     /// A value, beyond the tolerance.
     Value,
+    /// A value, by rounding alone; but a thousandth is more than an HPA passes over, so coarse is the number.
+    Coarse,
     /// Something that an HPA does not look at: the window, the selector, the words of names.
     Shape,
 }
@@ -49,10 +51,23 @@ pub struct Tolerance {
     pub relative: f64,
 }
 
-/// The differences of two answers to one question; none where both refuse with the same status.
-pub fn differences(peer: &Answer, ours: &Answer, tolerance: Tolerance) -> Vec<Difference> {
+/// How the values of one question are compared.
+#[derive(Clone, Copy)]
+struct Measure {
+    tolerance: Tolerance,
+    /// What rounding may differ by, in thousandths.
+    slack: u64,
+}
+
+/// The differences of two answers to one question; none where both refuse with the same status. `slack` is what the HPAs that ask
+/// it pass over, in thousandths ([`targets`](super::targets)).
+pub fn differences(peer: &Answer, ours: &Answer, tolerance: Tolerance, slack: u64) -> Vec<Difference> {
     match (peer, ours) {
-        (Answer::Values(peer), Answer::Values(ours)) => of_values(peer, ours, tolerance),
+        (Answer::Values(peer), Answer::Values(ours)) => {
+            let added_up = if peer.external { peer.items.len().max(1) } else { 1 };
+            let slack = slack / u64::try_from(added_up).unwrap_or(u64::MAX);
+            of_values(peer, ours, Measure { tolerance, slack })
+        }
         (Answer::Refused { code: peer, .. }, Answer::Refused { code: ours, .. }) if peer == ours => {
             Vec::new()
         }
@@ -65,7 +80,7 @@ pub fn differences(peer: &Answer, ours: &Answer, tolerance: Tolerance) -> Vec<Di
     }
 }
 
-fn of_values(peer: &Values, ours: &Values, tolerance: Tolerance) -> Vec<Difference> {
+fn of_values(peer: &Values, ours: &Values, measure: Measure) -> Vec<Difference> {
     let mut found = Vec::new();
     if peer.list != ours.list {
         found.push(Difference::new(
@@ -78,11 +93,11 @@ fn of_values(peer: &Values, ours: &Values, tolerance: Tolerance) -> Vec<Differen
     let (theirs, mine) = (by_object(peer), by_object(ours));
     for (of, items) in &theirs {
         let counterparts = mine.get(of).map(Vec::as_slice).unwrap_or_default();
-        found.extend(pairs(of, items, counterparts, tolerance));
+        found.extend(pairs(of, items, counterparts, measure));
     }
     let alone = mine.iter().filter(|(of, _)| !theirs.contains_key(*of));
     for (of, items) in alone {
-        found.extend(pairs(of, &[], items, tolerance));
+        found.extend(pairs(of, &[], items, measure));
     }
     found.sort_by_key(|difference| difference.aspect);
     let untold = found.len().saturating_sub(TOLD);
@@ -110,7 +125,7 @@ fn by_object(values: &Values) -> BTreeMap<&str, Vec<&Item>> {
     found
 }
 
-fn pairs(of: &str, peer: &[&Item], ours: &[&Item], tolerance: Tolerance) -> Vec<Difference> {
+fn pairs(of: &str, peer: &[&Item], ours: &[&Item], measure: Measure) -> Vec<Difference> {
     if peer.len() != ours.len() {
         let text = |items: &[&Item]| match items {
             [] => "no value".to_owned(),
@@ -121,15 +136,15 @@ fn pairs(of: &str, peer: &[&Item], ours: &[&Item], tolerance: Tolerance) -> Vec<
     }
     peer.iter()
         .zip(ours)
-        .flat_map(|(peer, ours)| of_items(of, peer, ours, tolerance))
+        .flat_map(|(peer, ours)| of_items(of, peer, ours, measure))
         .collect()
 }
 
-fn of_items(of: &str, peer: &Item, ours: &Item, tolerance: Tolerance) -> Vec<Difference> {
+fn of_items(of: &str, peer: &Item, ours: &Item, measure: Measure) -> Vec<Difference> {
     let mut found = Vec::new();
-    if let Some(relative) = tolerance.exceeded(peer.milli, ours.milli) {
-        let mut difference = Difference::new(Aspect::Value, of, peer.text.clone(), ours.text.clone());
-        difference.relative = Some(relative);
+    if let Some((aspect, relative)) = measure.apart(peer, ours) {
+        let mut difference = Difference::new(aspect, of, peer.text.clone(), ours.text.clone());
+        difference.relative = relative;
         found.push(difference);
     }
     let mut fields: Vec<&'static str> = peer.rest.keys().chain(ours.rest.keys()).copied().collect();
@@ -145,21 +160,31 @@ fn of_items(of: &str, peer: &Item, ours: &Item, tolerance: Tolerance) -> Vec<Dif
     found
 }
 
-// === impl Tolerance ===
+// === impl Measure ===
 
-impl Tolerance {
-    /// How far two values are apart, as a part of the larger one, if that is too much.
-    fn exceeded(self, peer: i64, ours: i64) -> Option<f64> {
-        let apart = peer.abs_diff(ours);
-        if apart <= ROUNDING.unsigned_abs() {
+impl Measure {
+    /// Whether two values are too far apart, and by which part of the larger one.
+    fn apart(self, peer: &Item, ours: &Item) -> Option<(Aspect, Option<f64>)> {
+        if peer.is_beyond() || ours.is_beyond() {
+            // In thousandths all of these are one number.
+            return (peer.canonical != ours.canonical).then_some((Aspect::Value, None));
+        }
+        let apart = peer.milli.abs_diff(ours.milli);
+        if apart == 0 {
             return None;
         }
         #[expect(
             clippy::cast_precision_loss,
             reason = "a ratio of two numbers; its last digits mean nothing"
         )]
-        let relative = apart as f64 / peer.unsigned_abs().max(ours.unsigned_abs()) as f64;
-        (relative > self.relative).then_some(relative)
+        let relative = apart as f64 / peer.milli.unsigned_abs().max(ours.milli.unsigned_abs()) as f64;
+        if relative <= self.tolerance.relative {
+            return None;
+        }
+        if apart > ROUNDING {
+            return Some((Aspect::Value, Some(relative)));
+        }
+        (apart > self.slack).then_some((Aspect::Coarse, Some(relative)))
     }
 }
 
@@ -176,9 +201,9 @@ impl Difference {
         }
     }
 
-    /// Whether an HPA could scale otherwise by it.
+    /// Whether an HPA could scale otherwise by it, and not by rounding alone.
     pub fn matters(&self) -> bool {
-        self.aspect != Aspect::Shape
+        !matches!(self.aspect, Aspect::Shape | Aspect::Coarse)
     }
 }
 
@@ -191,6 +216,7 @@ impl Aspect {
             Self::Status => "status",
             Self::Items => "items",
             Self::Value => "value",
+            Self::Coarse => "coarse",
             Self::Shape => "shape",
         }
     }

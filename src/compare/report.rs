@@ -1,10 +1,15 @@
 //! What a comparison came to.
 
-use std::{collections::BTreeMap, fmt};
+mod text;
+
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{answer::Answer, difference::Difference};
+use super::{
+    difference::Difference,
+    round::{Outcome, Round},
+};
 use crate::kubernetes::{
     hpa::{Demand, Question},
     rights::Right,
@@ -26,26 +31,34 @@ pub struct Report {
     pub hpas: usize,
     /// Different questions.
     pub asked: usize,
-    /// Questions whose answers agreed in every sample.
+    /// Questions whose answers agreed in every round.
     pub same: usize,
-    /// Questions whose answers differed in a sample.
+    /// Questions whose answers differed in a round, or that we gave no answer to.
     pub different: usize,
+    /// Values that both had, over all rounds.
+    pub values: usize,
     /// Every question, by its path.
     pub questions: BTreeMap<String, Asked>,
     /// Metrics that were not compared.
     pub skipped: Vec<Skipped>,
+    /// What was not meant to be compared.
+    pub left_out: LeftOut,
 }
 
 /// What it comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Verdict {
-    /// The two answer alike.
+    /// The two answer alike, and had values.
     Same,
+    /// The two answer alike but for a thousandth, and that is more than an HPA passes over.
+    Coarse,
     /// An HPA could scale otherwise.
     Different,
     /// What was compared is alike, but not everything could be.
     Incomplete,
+    /// There was no value to compare.
+    Nothing,
 }
 
 /// One question and what became of it.
@@ -56,23 +69,49 @@ pub struct Asked {
     pub question: String,
     #[serde(skip)]
     group: &'static str,
+    /// What has to be granted to who asks it.
+    #[serde(skip)]
+    right: Right,
     /// The HPAs that ask it, as `namespace/name`.
     pub hpas: Vec<String>,
+    /// What all of these HPAs pass over, in thousandths.
+    #[serde(skip)]
+    slack: Option<u64>,
     /// The peer's last answer, in a few words.
     pub peer: String,
     /// Our last answer, in a few words.
     pub ours: String,
-    /// How often it was asked.
+    /// How often it was asked: every round counts.
     pub samples: u32,
-    /// In how many samples the answers differed in something that matters.
+    /// In how many rounds the answers differed in something that matters, or we gave none.
     pub different: u32,
-    /// What the last sample that differed had.
+    /// In how many rounds they differed by a thousandth that is more than an HPA passes over.
+    pub coarse: u32,
+    /// In how many rounds we gave no answer that says anything.
+    pub failed_ours: u32,
+    /// In how many rounds the peer gave none.
+    pub failed_peer: u32,
+    /// In how many rounds at least one of the two gave none.
+    pub failed: u32,
+    /// Values that both had, over all rounds.
+    pub values: usize,
+    /// What the last round that differed had.
     pub differences: Vec<Difference>,
-    /// Whether both last refused with one status.
+    /// Whether both said in every round that there is no such metric.
     pub refused: bool,
-    /// Why the last answers say nothing: a server did not let us in, or was not reached.
+    /// Why the last round without an answer had none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+}
+
+/// What was not meant to be compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftOut {
+    /// HPAs that KEDA made: they ask for KEDA's metrics.
+    pub keda_hpas: usize,
+    /// Metrics of the other API, by `--api`.
+    pub of_other_api: usize,
 }
 
 /// A metric that was not compared.
@@ -99,13 +138,20 @@ impl Report {
         hpas: usize,
         questions: BTreeMap<String, Asked>,
         skipped: Vec<Skipped>,
+        left_out: LeftOut,
     ) -> Self {
-        let different = questions.values().filter(|asked| asked.different > 0).count();
-        let unsaid = questions.values().any(|asked| asked.problem.is_some());
+        let count = |counts: fn(&Asked) -> bool| questions.values().filter(|asked| counts(asked)).count();
+        let (same, different) = (count(Asked::is_alike), count(Asked::is_different));
+        let values = questions.values().map(|asked| asked.values).sum();
+        let unsaid = same + different < questions.len() || skipped.iter().any(|skipped| !skipped.expected);
         let verdict = if different > 0 {
             Verdict::Different
-        } else if unsaid || skipped.iter().any(|skipped| !skipped.expected) {
+        } else if unsaid {
             Verdict::Incomplete
+        } else if values == 0 {
+            Verdict::Nothing
+        } else if count(|asked| asked.coarse > 0) > 0 {
+            Verdict::Coarse
         } else {
             Verdict::Same
         };
@@ -116,168 +162,126 @@ impl Report {
             version: version.to_owned(),
             hpas,
             asked: questions.len(),
-            same: questions
-                .values()
-                .filter(|asked| asked.different == 0 && asked.problem.is_none())
-                .count(),
+            same,
             different,
+            values,
             questions,
             skipped,
+            left_out,
         }
-    }
-}
-
-/// For people: what differs first, what is alike as a count.
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (group, peer) in &self.peers {
-            writeln!(f, "peer of {group}: {peer}")?;
-        }
-        writeln!(f, "ours: {}", self.ours)?;
-        let told =
-            |asked: &&Asked| asked.different > 0 || asked.problem.is_some() || !asked.differences.is_empty();
-        for (path, asked) in self.questions.iter().filter(|(_, asked)| told(asked)) {
-            let word = if asked.different > 0 {
-                "DIFFERENT"
-            } else if asked.problem.is_some() {
-                "NOT COMPARED"
-            } else {
-                "alike"
-            };
-            writeln!(f, "\n{word} {} (HPA {})", asked.question, asked.hpas.join(", "))?;
-            writeln!(f, "  GET {path}")?;
-            if asked.samples > 1 {
-                writeln!(f, "  in {} of {} samples", asked.different, asked.samples)?;
-            }
-            for problem in asked.problem.iter().flat_map(|problem| problem.lines()) {
-                writeln!(f, "  {problem}")?;
-            }
-            for difference in &asked.differences {
-                writeln!(f, "  {difference}")?;
-            }
-        }
-        let unexpected = self.skipped.iter().filter(|skipped| !skipped.expected);
-        for Skipped {
-            hpa, index, reason, ..
-        } in unexpected
-        {
-            writeln!(
-                f,
-                "\nNOT COMPARED spec.metrics[{index}] of the HPA {hpa}: {reason}"
-            )?;
-        }
-        self.summary(f)
-    }
-}
-
-impl Report {
-    fn summary(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let refused = self
-            .questions
-            .values()
-            .filter(|asked| asked.different == 0 && asked.problem.is_none() && asked.refused);
-        let refused: Vec<&Asked> = refused.collect();
-        if !refused.is_empty() {
-            writeln!(f, "\nrefused by both:")?;
-            for asked in refused {
-                writeln!(
-                    f,
-                    "  {} (HPA {}): {}",
-                    asked.question,
-                    asked.hpas.join(", "),
-                    asked.ours
-                )?;
-            }
-        }
-        let verdict = match self.verdict {
-            Verdict::Same if self.asked == 0 => "nothing to compare",
-            Verdict::Same => "the same",
-            Verdict::Different => "DIFFERENT",
-            Verdict::Incomplete => "INCOMPLETE",
-        };
-        let expected = self.skipped.iter().filter(|skipped| skipped.expected).count();
-        writeln!(
-            f,
-            "\n{verdict}: {} HPAs, {} questions, {} answered alike, {} differently; {} metrics not compared, {expected} more \
-             are of metrics.k8s.io",
-            self.hpas,
-            self.asked,
-            self.same,
-            self.different,
-            self.asked - self.same - self.different + self.skipped.len() - expected,
-        )
     }
 }
 
 // === impl Asked ===
 
 impl Asked {
-    pub(super) fn new(question: &Question) -> Self {
+    /// A question that is asked in a namespace; `user` is who asks, where that is known.
+    pub(super) fn new(question: &Question, namespace: &str, user: Option<String>) -> Self {
+        let mut right = right(question, namespace);
+        right.user = user;
         Self {
             question: question.to_string(),
             group: question.api_group(),
+            right,
             hpas: Vec::new(),
+            slack: None,
             peer: String::new(),
             ours: String::new(),
             samples: 0,
             different: 0,
+            coarse: 0,
+            failed_ours: 0,
+            failed_peer: 0,
+            failed: 0,
+            values: 0,
             differences: Vec::new(),
             refused: false,
             problem: None,
         }
     }
 
-    pub(super) fn add(&mut self, demand: &Demand) {
+    /// Adds an HPA that asks it and what that passes over.
+    pub(super) fn add(&mut self, demand: &Demand, slack: u64) {
         let hpa = format!("{}/{}", demand.namespace, demand.hpa);
         if !self.hpas.contains(&hpa) {
             self.hpas.push(hpa);
         }
+        self.slack = Some(self.slack.unwrap_or(u64::MAX).min(slack));
     }
 
     pub(super) fn group(&self) -> &'static str {
         self.group
     }
 
-    /// Notes what both answered; whether that says anything at all.
-    pub(super) fn answered(&mut self, peer: &Answer, ours: &Answer) {
-        self.peer = peer.summary();
-        self.ours = ours.summary();
-        self.refused = matches!(
-            (peer, ours),
-            (Answer::Refused { code: peer, .. }, Answer::Refused { code: ours, .. }) if peer == ours
-        );
-        let problems = [("the peer", peer), ("our server", ours)];
-        let problems: Vec<String> = problems
-            .iter()
-            .filter_map(|(who, answer)| problem(who, answer))
-            .collect();
-        self.problem = (!problems.is_empty()).then(|| problems.join("\n"));
+    pub(super) fn right(&self) -> &Right {
+        &self.right
     }
 
-    /// Notes what a sample came to.
-    pub(super) fn sample(&mut self, differences: Vec<Difference>) {
+    /// In thousandths.
+    pub(super) fn slack(&self) -> u64 {
+        self.slack.unwrap_or(0)
+    }
+
+    /// Notes what a round came to. None is forgotten for a better one after it.
+    pub(super) fn sample(&mut self, round: Round) {
+        let Round {
+            outcome,
+            differences,
+            problems,
+            values,
+            peer,
+            ours,
+        } = round;
+        self.refused = outcome == Outcome::Absent && (self.refused || self.samples == 0);
         self.samples += 1;
-        // Who was not let in has nothing to compare.
-        let matters = self.problem.is_none() && differences.iter().any(Difference::matters);
-        self.different += u32::from(matters);
-        if matters || self.different == 0 {
+        (self.peer, self.ours) = (peer, ours);
+        self.values += values;
+        let ours_failed = matches!(outcome, Outcome::OursFailed | Outcome::NoneFailed);
+        let peer_failed = matches!(outcome, Outcome::PeerFailed | Outcome::NoneFailed);
+        let different = matches!(outcome, Outcome::Different | Outcome::OursFailed);
+        let before = (self.different, self.coarse);
+        self.failed_ours += u32::from(ours_failed);
+        self.failed_peer += u32::from(peer_failed);
+        self.failed += u32::from(ours_failed || peer_failed);
+        self.different += u32::from(different);
+        self.coarse += u32::from(outcome == Outcome::Coarse);
+        if !problems.is_empty() {
+            self.problem = Some(problems.join("\n"));
+        }
+        // What differs is told rather than what is coarse, and that rather than what does not matter.
+        let worst = match outcome {
+            Outcome::Different | Outcome::OursFailed => true,
+            Outcome::Coarse => before.0 == 0,
+            Outcome::Alike => before == (0, 0),
+            Outcome::Absent | Outcome::NoneFailed | Outcome::PeerFailed => false,
+        };
+        if worst {
             self.differences = differences;
         }
     }
+
+    pub(super) fn is_different(&self) -> bool {
+        self.different > 0
+    }
+
+    pub(super) fn is_alike(&self) -> bool {
+        self.different == 0 && self.failed == 0
+    }
 }
 
-fn problem(who: &str, answer: &Answer) -> Option<String> {
-    match answer {
-        Answer::Unreachable(message) => Some(format!("{who} was not reached: {message}")),
-        Answer::Refused { code: 401, message } => Some(format!(
-            "{who} does not take the token (401 {message}); see --as-service-account and --token-file"
-        )),
-        Answer::Refused { code: 403, message } => Some(match Right::of_refusal(message) {
-            Some(right) => format!("{who} refuses: {right}; {}", right.grant()),
-            None => format!("{who} refuses: 403 {message}"),
-        }),
-        Answer::Refused { .. } | Answer::Values(_) | Answer::Malformed(_) => None,
-    }
+/// The right that the metrics API asks for, in the words of RBAC.
+fn right(question: &Question, namespace: &str) -> Right {
+    let (group, metric) = (question.api_group(), question.metric());
+    let (verb, resource) = match question {
+        Question::Pods { .. } => ("get", format!("pods/{metric}")),
+        Question::Object { resource, .. } => match resource.group_resource.to_string().as_str() {
+            // The path of a namespace's own metric ends in `metrics/NAME`.
+            "namespaces" => ("get", "metrics".to_owned()),
+            resource => ("get", format!("{resource}/{metric}")),
+        },
+        Question::External { .. } => ("list", metric.to_owned()),
+    };
+    Right::new(verb, group, &resource, Some(namespace))
 }
 
 // === impl Skipped ===
@@ -293,20 +297,5 @@ impl Skipped {
     }
 }
 
-/// `value Pod shop/web-1: 100 there, 102 here (2.0 %)`
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            aspect,
-            of,
-            peer,
-            ours,
-            relative,
-        } = self;
-        write!(f, "{} {of}: {peer} there, {ours} here", aspect.as_str())?;
-        match relative {
-            Some(relative) => write!(f, " ({:.1} %)", relative * 100.0),
-            None => Ok(()),
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

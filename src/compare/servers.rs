@@ -1,23 +1,25 @@
 //! Finds the two servers: ours by its Service, the peer by what the metrics APIs are registered for now.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use http::HeaderValue;
+use futures::future::join_all;
 use k8s_openapi::{
     api::core::v1::{Secret, Service},
     kube_aggregator::pkg::apis::apiregistration::v1::APIService,
 };
 use kube::{Api, Client, ResourceExt as _};
+use reqwest::Url;
 use serde_json::Value;
 
 use super::{
-    CompareError, Credential, Options, Place, Progress,
+    CompareError, Options, Place, Progress,
+    round::Answers,
     side::{Side, Trust, Way},
+    token::Bearer,
 };
 use crate::kubernetes::{
-    credentials::{TokenError, TokenRequests},
     hpa::Demand,
-    port_forward::{Port, ServicePort, forward},
+    port_forward::{Port, ServicePort, forward_all},
     rights::{self, ClusterError, Right, ask, list},
 };
 
@@ -29,15 +31,24 @@ const REGISTRATIONS: [(&str, &str); 3] = [(CUSTOM, "v1beta2"), (CUSTOM, "v1beta1
 const OUR_LABEL: &str = "app.kubernetes.io/name=metricrule";
 /// The key of the CA certificates in the Secret that the operator keeps its own CA in.
 const CA_KEY: &str = "ca.crt";
-/// How long a token is wanted for; a comparison with many samples ends before.
-const TOKEN_LIFETIME: std::time::Duration = std::time::Duration::from_hours(2);
+/// The most pods of a Service that are asked.
+const PODS: usize = 4;
 
 /// Both sides.
 pub(super) struct Servers {
-    pub(super) ours: Side,
-    peers: BTreeMap<&'static str, Side>,
+    pub(super) ours: Server,
+    peers: BTreeMap<&'static str, Server>,
+    /// As whom they are asked, where that is known.
+    pub(super) user: Option<String>,
     /// Of custom.metrics.k8s.io.
     pub(super) version: String,
+}
+
+/// One side: the pods behind a Service, or one address.
+#[derive(Debug)]
+pub(super) struct Server {
+    sides: Vec<Side>,
+    label: String,
 }
 
 /// An APIService of the metrics APIs.
@@ -59,7 +70,10 @@ impl Servers {
         demands: &[Demand],
         progress: Progress<'_>,
     ) -> Result<Self, CompareError> {
-        let token = token(client, &options.credential).await?;
+        for url in [&options.ours.url, &options.peer.url].into_iter().flatten() {
+            check_scheme(url, options.insecure_plain_http).map_err(CompareError::Unclear)?;
+        }
+        let bearer = Arc::new(Bearer::new(client, &options.credential).await?);
         let registered = registrations(client).await?;
         let version = match &options.version {
             Some(version) => version.clone(),
@@ -74,7 +88,7 @@ impl Servers {
             client,
             options,
             registered: &registered,
-            token,
+            bearer,
             progress,
         };
         let ours = sides.ours(own.as_ref()).await?;
@@ -84,20 +98,49 @@ impl Servers {
                 peers.insert(group, sides.peer(group, own.as_ref()).await?);
             }
         }
-        Ok(Self { ours, peers, version })
+        Ok(Self {
+            ours,
+            peers,
+            user: sides.bearer.user(),
+            version,
+        })
     }
 
     /// The other server of an API group.
-    pub(super) fn peer(&self, group: &str) -> Option<&Side> {
+    pub(super) fn peer(&self, group: &str) -> Option<&Server> {
         self.peers.get(group)
+    }
+
+    /// The most pods that a question is asked of, on one side.
+    pub(super) fn width(&self) -> usize {
+        let peers = self.peers.values().map(|peer| peer.sides.len());
+        peers.chain([self.ours.sides.len(), 1]).max().unwrap_or(1)
     }
 
     /// Where the peers are, by API group.
     pub(super) fn peers(&self) -> BTreeMap<&'static str, String> {
         self.peers
             .iter()
-            .map(|(group, side)| (*group, side.label()))
+            .map(|(group, server)| (*group, server.label.clone()))
             .collect()
+    }
+}
+
+// === impl Server ===
+
+impl Server {
+    /// Where it is, for people.
+    pub(super) fn label(&self) -> String {
+        self.label.clone()
+    }
+
+    /// Asks all pods at the same time.
+    pub(super) async fn ask(&self, path: &str) -> Answers {
+        let asked = self
+            .sides
+            .iter()
+            .map(|side| async { (side.pod().map(str::to_owned), side.ask(path).await) });
+        join_all(asked).await
     }
 }
 
@@ -105,59 +148,72 @@ struct Sides<'a> {
     client: &'a Client,
     options: &'a Options,
     registered: &'a [Registration],
-    token: HeaderValue,
+    bearer: Arc<Bearer>,
     progress: Progress<'a>,
 }
 
 // === impl Sides ===
 
 impl Sides<'_> {
-    async fn ours(&self, service: Option<&ServicePort>) -> Result<Side, CompareError> {
+    async fn ours(&self, service: Option<&ServicePort>) -> Result<Server, CompareError> {
         let place = &self.options.ours;
         let trust = match (self.said(place), service) {
             (Some(trust), _) => trust,
-            (None, Some(service)) if place.url.is_none() => match self.registered_trust(service) {
-                Some(trust) => trust,
-                None => Trust::Authorities(self.own_ca(service).await?),
+            (None, Some(service)) if place.url.is_none() => match self.registered(service) {
+                // Ours has its CA in the cluster, whatever the APIService says.
+                Some(found) if found.trust != Trust::Anyone => found.trust.clone(),
+                _ => Trust::Authorities(self.own_ca(service).await?),
             },
             (None, _) => Trust::System,
         };
-        self.side(place, service, &trust).await
+        self.server(place, service, &trust).await
     }
 
-    async fn peer(&self, group: &str, own: Option<&ServicePort>) -> Result<Side, CompareError> {
+    async fn peer(&self, group: &str, own: Option<&ServicePort>) -> Result<Server, CompareError> {
         let place = &self.options.peer;
         let service = match (&place.url, &place.service) {
             (Some(_), _) => None,
             (None, Some(service)) => Some(service.clone()),
             (None, None) => Some(peer_service(self.registered, group, own).map_err(CompareError::Unclear)?),
         };
-        let trust = self
-            .said(place)
-            .or_else(|| self.registered_trust(service.as_ref()?))
-            .unwrap_or(Trust::System);
-        self.side(place, service.as_ref(), &trust).await
+        let registered = service.as_ref().and_then(|service| self.registered(service));
+        let trust = match (self.said(place), registered) {
+            (Some(trust), _) => trust,
+            (None, Some(found)) if found.trust == Trust::Anyone => {
+                return Err(CompareError::Unclear(unverified(found)));
+            }
+            (None, Some(found)) => found.trust.clone(),
+            (None, None) => Trust::System,
+        };
+        self.server(place, service.as_ref(), &trust).await
     }
 
-    async fn side(
+    async fn server(
         &self,
         place: &Place,
         service: Option<&ServicePort>,
         trust: &Trust,
-    ) -> Result<Side, CompareError> {
-        let way = match (&place.url, service) {
-            (Some(url), _) => Way::Direct(url.clone()),
+    ) -> Result<Server, CompareError> {
+        match (&place.url, service) {
+            (Some(url), _) => Ok(Server {
+                sides: vec![Side::new(Way::Direct(url.clone()), trust, self.bearer.clone())?],
+                label: url.to_string(),
+            }),
             (None, Some(service)) => {
-                (self.progress)(&format!("opening a port-forward to {service}"));
-                Way::Forwarded {
-                    host: service.host(),
-                    forward: forward(self.client, service).await?,
-                    label: service.to_string(),
-                }
+                (self.progress)(&format!("opening port-forwards to {service}"));
+                let (ways, ready) = forward_all(self.client, service, PODS).await?;
+                let names: Vec<String> = ways.iter().map(|way| way.pod().to_owned()).collect();
+                let sides = ways.into_iter().map(|forward| {
+                    let host = service.host();
+                    Side::new(Way::Forwarded { host, forward }, trust, self.bearer.clone())
+                });
+                Ok(Server {
+                    sides: sides.collect::<Result<_, _>>()?,
+                    label: format!("{service} ({})", pods(&names, ready)),
+                })
             }
-            (None, None) => return Err(CompareError::Unclear("no server is named".to_owned())),
-        };
-        Side::new(way, trust, &self.token)
+            (None, None) => Err(CompareError::Unclear("no server is named".to_owned())),
+        }
     }
 
     /// What the flags say of its certificate.
@@ -168,10 +224,9 @@ impl Sides<'_> {
         place.authorities.clone().map(Trust::Authorities)
     }
 
-    /// What the API server trusts of a Service.
-    fn registered_trust(&self, service: &ServicePort) -> Option<Trust> {
-        let found = self.registered.iter().find(|one| same(&one.service, service))?;
-        Some(found.trust.clone())
+    /// How a Service is registered.
+    fn registered(&self, service: &ServicePort) -> Option<&Registration> {
+        self.registered.iter().find(|one| same(&one.service, service))
     }
 
     /// Our own CA, where no APIService tells it yet.
@@ -222,33 +277,43 @@ fn same(a: &ServicePort, b: &ServicePort) -> bool {
     a.namespace == b.namespace && a.service == b.service
 }
 
-async fn token(client: &Client, credential: &Credential) -> Result<HeaderValue, CompareError> {
-    let token = match credential {
-        Credential::TokenFile(path) => {
-            let text = tokio::fs::read_to_string(path).await;
-            let text = text.map_err(|error| CompareError::Unclear(format!("{}: {error}", path.display())))?;
-            text.trim().to_owned()
-        }
-        Credential::ServiceAccount { namespace, name } => {
-            let what = format!("a token of the ServiceAccount {namespace}/{name}");
-            let requests = TokenRequests::new(client.clone(), namespace, None);
-            let issued = requests.issue(name, "", TOKEN_LIFETIME).await;
-            let issued = issued.map_err(|error| match error {
-                TokenError::NotFound(_) => ClusterError::NotFound { what },
-                TokenError::Forbidden(message) => {
-                    let needed = || Right::new("create", "", "serviceaccounts/token", Some(namespace));
-                    let right = Box::new(Right::of_refusal(&message).unwrap_or_else(needed));
-                    ClusterError::Lacking { what, right }
-                }
-                error => ClusterError::failed(what, error.to_string()),
-            })?;
-            issued.token.expose().to_owned()
-        }
+/// `pod a`, `pods a, b`, `pods a, b, c, d of 6 that are ready`
+fn pods(names: &[String], ready: usize) -> String {
+    let word = if names.len() == 1 { "pod" } else { "pods" };
+    let of = if ready > names.len() {
+        format!(" of {ready} that are ready")
+    } else {
+        String::new()
     };
-    let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
-        .map_err(|_| CompareError::Unclear("the token holds characters that no token has".to_owned()))?;
-    value.set_sensitive(true);
-    Ok(value)
+    format!("{word} {}{of}", names.join(", "))
+}
+
+/// A token that went over plain http is everybody's who is on the way.
+fn check_scheme(url: &Url, insecure: bool) -> Result<(), String> {
+    let host = url.host_str().unwrap_or_default();
+    let loopback = match url.domain() {
+        Some(name) => name.trim_end_matches('.') == "localhost",
+        None => host
+            .trim_matches(['[', ']'])
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback()),
+    };
+    if url.scheme() == "https" || loopback || insecure {
+        return Ok(());
+    }
+    Err(format!(
+        "{url}: no token is sent over plain http, where everybody on the way can read it and use it at the API server; give an \
+         https address, or --insecure-plain-http"
+    ))
+}
+
+fn unverified(found: &Registration) -> String {
+    format!(
+        "the APIService {} says insecureSkipTLSVerify, so nothing tells whether it is {} that answers, and no token is sent; give \
+         its CA by --peer-ca FILE, or send the token to whoever answers with --insecure-skip-tls-verify (best as an account that \
+         may read metrics and nothing else: --as-service-account)",
+        found.name, found.service
+    )
 }
 
 async fn registrations(client: &Client) -> Result<Vec<Registration>, ClusterError> {

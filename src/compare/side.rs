@@ -1,27 +1,26 @@
-//! One of the two servers, and how it is asked.
+//! One pod of one of the two servers, or its address, and how it is asked.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use http::{HeaderValue, header};
+use http::header;
 use reqwest::{Certificate, Client, Url};
 
-use super::{CompareError, answer::Answer};
+use super::{CompareError, answer::Answer, token::Bearer};
 use crate::kubernetes::port_forward::Forward;
 
 /// An HPA's controller waits longer, but its users do not.
 const DEADLINE: Duration = Duration::from_secs(15);
 const CONNECT: Duration = Duration::from_secs(5);
-/// The longest answer that is read, unpacked, in bytes.
-const MAX_BODY: usize = 64 << 20;
+/// The longest answer that is read, unpacked, in bytes: some 10,000 pods.
+const MAX_BODY: usize = 4 << 20;
 
-/// A server that can be asked. A clone is the same.
-#[derive(Clone, Debug)]
+/// A server that can be asked.
+#[derive(Debug)]
 pub(super) struct Side {
     client: Client,
     base: Url,
-    token: HeaderValue,
-    label: String,
-    forward: Option<Arc<Forward>>,
+    bearer: Arc<Bearer>,
+    forward: Option<Forward>,
 }
 
 /// Which certificate of a server is good.
@@ -40,37 +39,30 @@ pub(super) enum Way {
     /// At its address.
     Direct(Url),
     /// At the other end of a forwarded stream; the name is that of its certificate.
-    Forwarded {
-        host: String,
-        forward: Forward,
-        label: String,
-    },
+    Forwarded { host: String, forward: Forward },
 }
 
 // === impl Side ===
 
 impl Side {
-    pub(super) fn new(way: Way, trust: &Trust, token: &HeaderValue) -> Result<Self, CompareError> {
+    pub(super) fn new(way: Way, trust: &Trust, bearer: Arc<Bearer>) -> Result<Self, CompareError> {
         let unclear = |message: String| CompareError::Unclear(message);
         let mut builder = Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT)
             .timeout(DEADLINE);
-        let (base, label, forward) = match way {
-            Way::Direct(url) => {
-                let label = url.to_string();
-                (url, label, None)
-            }
-            Way::Forwarded { host, forward, label } => {
+        let (base, forward) = match way {
+            Way::Direct(url) => (url, None),
+            Way::Forwarded { host, forward } => {
                 let local: SocketAddr = forward.local();
-                let label = format!("{label} (pod {})", forward.pod());
                 builder = builder.resolve(&host, local);
                 let url = format!("https://{host}:{}/", local.port());
-                let url = Url::parse(&url).map_err(|error| unclear(format!("{label}: {error}")))?;
-                (url, label, Some(Arc::new(forward)))
+                let url = Url::parse(&url).map_err(|error| unclear(format!("{host}: {error}")))?;
+                (url, Some(forward))
             }
         };
+        let label = base.as_str();
         builder = match trust {
             Trust::System => builder,
             Trust::Anyone => builder.tls_danger_accept_invalid_certs(true),
@@ -90,15 +82,14 @@ impl Side {
         Ok(Self {
             client,
             base,
-            token: token.clone(),
-            label,
+            bearer,
             forward,
         })
     }
 
-    /// Where it is, for people.
-    pub(super) fn label(&self) -> String {
-        self.label.clone()
+    /// The pod, where a port-forward leads to one.
+    pub(super) fn pod(&self) -> Option<&str> {
+        self.forward.as_ref().map(Forward::pod)
     }
 
     /// Asks a path, which may have a query. Whatever happens is an answer.
@@ -107,7 +98,7 @@ impl Side {
             Ok((code, body)) => Answer::read(code, &body),
             Err(error) => {
                 let mut message = root_cause(&error);
-                if let Some(failure) = self.forward.as_ref().and_then(|forward| forward.failure()) {
+                if let Some(failure) = self.forward.as_ref().and_then(Forward::failure) {
                     message = format!("{message}; the port-forward: {failure}");
                 }
                 Answer::Unreachable(message)
@@ -122,7 +113,7 @@ impl Side {
             .client
             .get(url)
             .header(header::ACCEPT, "application/json")
-            .header(header::AUTHORIZATION, &self.token);
+            .header(header::AUTHORIZATION, self.bearer.header().await?);
         let mut response = request.send().await.map_err(reqwest::Error::without_url)?;
         let code = response.status().as_u16();
         let mut body = Vec::new();

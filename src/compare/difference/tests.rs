@@ -6,6 +6,9 @@ use super::*;
 
 const PERCENT: Tolerance = Tolerance { relative: 0.01 };
 
+/// A tenth of a target of 10: much more than rounding.
+const SLACK: u64 = 1000;
+
 fn answer(code: u16, body: &Value) -> Answer {
     Answer::read(code, body.to_string().as_bytes())
 }
@@ -41,7 +44,7 @@ fn refused(code: u16, message: &str) -> Answer {
 }
 
 fn told(peer: &Answer, ours: &Answer) -> Vec<String> {
-    differences(peer, ours, PERCENT)
+    differences(peer, ours, PERCENT, SLACK)
         .iter()
         .map(|found| {
             format!(
@@ -59,7 +62,7 @@ fn told(peer: &Answer, ours: &Answer) -> Vec<String> {
 fn what_is_the_same_differs_in_nothing() {
     for (peer, ours) in [
         (pods(&[("a", "1"), ("b", "2")]), pods(&[("b", "2"), ("a", "1")])),
-        // a thousandth is rounding, whatever part of the value it is
+        // a thousandth is rounding, whatever part of the value it is, where it is a small part of the target
         (pods(&[("a", "1m")]), pods(&[("a", "2m")])),
         (pods(&[("a", "0")]), pods(&[("a", "1m")])),
         // within a percent
@@ -124,7 +127,11 @@ fn differences_are_told_with_both_sides() {
         ),
     ] {
         assert_eq!(told(&peer, &ours), [expected]);
-        assert!(differences(&peer, &ours, PERCENT).iter().all(Difference::matters));
+        assert!(
+            differences(&peer, &ours, PERCENT, SLACK)
+                .iter()
+                .all(Difference::matters)
+        );
     }
 }
 
@@ -158,7 +165,7 @@ fn what_an_hpa_does_not_read_does_not_matter() {
         ),
     ] {
         assert_eq!(told(&peer, &ours), [expected]);
-        assert!(!differences(&peer, &ours, PERCENT)[0].matters());
+        assert!(!differences(&peer, &ours, PERCENT, SLACK)[0].matters());
     }
 }
 
@@ -186,11 +193,60 @@ fn many_differences_are_counted() {
 
 #[test]
 fn the_distance_is_a_part_of_the_larger_value() {
-    let found = differences(&pods(&[("a", "50")]), &pods(&[("a", "100")]), PERCENT);
+    let found = differences(&pods(&[("a", "50")]), &pods(&[("a", "100")]), PERCENT, SLACK);
     assert_eq!(found[0].relative, Some(0.5));
     let loose = Tolerance { relative: 0.5 };
     assert_eq!(
-        differences(&pods(&[("a", "50")]), &pods(&[("a", "100")]), loose),
+        differences(&pods(&[("a", "50")]), &pods(&[("a", "100")]), loose, SLACK),
         []
     );
+}
+
+#[test]
+fn a_fifth_of_the_replicas_was_taken_for_rounding() {
+    // A target of 5m, and 10% of it.
+    let found = |peer: &Answer, ours: &Answer, slack: u64| -> Vec<String> {
+        let found = differences(peer, ours, PERCENT, slack);
+        assert!(!found.iter().any(Difference::matters), "{found:?}");
+        found.iter().map(ToString::to_string).collect()
+    };
+    let (five, six) = (pods(&[("a", "5m")]), pods(&[("a", "6m")]));
+    assert_eq!(
+        found(&five, &six, 0),
+        ["coarse Pod shop/a: 5m there, 6m here (16.7 %)"]
+    );
+    assert_eq!(
+        found(&pods(&[("a", "0")]), &pods(&[("a", "1m")]), 0),
+        ["coarse Pod shop/a: 0 there, 1m here (100.0 %)"]
+    );
+    // A target of 10m passes over it, a larger number has it within the percent.
+    assert_eq!(found(&five, &six, 1), [""; 0]);
+    assert_eq!(
+        found(&pods(&[("a", "100m")]), &pods(&[("a", "101m")]), 0),
+        [""; 0]
+    );
+    // What an HPA adds up, it rounds as often.
+    let three = |value: &str| external(&[("a", value), ("b", value), ("c", value)]);
+    assert_eq!(found(&three("5m"), &three("6m"), 2).len(), 3);
+    assert_eq!(found(&three("5m"), &three("6m"), 3).len(), 0);
+    // Two thousandths are no rounding.
+    let apart = differences(&five, &pods(&[("a", "7m")]), PERCENT, SLACK);
+    assert!(
+        apart[0].matters() && apart[0].aspect == Aspect::Value,
+        "{apart:?}"
+    );
+}
+
+#[test]
+fn all_numbers_beyond_the_largest_were_the_same() {
+    for (peer, ours) in [
+        ("1e30", "9e18"),
+        ("9223372036854775807m", "1e30"),
+        ("-1e30", "-9300T"),
+        ("1e30", "5"),
+    ] {
+        let found = differences(&pods(&[("a", peer)]), &pods(&[("a", ours)]), PERCENT, SLACK);
+        assert!(found.iter().any(Difference::matters), "{peer} and {ours}");
+        assert!(told(&pods(&[("a", peer)]), &pods(&[("a", peer)])).is_empty());
+    }
 }

@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::*;
-use crate::{compare::difference::Tolerance, kubernetes::fake::FakeApi};
+use crate::{
+    compare::{Credential, difference::Tolerance},
+    kubernetes::fake::FakeApi,
+};
 
 fn api_service(name: &str, service: Option<(&str, &str)>) -> APIService {
     let mut spec = json!({"groupPriorityMinimum": 100, "versionPriority": 100});
@@ -88,6 +91,7 @@ const API_SERVICE: &str = "/apis/apiregistration.k8s.io/v1/apiservices/v1beta2.c
 fn options() -> Options {
     Options {
         namespace: None,
+        api: None,
         credential: Credential::ServiceAccount {
             namespace: "kube-system".to_owned(),
             name: "horizontal-pod-autoscaler".to_owned(),
@@ -95,6 +99,7 @@ fn options() -> Options {
         ours: Place::default(),
         peer: Place::default(),
         insecure: false,
+        insecure_plain_http: false,
         version: None,
         tolerance: Tolerance { relative: 0.01 },
         samples: 1,
@@ -197,4 +202,138 @@ async fn who_is_not_reached_is_no_difference() {
             .iter()
             .any(|asked| asked.path == TOKEN && asked.body["spec"]["audiences"] == json!([]))
     );
+}
+
+#[tokio::test]
+async fn a_token_went_over_plain_http_without_a_word() {
+    crate::backend::install_crypto();
+    for (url, good) in [
+        ("https://adapter.example.org", true),
+        ("http://127.0.0.1:1", true),
+        ("http://127.9.9.9:1", true),
+        ("http://[::1]:1", true),
+        ("http://localhost:1", true),
+        ("http://localhost.:1", true),
+        ("http://adapter.example.org", false),
+        ("http://localhost.example.org", false),
+        ("http://127.0.0.1.example.org", false),
+        ("http://127.0.0.1@example.org", false),
+        ("http://10.0.0.1", false),
+        ("http://[fe80::1]", false),
+        ("http://0.0.0.0", false),
+    ] {
+        let url: Url = url.parse().unwrap();
+        assert_eq!(check_scheme(&url, false).is_ok(), good, "{url}");
+        assert!(check_scheme(&url, true).is_ok(), "{url}");
+    }
+    let plain = "http://adapter.example.org".parse::<Url>().unwrap();
+    for ours in [true, false] {
+        let fake = cluster();
+        let mut given = options();
+        let place = if ours { &mut given.ours } else { &mut given.peer };
+        place.url = Some(plain.clone());
+        let said = outcome(&fake, &given).await;
+        assert!(
+            said.contains("no token is sent over plain http") && said.contains("--insecure-plain-http"),
+            "{said}"
+        );
+        assert!(
+            fake.asked().iter().all(|asked| asked.path != TOKEN),
+            "none is even asked for"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_token_went_to_any_certificate_since_the_apiservice_says_so() {
+    crate::backend::install_crypto();
+    let fake = cluster();
+    let mut service = api_service("v1beta1.external.metrics.k8s.io", Some(("monitoring", "adapter")));
+    service.spec.as_mut().unwrap().insecure_skip_tls_verify = Some(true);
+    let path = "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.external.metrics.k8s.io";
+    fake.set(path, serde_json::to_value(&service).unwrap());
+    let mut given = options();
+    given.ours.url = Some("https://127.0.0.1:1".parse().unwrap());
+    let said = outcome(&fake, &given).await;
+    for expected in [
+        "v1beta1.external.metrics.k8s.io says insecureSkipTLSVerify",
+        "--peer-ca",
+        "--insecure-skip-tls-verify",
+    ] {
+        assert!(said.contains(expected), "{said}");
+    }
+    // Who says so goes on, to the Service, which is not there.
+    given.insecure = true;
+    let said = outcome(&fake, &given).await;
+    assert!(
+        said.contains("the Service monitoring/adapter: there is none"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_misspelt_was_the_same() {
+    crate::backend::install_crypto();
+    let fake = cluster();
+    let mut given = options();
+    given.namespace = Some("shpo".to_owned());
+    given.ours.url = Some("https://127.0.0.1:1".parse().unwrap());
+    given.peer.url = given.ours.url.clone();
+    fake.set_list(
+        "/apis/autoscaling/v2/namespaces/shpo/horizontalpodautoscalers",
+        &[],
+    );
+    let said = outcome(&fake, &given).await;
+    assert_eq!(said, "the namespace \"shpo\": there is none");
+    // One without HPAs is no error, but nothing is known by it.
+    fake.set("/api/v1/namespaces/shpo", json!({"metadata": {"name": "shpo"}}));
+    let said = outcome(&fake, &given).await;
+    assert!(said.contains("NOTHING COMPARED: 0 HPAs, 0 questions"), "{said}");
+}
+
+#[tokio::test]
+async fn kedas_hpas_could_not_be_left_out() {
+    crate::backend::install_crypto();
+    let fake = cluster();
+    let external = json!({"type": "External", "external": {
+        "metric": {"name": "s0-prometheus"}, "target": {"type": "AverageValue", "averageValue": "1"},
+    }});
+    let hpa = |name: &str, meta: Value| {
+        let mut hpa = json!({"metadata": meta, "spec": {
+            "maxReplicas": 2, "scaleTargetRef": {"kind": "Deployment", "name": "web"}, "metrics": [external],
+        }});
+        hpa["metadata"]["name"] = json!(name);
+        hpa["metadata"]["namespace"] = json!("shop");
+        hpa
+    };
+    let owner = json!([{"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "a", "uid": "1"}]);
+    let all = [
+        hpa("own", json!({})),
+        hpa("labelled", json!({"labels": {"scaledobject.keda.sh/name": "a"}})),
+        hpa("owned", json!({"ownerReferences": owner})),
+    ];
+    fake.set_list(HPAS, &all);
+    let mut given = options();
+    given.ours.url = Some("https://127.0.0.1:1".parse().unwrap());
+    given.peer.url = given.ours.url.clone();
+    let said = outcome(&fake, &given).await;
+    assert!(said.contains("3 HPAs, 1 questions"), "{said}");
+    assert!(said.contains("; 2 HPAs of KEDA left out"), "{said}");
+    assert!(said.contains("(HPA shop/own)"), "{said}");
+
+    given.api = Some(CUSTOM);
+    let said = outcome(&fake, &given).await;
+    assert!(
+        said.contains("NOTHING COMPARED: 3 HPAs, 0 questions")
+            && said.contains("; 1 metrics left out by --api"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_pods_that_are_asked_are_named() {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    assert_eq!(pods(&names(&["a"]), 1), "pod a");
+    assert_eq!(pods(&names(&["a", "b"]), 2), "pods a, b");
+    assert_eq!(pods(&names(&["a", "b"]), 5), "pods a, b of 5 that are ready");
 }
