@@ -31,6 +31,10 @@ pub struct InstantVector {
     pub warnings: Vec<String>,
     /// Whether the answer is a number by itself; it is the value of the one sample, which has no labels.
     pub scalar: bool,
+    /// Rows that the answer had and that hold no number: native histograms.
+    pub histograms: u64,
+    /// Whether the backend says that rows may be missing; the `MetricBackend` accepts such answers.
+    pub partial: bool,
 }
 
 /// The series that a selector matches, `__name__` included, sorted and without duplicates.

@@ -79,12 +79,21 @@ pub struct RuleSpec {
     #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
     pub namespace_selector: Option<LabelSelector>,
 
-    /// What a negative value becomes. `Pass`: it is served. `Zero`: 0 is served. `Error`: the request fails with
+    /// What a negative value becomes. `Pass`: it is served. `Zero`: 0 is served; for `api: External`, whose rows an HPA
+    /// adds up, where their sum is negative, and then for each of them. `Error`: the request fails with
     /// `NegativeValue`. Default: `Pass` for `api: Custom`, `Zero` for `External`, since an HPA of Kubernetes 1.34
     /// and later scales to its maximum on a negative sum; with `semantics: PrometheusAdapter` always `Pass`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "NegativePolicy")]
     pub negative: Option<NegativePolicy>,
+
+    /// Only for `api: External`: what an answer is that lacks rows, for an HPA adds up the others: some rows are NaN or
+    /// native histograms, or the `MetricBackend` accepts partial answers and this is one. `Fail`: the request fails
+    /// with `MissingRows`. `Accept`: the other rows are served. Default: `Fail`, and `Accept` with
+    /// `semantics: PrometheusAdapter`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "MissingRows")]
+    pub missing_rows: Option<MissingRows>,
 
     /// The length of time that a value covers, told to clients as `windowSeconds` of the custom metrics API. A
     /// duration such as `90s` or `2m`. Default: the widest range in the rendered query; with
@@ -235,6 +244,15 @@ pub enum NegativePolicy {
     Error,
 }
 
+/// What an answer is that lacks rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum MissingRows {
+    /// An error.
+    Fail,
+    /// An answer, with a warning in the log.
+    Accept,
+}
+
 /// Bounds on what a rule may bring in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -274,6 +292,15 @@ impl RuleSpec {
             _ => NegativePolicy::Pass,
         };
         self.negative.unwrap_or(derived)
+    }
+
+    /// What is said about missing rows, or what follows from `semantics`.
+    pub fn effective_missing_rows(&self) -> MissingRows {
+        let derived = match self.effective_semantics() {
+            Semantics::Standard => MissingRows::Fail,
+            Semantics::PrometheusAdapter => MissingRows::Accept,
+        };
+        self.missing_rows.unwrap_or(derived)
     }
 
     /// The semantics as written, or [`Semantics::Standard`].

@@ -1,38 +1,28 @@
 //! From a backend's rows to the reply: the row check, values, one item for each object.
 
+mod rows;
+mod sum;
+
 use std::{collections::BTreeMap, sync::Arc};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
+use self::rows::{Value, checked, foreign_rows, ordered, value};
 use super::{Answer, CustomItem, ExternalItem, Failure, Plan, Tally};
 use crate::{
-    api::rule_spec::NegativePolicy,
+    api::rule_spec::{MissingRows, NegativePolicy},
     language::quantity::Milli,
     reason::Reason,
     resource::{ResourceInfo, Scope},
     sample::{InstantVector, Sample},
 };
 
-/// A row this much older than the evaluation is no answer to it.
-const STALE_AFTER: SignedDuration = SignedDuration::from_mins(5);
-
-/// What a row's number is worth.
-enum Value {
-    Finite {
-        milli: Milli,
-        clamped: bool,
-    },
-    /// NaN: no data.
-    None,
-    /// ±Inf, or a negative number where the rule makes that an error.
-    Refused(Reason),
-}
-
 /// The items of a request for objects. `at` is the instant that the query was evaluated for.
 ///
 /// # Errors
 ///
-/// For an object asked for by name: `NoData` without a row, `NotFinite` for ±Inf, `NegativeValue` as the rule says.
+/// For an object asked for by name: `NoData` without a row, `NotFinite` for ±Inf, `NegativeValue` as the rule says. A list
+/// leaves such objects out, and those whose value is too large to be added up with the others'.
 pub fn project_custom(
     plan: &Plan,
     rows: &InstantVector,
@@ -55,7 +45,7 @@ pub fn project_custom(
     let mut warnings = rows.warnings.clone();
     warnings.extend(foreign_rows(foreign));
     let mut doubled = Vec::new();
-    let mut items = Vec::with_capacity(found.len());
+    let (mut items, mut addends) = (Vec::with_capacity(found.len()), Vec::with_capacity(found.len()));
     let mut refused = None;
     for (name, rows) in &found {
         if rows.len() > 1 {
@@ -66,12 +56,12 @@ pub fn project_custom(
         // Which is served is said in the warning below.
         let served = if like_adapter { rows.last() } else { rows.first() };
         let Some(row) = served else { continue };
-        match value(plan, row, &mut tally) {
-            Value::Finite { milli, clamped } => {
-                tally.clamped += u64::from(clamped);
+        match value(plan, row, plan.served.rule.negative, &mut tally) {
+            Value::Finite(addend) => {
                 // prometheus-adapter says when it was asked (`metricFor`, `pkg/custom-provider/provider.go`).
                 let timestamp = if like_adapter { at } else { row.timestamp };
-                items.push(item(plan, resource, name, milli, timestamp));
+                addends.push(addend);
+                items.push(item(plan, resource, name, addend.milli, timestamp));
             }
             Value::None => tally.drop_rows(Reason::NoData, 1),
             Value::Refused(reason) => {
@@ -96,6 +86,17 @@ pub fn project_custom(
             resource.group_resource
         ));
     }
+    // An HPA adds up whichever of them it likes.
+    if let Some(share) = sum::share(&addends) {
+        let mut fits = addends.iter().map(|addend| addend.fits(share));
+        let before = items.len();
+        items.retain(|_| fits.next().unwrap_or(false));
+        addends.retain(|addend| addend.fits(share));
+        let left_out = before - items.len();
+        tally.drop_rows(Reason::NotFinite, u64::try_from(left_out).unwrap_or(u64::MAX));
+        warnings.push(format!("{left_out} values {}, and are left out", sum::TOO_LARGE));
+    }
+    tally.clamped += sum::clamped(&addends);
     if plan.by_name && items.is_empty() {
         let failure = match refused {
             Some(reason) => refusal(plan, reason),
@@ -115,32 +116,42 @@ pub fn project_custom(
     })
 }
 
-/// The items of a request for an external metric; an HPA adds them up, so one that is not finite fails the request.
+/// The items of a request for an external metric. An HPA adds them up, so one that cannot be added fails the request, and so
+/// do rows that are missing, unless the rule accepts that.
 ///
 /// # Errors
 ///
-/// `NotFinite` for ±Inf, `NegativeValue` as the rule says.
+/// `NotFinite` for ±Inf and for a sum that overflows, `MissingRows` and `NegativeValue` as the rule says.
 pub fn project_external(
     plan: &Plan,
     rows: &InstantVector,
     at: Timestamp,
 ) -> Result<Answer<ExternalItem>, Failure> {
+    let rule = &plan.served.rule;
     let mut tally = Tally::default();
-    let mut items = Vec::with_capacity(rows.samples.len());
+    let (mut items, mut addends) = (
+        Vec::with_capacity(rows.samples.len()),
+        Vec::with_capacity(rows.samples.len()),
+    );
     let mut foreign = 0;
     // `convertScalar`, `pkg/external-provider/metric_converter.go`, sets no labels, which become null.
-    let unlabelled = rows.scalar && plan.served.rule.like_adapter();
+    let unlabelled = rows.scalar && rule.like_adapter();
+    // `Zero` is for the sum, which is not known yet.
+    let negative = match rule.negative {
+        NegativePolicy::Zero => NegativePolicy::Pass,
+        policy => policy,
+    };
     for row in ordered(plan, rows) {
         if let Err(reason) = checked(plan, row, None, at, &mut foreign) {
             tally.drop_rows(reason, 1);
             continue;
         }
-        match value(plan, row, &mut tally) {
-            Value::Finite { milli, clamped } => {
-                tally.clamped += u64::from(clamped);
+        match value(plan, row, negative, &mut tally) {
+            Value::Finite(addend) => {
+                addends.push(addend);
                 items.push(ExternalItem {
                     labels: (!unlabelled).then(|| row.labels.clone()),
-                    value: milli,
+                    value: addend.milli,
                     timestamp: row.timestamp,
                 });
             }
@@ -153,110 +164,72 @@ pub fn project_external(
     }
     let mut warnings = rows.warnings.clone();
     warnings.extend(foreign_rows(foreign));
+    // Where nothing is served, nothing is served as whole.
+    if let Some(missing) = missing(rows, &tally).filter(|_| !items.is_empty()) {
+        if rule.missing_rows == MissingRows::Fail {
+            return Err(lacking(plan, &missing).counting(tally));
+        }
+        warnings.push(format!(
+            "the answer lacks rows, which `missingRows` accepts: {missing}"
+        ));
+    }
+    if rule.negative == NegativePolicy::Zero && sum::total(&addends) < 0 {
+        for item in &mut items {
+            item.value = Milli::ZERO;
+        }
+    } else if sum::share(&addends).is_some() {
+        return Err(overflow(plan).counting(tally));
+    } else {
+        tally.clamped += sum::clamped(&addends);
+    }
+    // An HPA takes a sum below 0 for an overflow, also one of the first rows alone (`GetExternalPerPodMetricReplicas`).
+    if !rule.like_adapter() || rule.negative == NegativePolicy::Zero {
+        items.sort_by_key(|item| item.value < Milli::ZERO);
+    }
     Ok(Answer {
         items,
-        window: plan.served.rule.window,
+        window: rule.window,
         tally,
         warnings,
     })
 }
 
-/// The rows in the order that decides: of their labels, or for prometheus-adapter's rules of the answer.
-fn ordered<'a>(plan: &Plan, rows: &'a InstantVector) -> Vec<&'a Sample> {
-    if plan.served.rule.like_adapter() {
-        rows.samples.iter().collect()
-    } else {
-        rows.by_labels()
+/// What an answer lacks, in words.
+fn missing(rows: &InstantVector, tally: &Tally) -> Option<String> {
+    let dropped = |reason| tally.dropped.get(&reason).copied().unwrap_or(0);
+    let counts = [
+        (dropped(Reason::NoData), "rows are no number (NaN)"),
+        (dropped(Reason::StaleRow), "rows are too old"),
+        (rows.histograms, "rows are native histograms"),
+    ];
+    let mut words: Vec<String> = counts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    if rows.partial {
+        words.push("the backend says that rows are missing".to_owned());
     }
+    (!words.is_empty()).then(|| words.join(", "))
 }
 
-fn foreign_rows(rows: u64) -> Option<String> {
-    (rows > 0).then(|| {
-        format!(
-            "{rows} rows carry another namespace than the one asked for and are served all the same, as \
-             prometheus-adapter does: does the query keep <<.LabelMatchers>>?"
-        )
-    })
+fn lacking(plan: &Plan, missing: &str) -> Failure {
+    let cause = format!(
+        "the query of the rule {} gave rows that cannot be served: {missing}; the sum of the others is not that of the \
+         metric: write a query that gives a number for every row (guard a division against 0/0, take histogram_sum or \
+         histogram_count of a histogram), or set `missingRows: Accept`",
+        plan.served.rule.key()
+    );
+    Failure::new(Reason::MissingRows, cause)
 }
 
-/// The row check: the object must be one that was asked for, and a row that says its namespace must say the right one.
-///
-/// A `ClusterMetricRule` in prometheus-adapter's semantics lets rows of other namespaces pass, counted in `foreign`, and rows
-/// of any age.
-fn checked<'a>(
-    plan: &'a Plan,
-    row: &Sample,
-    object_label: Option<&str>,
-    at: Timestamp,
-    foreign: &mut u64,
-) -> Result<Option<&'a Arc<str>>, Reason> {
-    let rule = &plan.served.rule;
-    let like_adapter = rule.like_adapter();
-    let mut is_foreign = false;
-    if let (Some(label), Some(namespace)) = (&plan.namespace_label, &plan.namespace)
-        && row
-            .labels
-            .get(label)
-            .is_some_and(|value| value != namespace.as_ref())
-    {
-        if !like_adapter || rule.is_namespaced() {
-            return Err(Reason::ForeignNamespace);
-        }
-        is_foreign = true;
-    }
-    if !like_adapter && at.duration_since(row.timestamp) > STALE_AFTER {
-        return Err(Reason::StaleRow);
-    }
-    let name = match object_label {
-        Some(label) => {
-            let name = row.labels.get(label).and_then(|name| plan.names.get(name));
-            Some(name.ok_or(Reason::ForeignObject)?)
-        }
-        None => None,
-    };
-    *foreign += u64::from(is_foreign);
-    Ok(name)
-}
-
-fn value(plan: &Plan, row: &Sample, tally: &mut Tally) -> Value {
-    let like_adapter = plan.served.rule.like_adapter();
-    if row.value.is_nan() {
-        // `metricFor`, `pkg/custom-provider/provider.go`; what it makes of an external NaN depends on the processor.
-        return if like_adapter && plan.subject.is_some() {
-            Value::Finite {
-                milli: Milli::ZERO,
-                clamped: false,
-            }
-        } else {
-            Value::None
-        };
-    }
-    let number = if row.value < 0.0 {
-        tally.negative += 1;
-        match plan.served.rule.negative {
-            NegativePolicy::Pass => row.value,
-            NegativePolicy::Zero => 0.0,
-            NegativePolicy::Error => return Value::Refused(Reason::NegativeValue),
-        }
-    } else {
-        row.value
-    };
-    // −Inf is no negative number that may become 0: it is as broken as +Inf.
-    if row.value.is_infinite() {
-        return Value::Refused(Reason::NotFinite);
-    }
-    let milli = if like_adapter {
-        Milli::truncate_f64(number)
-    } else {
-        Milli::from_f64(number)
-    };
-    match milli {
-        Ok(rounded) => Value::Finite {
-            milli: rounded.milli,
-            clamped: rounded.clamped,
-        },
-        Err(_) => Value::Refused(Reason::NotFinite),
-    }
+fn overflow(plan: &Plan) -> Failure {
+    let cause = format!(
+        "the query of the rule {} gave values that {}",
+        plan.served.rule.key(),
+        sum::TOO_LARGE
+    );
+    Failure::new(Reason::NotFinite, cause)
 }
 
 fn item(

@@ -1,6 +1,7 @@
 //! From a route to a query, and from rows to a reply.
 
 mod adapter;
+mod sums;
 
 use std::sync::Arc;
 
@@ -345,44 +346,6 @@ fn negative_values_are_as_the_rule_says() {
             );
         }
     }
-}
-
-#[test]
-fn an_external_answer_is_all_or_nothing() {
-    let route = ExternalRoute {
-        namespace: "shop".to_owned(),
-        metric: "queue_length".to_owned(),
-        selector: Selector::default(),
-    };
-    let plan = plan_external(&served("all", EXTERNAL), &route).unwrap();
-    let answer = project_external(
-        &plan,
-        &rows(&[
-            (r#"{queue="a"}"#, 1.0),
-            (r#"{queue="b"}"#, -3.0),
-            (r#"{queue="c"}"#, f64::NAN),
-        ]),
-        at(),
-    )
-    .unwrap();
-    let found: Vec<String> = answer.items.iter().map(|item| item.value.to_string()).collect();
-    assert_eq!(
-        found,
-        ["1", "0"],
-        "negative sums send an HPA to its maximum, so External is Zero by default"
-    );
-    assert!(
-        project_external(&plan, &rows(&[]), at())
-            .unwrap()
-            .items
-            .is_empty()
-    );
-    let failure = project_external(
-        &plan,
-        &rows(&[(r#"{queue="a"}"#, 1.0), (r#"{queue="b"}"#, f64::INFINITY)]),
-        at(),
-    );
-    assert_eq!(failure.unwrap_err().reason, Reason::NotFinite);
 }
 
 #[test]

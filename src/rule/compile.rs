@@ -12,7 +12,9 @@ use crate::{
     api::{
         duration::parse_duration,
         metric_rule::RuleKey,
-        rule_spec::{DEFAULT_REFRESH, MetricsApi, NegativePolicy, RuleLimits, RuleSpec, Semantics},
+        rule_spec::{
+            DEFAULT_REFRESH, MetricsApi, MissingRows, NegativePolicy, RuleLimits, RuleSpec, Semantics,
+        },
     },
     language::{
         promql::{Matcher, SeriesSelector},
@@ -45,6 +47,8 @@ pub struct CompiledRule {
     pub window: Option<Duration>,
     /// What a negative value becomes.
     pub negative: NegativePolicy,
+    /// What an External answer is that lacks rows.
+    pub missing_rows: MissingRows,
     /// What its queries and answers look like. A `MetricRule` is confined and checked either way.
     pub semantics: Semantics,
     /// How old an answer may be that is served; zero: every request asks anew.
@@ -137,6 +141,7 @@ impl CompiledRule {
             query: None,
             window: None,
             negative: spec.effective_negative(),
+            missing_rows: spec.effective_missing_rows(),
             semantics: spec.effective_semantics(),
             refresh: DEFAULT_REFRESH,
             limits: spec.effective_limits(),

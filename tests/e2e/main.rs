@@ -18,6 +18,7 @@ mod migration;
 mod preview;
 mod registration;
 mod rolling;
+mod sums;
 mod support;
 mod tenancy;
 mod traffic;

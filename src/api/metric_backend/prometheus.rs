@@ -32,8 +32,9 @@ pub struct PrometheusSpec {
     #[serde(default = "default_timeout")]
     pub timeout: Duration,
 
-    /// What a partial answer is, which Thanos and others give when a part of them is down. `Fail`: an error. `Accept`:
-    /// an answer, with a warning. Default: `Fail`.
+    /// What a partial answer is, which Thanos and others give when a part of them is down, and Prometheus where a `limit`
+    /// cuts rows off. `Fail`: an error. `Accept`: an answer, with a warning; rules of `api: External`, whose rows an HPA
+    /// adds up, fail all the same unless they say `missingRows: Accept`. Default: `Fail`.
     #[serde(default)]
     pub partial_response: PartialResponse,
 

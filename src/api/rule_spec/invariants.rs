@@ -66,6 +66,12 @@ pub(super) const RULE: &[Invariant<RuleSpec>] = &[
         holds: |spec| spec.api == MetricsApi::External || is_namespaced(spec),
     },
     Invariant {
+        at: ".missingRows",
+        message: "only a rule with api External may say it",
+        cel: "self.api == 'External' || !has(self.missingRows)",
+        holds: |spec| spec.api == MetricsApi::External || spec.missing_rows.is_none(),
+    },
+    Invariant {
         at: ".refresh",
         message: "from 0s to 60s",
         cel: "!has(self.refresh) || duration(self.refresh) <= duration('60s')",

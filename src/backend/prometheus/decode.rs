@@ -21,8 +21,6 @@ const MAX_WARNING: usize = 256;
 
 /// Warnings of `PromQL` itself, about the query and not about missing data: Prometheus' `util/annotations` begins them so.
 const PROMQL: [&str; 2] = ["PromQL warning: ", "PromQL info: "];
-/// What `limit` brings about; see `web/api/v1` of Prometheus.
-const TRUNCATED: &str = "results truncated due to limit";
 
 /// What an answer holds, and what the backend said beside it.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,15 +74,22 @@ pub(super) fn instant(body: &[u8], max: Option<u64>) -> Result<Answer<InstantVec
         mut warnings,
         partial,
     } = answer;
-    let samples = match kind.as_str() {
-        "vector" => vector(elements, &mut warnings)?,
-        "scalar" => vec![scalar(elements)?],
+    let (samples, histograms) = match kind.as_str() {
+        "vector" => vector(elements)?,
+        "scalar" => (vec![scalar(elements)?], 0),
         _ => return Err(Undecodable::Type(tidy(&kind, 32))),
     };
+    if histograms > 0 {
+        warnings.push(format!(
+            "{histograms} rows are native histograms and were left out: use histogram_quantile, histogram_count, …"
+        ));
+    }
     let value = InstantVector {
         samples,
         warnings: warnings.clone(),
         scalar: kind == "scalar",
+        histograms,
+        partial: partial.is_some(),
     };
     Ok(Answer {
         value,
@@ -137,8 +142,9 @@ pub(super) fn complaint(body: &[u8]) -> Option<Complaint> {
     })
 }
 
-fn vector(elements: Vec<Element>, warnings: &mut Vec<String>) -> Result<Vec<Sample>, Undecodable> {
-    let (mut samples, mut histograms) = (Vec::with_capacity(elements.len()), 0_usize);
+/// The rows with a number, and how many are native histograms.
+fn vector(elements: Vec<Element>) -> Result<(Vec<Sample>, u64), Undecodable> {
+    let (mut samples, mut histograms) = (Vec::with_capacity(elements.len()), 0);
     for element in elements {
         match element {
             Element::Row(Row {
@@ -154,12 +160,7 @@ fn vector(elements: Vec<Element>, warnings: &mut Vec<String>) -> Result<Vec<Samp
             _ => return Err(Undecodable::Garbage("a row without a value".to_owned())),
         }
     }
-    if histograms > 0 {
-        warnings.push(format!(
-            "{histograms} rows are native histograms and were left out: use histogram_quantile, histogram_count, …"
-        ));
-    }
-    Ok(samples)
+    Ok((samples, histograms))
 }
 
 fn scalar(elements: Vec<Element>) -> Result<Sample, Undecodable> {
@@ -214,9 +215,8 @@ where
     let value = envelope
         .data
         .ok_or_else(|| Undecodable::Garbage("no data".to_owned()))?;
-    let missing = |warning: &&String| {
-        !PROMQL.iter().any(|prefix| warning.starts_with(prefix)) && !warning.contains(TRUNCATED)
-    };
+    // `results truncated due to limit` (`web/api/v1` of Prometheus) is one of them, whoever set the limit.
+    let missing = |warning: &&String| !PROMQL.iter().any(|prefix| warning.starts_with(prefix));
     let partial = if envelope.partial {
         Some("isPartial: true".to_owned())
     } else {

@@ -40,6 +40,8 @@ fn rule_cases(kind: &'static str) -> Vec<Case> {
         with(&["spec.resources"], json!({ "resources": { "overrides": null } })),
         with(&[], json!({ "resources": null, "api": "External" })),
         with(&[], json!({ "resources": { "namespaced": true } })),
+        with(&["spec.missingRows"], json!({ "missingRows": "Accept" })),
+        with(&[], json!({ "api": "External", "missingRows": "Accept" })),
         with(&[], json!({ "seriesFilters": [{ "is": "a" }, { "isNot": "b" }] })),
         with(
             &["spec.seriesFilters[0]"],

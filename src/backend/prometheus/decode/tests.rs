@@ -134,7 +134,26 @@ fn native_histograms_are_left_out_with_a_warning() {
         "{:?}",
         answer.value.warnings
     );
+    assert_eq!(answer.value.histograms, 1, "whoever adds the rows up has to know");
     assert_eq!(answer.partial, None);
+}
+
+#[test]
+fn an_answer_that_a_limit_cut_counts_as_whole_no_more() {
+    let said = ["results truncated due to limit"];
+    let cut = json!({"status": "success", "warnings": said, "data": {"resultType": "vector", "result": [
+        {"metric": {}, "value": [1, "5"]},
+    ]}});
+    let answer = instant(cut.to_string().as_bytes(), None).unwrap();
+    assert_eq!(answer.partial.as_deref(), Some(said[0]));
+    assert!(answer.value.partial);
+    let cut = json!({"status": "success", "warnings": said, "data": [{"__name__": "a"}]});
+    let answer = series(cut.to_string().as_bytes(), 10).unwrap();
+    assert_eq!(
+        answer.partial.as_deref(),
+        Some(said[0]),
+        "or what was cut off loses its claims"
+    );
 }
 
 #[test]
@@ -177,7 +196,12 @@ fn warnings_are_kept_short_and_say_whether_data_is_missing() {
             false,
             None,
         ),
-        (json!(["results truncated due to limit"]), json!([]), false, None),
+        (
+            json!(["results truncated due to limit"]),
+            json!([]),
+            false,
+            Some("results truncated"),
+        ),
         (
             json!(["PromQL warning: x", "No StoreAPIs matched for this query"]),
             json!([]),
