@@ -124,8 +124,13 @@ struct Gates {
     authentication: Gate,
     rules: Gate,
     relist: Gate,
+    pods: Gate,
     tls: Gate,
 }
+
+/// For how long a replica waits for pods before it serves without. In a cluster with 50,000 of them they are a hundred pages,
+/// some ten seconds; where RBAC does not let it list them, External metrics and objects by name must not wait for ever.
+const PODS_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Runs the operator until it is told to stop.
 ///
@@ -185,6 +190,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         authentication: health.gate("authentication"),
         rules: health.gate("rules"),
         relist: health.gate("relist"),
+        pods: health.gate("pods"),
         tls: health.gate("tls"),
     };
 
@@ -318,6 +324,13 @@ impl Parts {
             metrics.clone(),
         );
         tasks.spawn("objects", objects.clone().run());
+        let listed = objects.clone();
+        tasks.open_after(
+            "pods",
+            gates.pods,
+            PODS_PATIENCE,
+            async move { listed.listed().await },
+        );
         let answerer = Answerer::new(catalog.clone(), pool.clone(), objects, metrics.clone());
         let reviewer = CachedReviewer::new(ClusterReviewer::new(client.clone()), metrics.server.clone())?;
 

@@ -87,6 +87,24 @@ impl Tasks {
         });
     }
 
+    /// Opens `gate` once `work` is done, or has had as long as `patience`.
+    pub(super) fn open_after(
+        &mut self,
+        name: &'static str,
+        gate: Gate,
+        patience: Duration,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.running.spawn(async move {
+            match tokio::time::timeout(patience, work).await {
+                Ok(()) => tracing::info!(gate = name, "ready"),
+                Err(_) => tracing::warn!(gate = name, ?patience, "waited for no longer"),
+            }
+            gate.open();
+            (name, Ok(()))
+        });
+    }
+
     /// The first task that ended without being told to.
     pub(super) async fn ended(&mut self) -> anyhow::Error {
         while let Some(ended) = self.running.join_next().await {
@@ -126,6 +144,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
+    use crate::server::health::Health;
 
     #[tokio::test]
     async fn the_cause_is_told_in_its_own_words() {
@@ -181,5 +200,30 @@ mod tests {
         tasks.spawn_until(&stop, "events", async {});
         let ended = timeout(PATIENCE, tasks.ended()).await;
         assert!(ended.is_err(), "{ended:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_replica_is_not_ready_before_pods_are_listed_or_were_waited_for_long_enough() {
+        let mut health = Health::new();
+        let mut tasks = Tasks::default();
+        let (list, listed) = tokio::sync::oneshot::channel::<()>();
+        tasks.open_after("pods", health.gate("pods"), PATIENCE, async move {
+            let _ = listed.await;
+        });
+        tokio::time::sleep(PATIENCE / 2).await;
+        assert!(!health.is_ready());
+        list.send(()).unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert!(health.is_ready());
+
+        let never = std::future::pending();
+        tasks.open_after("nodes", health.gate("nodes"), PATIENCE, never);
+        tokio::time::sleep(PATIENCE - Duration::from_secs(1)).await;
+        assert!(!health.is_ready());
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(
+            health.is_ready(),
+            "what cannot be listed does not keep the rest back"
+        );
     }
 }

@@ -110,6 +110,13 @@ impl Objects {
         }
     }
 
+    /// Waits until pods, the kind that is watched from the start, were listed once; not at all where they may not be.
+    pub async fn listed(&self) {
+        if self.0.allowed.contains(&GroupResource::pods()) {
+            self.store(&pod_info()).listed().await;
+        }
+    }
+
     /// The objects of a kind that a selector chooses, in the order of their namespaces and names. `namespace`: `None` for
     /// a cluster-scoped kind; of a namespaced one it gives those of all namespaces.
     ///

@@ -103,9 +103,10 @@ pub async fn drive<W: Watched>(
                 Err(error) => {
                     let failure = Failure::of(&error);
                     // client-go relists on a 410 that answers the watch request itself; kube's watcher does so only
-                    // for one inside the stream, and would ask for the expired version for ever. After a refusal a
-                    // list tells that it is over, where a quiet watch would not.
-                    let relist = matches!(failure.code, Some(401 | 403 | 410));
+                    // for one inside the stream, and would ask for the expired version for ever. So would it for the
+                    // version of a CRD that was deleted (404) and perhaps is there again, with other objects. After a
+                    // refusal a list tells that it is over, where a quiet watch would not.
+                    let relist = matches!(failure.code, Some(401 | 403 | 404 | 410));
                     tracing::warn!(kind, code = failure.code, error = %failure.message, "watch failed");
                     metrics.watch_restart(kind);
                     handler(Change::Failed(failure));

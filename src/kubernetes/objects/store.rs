@@ -1,14 +1,18 @@
 //! The objects of one kind, by namespace and name.
 
+mod refusals;
+
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
+
+use self::refusals::Refusals;
 
 use crate::{
-    kubernetes::watch::{Change, Entry, ObjectKey},
+    kubernetes::watch::{Change, Entry, Failure, ObjectKey},
     language::selector::Selector,
     resource::ObjectRow,
 };
@@ -21,7 +25,7 @@ pub(super) enum Readiness {
     Pending,
     /// Listed; a watch that fails since then leaves them as they were.
     Synced,
-    /// RBAC refuses them.
+    /// RBAC refuses them: the first list, or everything since a while.
     Forbidden,
 }
 
@@ -30,6 +34,7 @@ pub(super) enum Readiness {
 pub(super) struct Store {
     rows: RwLock<Rows>,
     readiness: watch::Sender<Readiness>,
+    refusals: Mutex<Refusals>,
 }
 
 #[derive(Debug, Default)]
@@ -44,11 +49,7 @@ struct Rows {
 impl Store {
     /// Takes a change and tells how many objects there are now.
     pub(super) fn apply(&self, change: Change<ObjectRow>) -> usize {
-        let readiness = match &change {
-            Change::Reset(_) => Some(Readiness::Synced),
-            Change::Failed(failure) if matches!(failure.code, Some(401 | 403)) => Some(Readiness::Forbidden),
-            Change::Failed(_) | Change::Apply(_) | Change::Delete(_) => None,
-        };
+        let readiness = self.readiness_after(&change);
         let count = {
             let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
             match change {
@@ -69,6 +70,40 @@ impl Store {
             self.readiness.send_replace(readiness);
         }
         count
+    }
+
+    fn readiness_after(&self, change: &Change<ObjectRow>) -> Option<Readiness> {
+        let now = Instant::now();
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        match change {
+            Change::Reset(_) => {
+                refusals.list_succeeded(now);
+                Some(Readiness::Synced)
+            }
+            Change::Apply(_) | Change::Delete(_) => {
+                refusals.watch_succeeded();
+                None
+            }
+            Change::Failed(Failure {
+                code: Some(401 | 403),
+                ..
+            }) => {
+                let lasting = refusals.refused(now);
+                // What was listed is as good as any while an API server that has just started knows no RBAC yet.
+                let synced = *self.readiness.borrow() == Readiness::Synced;
+                (lasting || !synced).then_some(Readiness::Forbidden)
+            }
+            Change::Failed(_) => None,
+        }
+    }
+
+    /// Waits until the objects were listed once.
+    pub(super) async fn listed(&self) {
+        let mut readiness = self.readiness.subscribe();
+        // The sender is this store's own.
+        let _ = readiness
+            .wait_for(|readiness| *readiness == Readiness::Synced)
+            .await;
     }
 
     /// Waits until it is known whether the objects may be chosen from.

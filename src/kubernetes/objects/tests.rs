@@ -198,11 +198,11 @@ async fn what_may_not_be_listed_names_the_rbac_to_add() {
         "RBAC was added"
     );
 
-    // RBAC is taken away, and the next watch is refused.
+    // RBAC is taken away, and everything is refused from then on.
     setup.fake.fail(DEPLOYMENTS, true, 403);
     setup.fake.fail(DEPLOYMENTS, false, 403);
     setup.fake.close(DEPLOYMENTS);
-    sleep(Duration::from_secs(1)).await;
+    sleep(Duration::from_mins(2)).await;
     assert_eq!(
         setup
             .names("deployments.apps", "shop", "")
@@ -211,6 +211,52 @@ async fn what_may_not_be_listed_names_the_rbac_to_add() {
             .reason(),
         Reason::ObjectsForbidden
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_403_on_the_watch_does_not_turn_pods_away_that_are_known() {
+    let setup = Setup::new();
+    until("pods are watched", || setup.fake.open_watches(PODS) == 1).await;
+    for status in [403, 401] {
+        // An API server in its first moments refuses the watch, and the list that follows.
+        setup.fake.fail(PODS, true, status);
+        setup.fake.fail(PODS, false, status);
+        setup.fake.close(PODS);
+        for _ in 0..50 {
+            assert_eq!(
+                setup.names("pods", "shop", "app=web").await.unwrap(),
+                ["pod-1"],
+                "{status}"
+            );
+            sleep(Duration::from_millis(100)).await;
+        }
+        setup.fake.heal(PODS);
+        until("pods are watched again", || setup.fake.open_watches(PODS) == 1).await;
+        sleep(Duration::from_mins(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_knows_when_it_has_listed_pods() {
+    let setup = Setup::new();
+    setup.fake.fail(PODS, false, 403);
+    assert!(
+        timeout(Duration::from_mins(5), setup.objects.listed())
+            .await
+            .is_err()
+    );
+    setup.fake.heal(PODS);
+    timeout(Duration::from_mins(2), setup.objects.listed())
+        .await
+        .unwrap();
+    assert_eq!(
+        setup.names("pods", "shop", "").await.unwrap(),
+        ["pod-1"],
+        "without a wait"
+    );
+    let (_sender, receiver) = watch::channel(Arc::new(Resources::default()));
+    let none = Objects::new(FakeApi::default().client(), receiver, [], Metrics::new());
+    timeout(Duration::from_millis(1), none.listed()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

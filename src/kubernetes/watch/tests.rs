@@ -152,6 +152,25 @@ async fn a_410_as_the_answer_to_the_watch_relists() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_crd_that_was_deleted_while_the_connection_was_down_keeps_none_of_its_objects() {
+    let fake = FakeApi::default();
+    fake.set_list(PATH, &[good("a", "1")]);
+    let driven = Driven::start(&fake);
+    driven.expect(&["reset shop/a"]).await;
+    until("the watch is open", || fake.open_watches(PATH) == 1).await;
+
+    fake.fail(PATH, true, 404);
+    fake.close(PATH);
+    until("the refusal is told", || driven.lines.lock().unwrap().len() > 1).await;
+    // It is there again, and its objects are others.
+    fake.set_list(PATH, &[good("b", "9")]);
+    fake.heal(PATH);
+    driven
+        .expect(&["reset shop/a", "failed 404", "reset shop/b"])
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_watch_that_ends_in_time_goes_on_where_it_was() {
     let fake = FakeApi::default();
     fake.set_list(PATH, &[good("a", "1")]);
