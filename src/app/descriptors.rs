@@ -14,7 +14,7 @@ pub(super) fn raise() -> u64 {
     match setrlimit(Resource::Nofile, raised) {
         Ok(()) => maximum.unwrap_or(u64::MAX),
         Err(error) => {
-            tracing::warn!(%error, ?current, ?maximum, "the limit on open files cannot be raised");
+            tracing::warn!(%error, current, maximum, "the limit on open files cannot be raised");
             current.unwrap_or(u64::MAX)
         }
     }

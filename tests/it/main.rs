@@ -8,6 +8,7 @@ mod default_rules;
 mod docs;
 mod files;
 mod imports;
+mod logs;
 mod metrics;
 mod recorded;
 mod repository;

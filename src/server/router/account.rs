@@ -53,12 +53,17 @@ impl Account {
             .extensions
             .get::<Identity>()
             .map_or("", |identity| &identity.user);
-        let peer = head.extensions.get::<Peer>().map(Peer::addr);
-        let (method, path, audit_id) = (&head.method, head.uri.path(), &style.audit_id);
+        let peer = head
+            .extensions
+            .get::<Peer>()
+            .map(|peer| tracing::field::display(peer.addr()));
+        let (method, path) = (&head.method, head.uri.path());
+        // As the API server's audit log has it, so that the two can be joined.
+        let audit_id = style.audit_id.to_str().unwrap_or_default();
         if code >= 500 && self.route != "health" {
-            tracing::info!(%method, path, user, code, reason, ?took, ?peer, ?audit_id, message = refused, "request failed");
+            tracing::info!(%method, path, user, code, reason, ?took, peer, audit_id, error = refused, "request failed");
         } else {
-            tracing::debug!(%method, path, user, code, reason, ?took, ?peer, ?audit_id, refused, "request");
+            tracing::debug!(%method, path, user, code, reason, ?took, peer, audit_id, error = refused, "request");
         }
     }
 }

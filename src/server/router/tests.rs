@@ -1,6 +1,7 @@
 mod access;
 mod bounds;
 mod documents;
+mod logs;
 
 use std::sync::{
     Mutex,
