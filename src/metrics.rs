@@ -14,7 +14,11 @@ pub use self::{
     controller::ControllerMetrics,
     server::ServerMetrics,
 };
-use prometheus_client::{encoding::text::encode, registry::Registry};
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::histogram::{Histogram, exponential_buckets},
+    registry::Registry,
+};
 
 pub(crate) use self::server::Raised;
 
@@ -31,6 +35,11 @@ pub struct Metrics {
     pub backend: BackendMetrics,
     /// What watches, status, registration and the lease count.
     pub controller: ControllerMetrics,
+}
+
+/// A histogram of seconds, from a millisecond to beyond the longest deadline, which is a minute.
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 2.0, 17))
 }
 
 // === impl Metrics ===
@@ -64,5 +73,40 @@ impl Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_takes_as_long_as_its_deadline_is_within_a_bucket() {
+        let metrics = Metrics::new();
+        let deadline = Duration::from_mins(1);
+        metrics.server.request("custom", 504, "Timeout", deadline);
+        metrics.backend.relist("default", deadline, None);
+        let text = metrics.encode();
+        let buckets: Vec<_> = text.lines().filter(|line| line.contains("_bucket{")).collect();
+        assert!(buckets.len() > 30, "{text}");
+        for line in buckets {
+            let bound = line
+                .split("le=\"")
+                .nth(1)
+                .and_then(|rest| rest.split('"').next())
+                .unwrap();
+            // The first bound that is not below the deadline holds it.
+            if bound
+                .parse::<f64>()
+                .is_ok_and(|bound| (60.0..70.0).contains(&bound))
+            {
+                assert!(line.contains("} 1"), "{line}");
+            }
+        }
+        let reaching = text.lines().filter(|line| line.contains("le=\"65.536\"")).count();
+        let infinite = text.lines().filter(|line| line.contains("le=\"+Inf\"")).count();
+        assert_eq!(reaching, infinite, "every histogram reaches there");
     }
 }

@@ -4,12 +4,7 @@ use std::{fmt, time::Duration};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
-    metrics::{
-        counter::Counter,
-        family::Family,
-        gauge::Gauge,
-        histogram::{Histogram, exponential_buckets},
-    },
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 
@@ -71,7 +66,7 @@ struct RelistErrorLabels {
 
 impl BackendMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let seconds: fn() -> Histogram = || Histogram::new(exponential_buckets(0.001, 2.0, 14));
+        let seconds: fn() -> Histogram = super::seconds;
         let metrics = Self {
             queries: Family::default(),
             duration: Family::new_with_constructor(seconds),
