@@ -143,6 +143,20 @@ impl Catalog {
         self.external.keys()
     }
 
+    /// The namespaces whose `MetricRule`s make a metric of a kind; none where a `ClusterMetricRule` does.
+    pub fn custom_owners(&self, resource: &GroupResource, metric: &str) -> Vec<&str> {
+        let claims = self
+            .custom
+            .get(resource)
+            .and_then(|(_, metrics)| metrics.get(metric));
+        claims.map(Claims::owners).unwrap_or_default()
+    }
+
+    /// The same for an external metric.
+    pub fn external_owners(&self, metric: &str) -> Vec<&str> {
+        self.external.get(metric).map(Claims::owners).unwrap_or_default()
+    }
+
     /// The place of one rule.
     pub fn entry(&self, key: &RuleKey) -> Option<&Entry> {
         self.entries.get(key)

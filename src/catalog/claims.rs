@@ -79,6 +79,15 @@ impl Claims {
         }
     }
 
+    /// The namespaces whose `MetricRule`s make the metric; none where a `ClusterMetricRule` does.
+    pub(super) fn owners(&self) -> Vec<&str> {
+        if self.cluster.is_empty() {
+            self.own.keys().map(AsRef::as_ref).collect()
+        } else {
+            Vec::new()
+        }
+    }
+
     /// Whether the first of the cluster's rules answers as prometheus-adapter does.
     pub(super) fn like_adapter(&self) -> bool {
         self.cluster

@@ -7,10 +7,13 @@
 //! whole cluster; and a document that never changes has the same tag on all replicas, so that the aggregator, which asks any
 //! of them, is answered with 304.
 
+mod share;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
+use self::share::share;
 use super::respond::{JSON, Reply, Tagged};
 use crate::{
     api::discovery::{ApiGroup, ApiGroupDiscoveryList, ApiGroupList, ApiResource, ApiResourceList},
@@ -23,6 +26,8 @@ pub(super) const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2
 /// Entries of a legacy list. Beyond it metrics are served but not listed: the list is fetched several times a minute by the
 /// aggregator's availability probes.
 const MAX_RESOURCES: usize = 10_000;
+/// Those that the `MetricRule`s of one namespace bring in.
+const MAX_OF_NAMESPACE: usize = 1000;
 
 /// What is there to list, free of rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,29 +55,34 @@ pub(super) struct Lists(Vec<(&'static str, &'static str, ApiResourceList, Bytes)
 // === impl Listing ===
 
 impl Listing {
-    /// What `catalog` has, in its order, which is that of the names.
+    /// What `catalog` has, in the order of the names.
     pub(super) fn of(catalog: &Catalog) -> Self {
         let custom = catalog.custom_metrics().flat_map(|(info, metrics)| {
             metrics.map(move |metric| {
                 let namespaced = catalog.is_namespaced(&info.group_resource, metric);
-                (format!("{}/{metric}", info.group_resource), namespaced)
+                let owners = catalog.custom_owners(&info.group_resource, metric);
+                ((format!("{}/{metric}", info.group_resource), namespaced), owners)
             })
         });
-        let mut listing = Self {
-            custom: custom.collect(),
-            external: catalog.external_metrics().map(ToString::to_string).collect(),
+        let mut custom: Vec<_> = custom.collect();
+        custom.sort_unstable();
+        let external = catalog
+            .external_metrics()
+            .map(|metric| (metric.to_string(), catalog.external_owners(metric)))
+            .collect();
+        let all = custom.len() + catalog.external_metrics().count();
+        let listing = Self {
+            custom: share(custom, MAX_RESOURCES, MAX_OF_NAMESPACE),
+            external: share(external, MAX_RESOURCES, MAX_OF_NAMESPACE),
         };
-        listing.custom.sort_unstable();
-        let left_out = listing.custom.len().saturating_sub(MAX_RESOURCES)
-            + listing.external.len().saturating_sub(MAX_RESOURCES);
+        let left_out = all - listing.custom.len() - listing.external.len();
         if left_out > 0 {
             tracing::warn!(
                 left_out,
                 limit = MAX_RESOURCES,
+                limit_of_namespace = MAX_OF_NAMESPACE,
                 "metrics are served but not listed in discovery: there are too many"
             );
-            listing.custom.truncate(MAX_RESOURCES);
-            listing.external.truncate(MAX_RESOURCES);
         }
         listing
     }
