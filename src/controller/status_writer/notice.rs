@@ -39,6 +39,8 @@ fn severity(transition: &Transition) -> Option<bool> {
         ("Registered", "False") => (to.reason == Reason::OwnedByOther.code()).then_some(true),
         ("Accepted" | "ResolvedRefs" | "Discovered" | "Ready" | "Reachable" | "Authenticated", "False")
         | ("Conflicted", "True") => Some(true),
+        // It may have taken away a metric that an HPA uses.
+        ("Discovered", "True") if to.reason == Reason::Truncated.code() => Some(true),
         ("Accepted" | "Discovered" | "Reachable" | "Authenticated", "True") => recovered.then_some(false),
         // Not from True: `Serving` and `Idle` take turns.
         ("Ready", "True") => (from.as_deref() != Some("True")).then_some(false),

@@ -156,6 +156,22 @@ fn key(name: &str) -> StatusKey {
 }
 
 #[test]
+fn a_limit_that_takes_a_metric_away_is_told_once() {
+    let status = |reason| json!({"conditions": [condition("Discovered", "True", reason, THEN)]});
+    let told = |from, to| {
+        let transitions = merge(Some(&status(from)), &status(to), time(NOW)).transitions;
+        let notices = notices(&key("a"), "u", &transitions);
+        notices
+            .into_iter()
+            .map(|n| (n.warning, n.reason))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told("Discovered", "Truncated"), [(true, "Truncated".to_owned())]);
+    assert_eq!(told("Truncated", "Truncated"), []);
+    assert_eq!(told("Truncated", "Discovered"), []);
+}
+
+#[test]
 fn events_are_few_and_each_reason_is_told_once() {
     let status = |conditions: &[(&str, &str, &str)]| {
         let conditions: Vec<_> = conditions
