@@ -134,8 +134,8 @@ async fn four_pods_at_9e15_do_not_scale_to_the_minimum() -> Result<()> {
                         .exporter()
                         .gauge(&series, &[("namespace", &namespace), ("pod", &pod)], value);
                 }
-                rows(testbed, &namespace, &series, 4).await?;
-                rows(testbed, &namespace, &format!("{series}_rows"), 4).await?;
+                rows(&testbed, &namespace, &series, 4).await?;
+                rows(&testbed, &namespace, &format!("{series}_rows"), 4).await?;
                 let pods =
                     json!({"type": "Pods", "pods": {"metric": {"name": series}, "target": average("10")}});
                 let rows = format!("rows_{name}");
@@ -181,7 +181,7 @@ async fn rows_that_lack_or_are_below_zero_give_an_hpa_no_wrong_sum() -> Result<(
             set("rows_below", &[-30.0, 8.0]);
             set("rows_holes", &[20.0, f64::NAN, 20.0]);
             for (series, count) in [("rows_above", 2), ("rows_below", 2), ("rows_holes", 3)] {
-                rows(testbed, &namespace, series, count).await?;
+                rows(&testbed, &namespace, series, count).await?;
             }
             let mut objects = vec![
                 external_rule("above", "rows_above", &json!({})),
