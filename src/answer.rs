@@ -1,6 +1,7 @@
 //! The one path from a route to values: look up, names, plan, ask, project.
 
 mod held;
+mod told;
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,10 +14,12 @@ use crate::{
     backend::{BackendError, InstantQuery, pool::Pool},
     catalog::{Catalog, Served},
     kubernetes::objects::{Objects, ObjectsError},
+    logbook::Logbook,
     metrics::Metrics,
     query::{
-        Answer, Ask, CustomItem, ExternalItem, Failure, Tally, plan_custom, plan_external, project_custom,
-        project_external,
+        Answer, Ask, CustomItem, ExternalItem, Failure, Tally,
+        failure::Words,
+        plan_custom, plan_external, project_custom, project_external,
         route::{CustomRoute, ExternalRoute, ObjectName},
     },
     reason::Reason,
@@ -30,6 +33,8 @@ pub struct Answerer {
     catalog: watch::Receiver<Arc<Catalog>>,
     pool: Pool,
     objects: Objects,
+    /// What becomes of rules' queries.
+    logbook: Logbook,
     metrics: Metrics,
     /// Answers that rules let be served again.
     held: Held,
@@ -50,12 +55,14 @@ impl Answerer {
         catalog: watch::Receiver<Arc<Catalog>>,
         pool: Pool,
         objects: Objects,
+        logbook: Logbook,
         metrics: Metrics,
     ) -> Self {
         Self {
             catalog,
             pool,
             objects,
+            logbook,
             held: Held::new(metrics.clone()),
             metrics,
             warned: Cache::builder()
@@ -95,7 +102,18 @@ impl Answerer {
             ObjectName::Namespace => namespace.map(ToOwned::to_owned).into_iter().collect(),
             ObjectName::All => self.select(resource, route).await?,
         };
-        let plan = plan_custom(served, route, &names)?;
+        let answer = self.evaluate_custom(served, route, &names, deadline).await;
+        self.note(served, answer)
+    }
+
+    async fn evaluate_custom(
+        &self,
+        served: &Served,
+        route: &CustomRoute,
+        names: &[String],
+        deadline: Instant,
+    ) -> Result<Answer<CustomItem>, Failure> {
+        let plan = plan_custom(served, route, names)?;
         let Some(ask) = &plan.ask else {
             return Ok(Answer {
                 items: Vec::new(),
@@ -104,10 +122,13 @@ impl Answerer {
                 warnings: Vec::new(),
             });
         };
+        let namespace = route.namespace.as_deref();
         let Evaluated { rows, at, .. } = &*self.ask(ask, namespace, deadline).await?;
+        self.note_warnings(served, &rows.warnings);
         let answer = project_custom(&plan, rows, *at).inspect_err(|failure| self.count(&failure.tally))?;
         self.count(&answer.tally);
         self.warn(served, &answer.warnings).await;
+        self.note_answered(served);
         Ok(answer)
     }
 
@@ -130,6 +151,16 @@ impl Answerer {
             Failure::new(Reason::UnknownMetric, cause).after(route.sought())
         })?;
         check(&catalog.table, served, Some(namespace))?;
+        let answer = self.evaluate_external(served, route, deadline).await;
+        self.note(served, answer)
+    }
+
+    async fn evaluate_external(
+        &self,
+        served: &Served,
+        route: &ExternalRoute,
+        deadline: Instant,
+    ) -> Result<Answer<ExternalItem>, Failure> {
         let plan = plan_external(served, route)?;
         let Some(ask) = &plan.ask else {
             return Err(Failure::new(
@@ -137,10 +168,13 @@ impl Answerer {
                 "an external metric was planned without a query",
             ));
         };
-        let Evaluated { rows, at, .. } = &*self.ask(ask, Some(namespace), deadline).await?;
+        let namespace = Some(route.namespace.as_str());
+        let Evaluated { rows, at, .. } = &*self.ask(ask, namespace, deadline).await?;
+        self.note_warnings(served, &rows.warnings);
         let answer = project_external(&plan, rows, *at).inspect_err(|failure| self.count(&failure.tally))?;
         self.count(&answer.tally);
         self.warn(served, &answer.warnings).await;
+        self.note_answered(served);
         Ok(answer)
     }
 
@@ -169,6 +203,10 @@ impl Answerer {
                 error.reason(),
                 format!("the MetricBackend {:?}: {}", ask.backend.name, error.cause()),
             )
+            .saying(Words {
+                said: error.said().map(ToOwned::to_owned),
+                detail: error.whole().to_owned(),
+            })
         };
         let backend = self.pool.get(&ask.backend.name).map_err(failed)?;
         let namespace: Option<Arc<str>> = namespace.map(Into::into);

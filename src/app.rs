@@ -37,6 +37,7 @@ use crate::{
         objects::Objects,
         reviews::{CachedReviewer, ClusterReviewer},
     },
+    logbook::Logbook,
     metrics::Metrics,
     relist::Relist,
     resource::GroupResource,
@@ -331,7 +332,9 @@ impl Parts {
             PODS_PATIENCE,
             async move { listed.listed().await },
         );
-        let answerer = Answerer::new(catalog.clone(), pool.clone(), objects, metrics.clone());
+        let (logbook, outcomes) = Logbook::new(metrics.rules.clone());
+        tasks.spawn("logbook", logbook.clone().run(tables.clone()));
+        let answerer = Answerer::new(catalog.clone(), pool.clone(), objects, logbook, metrics.clone());
         let reviewer = CachedReviewer::new(ClusterReviewer::new(client.clone()), metrics.server.clone())?;
 
         let leader = Leader {
@@ -344,6 +347,7 @@ impl Parts {
             catalog,
             attempted: listings.attempted,
             observed,
+            outcomes,
             tables,
             needs,
             pool,

@@ -15,10 +15,13 @@ pub mod expiry;
 mod fake;
 mod leadership;
 pub mod lease;
+pub mod outcomes;
+pub mod own_service;
 pub mod probes;
 pub mod registration;
 mod single;
 pub mod status_writer;
+pub mod trust;
 pub mod watches;
 
 pub use self::{

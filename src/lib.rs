@@ -8,7 +8,7 @@
 //! facts   → status → controller (the leader alone): status, Events, APIServices, CA
 //! ```
 //!
-//! `language` and `reason` (ring 0), then `api`, `sample`, `resource`, `rule`, `catalog`, `query` and `status` (ring 1) are
+//! `language` and `reason` (ring 0), then `api`, `sample`, `resource`, `rule`, `catalog`, `query`, `outcome` and `status` (ring 1) are
 //! pure: no clock, no client, no runtime. Ring 2 does the I/O, `app` puts it together, `cli` is what a user types. Who may use
 //! whom stands in `docs/architecture.md`, and a test holds the code to it.
 
@@ -26,7 +26,9 @@ pub mod export;
 pub mod import;
 pub mod kubernetes;
 pub mod language;
+pub mod logbook;
 pub mod metrics;
+pub mod outcome;
 pub mod pki;
 pub mod preview;
 pub mod query;

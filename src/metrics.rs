@@ -1,10 +1,11 @@
 //! The operator's own metrics: one registry, one struct of families per part that counts.
 //!
-//! Every label value comes from a closed set (routes, codes, reasons, kinds) or from the names of backends, which are few
-//! and the platform team's; never from a request.
+//! Every label value comes from a closed set (routes, codes, reasons, kinds), from the names of backends, which are few
+//! and the platform team's, or from those of at most a hundred rules that fail; never from a request.
 
 mod backend;
 mod controller;
+mod rules;
 mod server;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 pub use self::{
     backend::{BackendMetrics, InFlight, QueryKind},
     controller::ControllerMetrics,
+    rules::RuleMetrics,
     server::ServerMetrics,
 };
 use prometheus_client::{
@@ -35,6 +37,8 @@ pub struct Metrics {
     pub backend: BackendMetrics,
     /// What watches, status, registration and the lease count.
     pub controller: ControllerMetrics,
+    /// Which rules' queries fail.
+    pub rules: RuleMetrics,
 }
 
 /// A histogram of seconds, from a millisecond to beyond the longest deadline, which is a minute.
@@ -51,11 +55,13 @@ impl Metrics {
         let server = ServerMetrics::register(&mut registry);
         let backend = BackendMetrics::register(&mut registry);
         let controller = ControllerMetrics::register(&mut registry);
+        let rules = RuleMetrics::register(&mut registry);
         Self {
             registry: Arc::new(registry),
             server,
             backend,
             controller,
+            rules,
         }
     }
 

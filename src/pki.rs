@@ -22,7 +22,7 @@ pub use self::{
     leaf::{Leaf, ServiceNames},
     rotation::{Asked, Facts, MAX_FORMER, Step, UnknownRequest, due},
     serving::{ServingCertificate, ServingError, check_bundle},
-    state::{BUNDLE_KEY, CaState},
+    state::{Anchors, BUNDLE_KEY, CaState},
 };
 
 /// How long a CA is valid.

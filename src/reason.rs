@@ -98,6 +98,7 @@ reasons! {
         Registered 200 "The API server forwards the metrics API of the rule to the operator."
         NotManaged 200 "The operator runs with `--register never`: the `APIService` is somebody else's care."
         OwnedByOther 200 "The `APIService` points to the other service named: remove that adapter, or annotate the `APIService` for take-over."
+        CaBundleOutdated 200 "The `APIService` points to the operator and lacks its present or next CA, so that the API server cannot verify the operator, or soon will not: write `ca.crt` of the operator's CA Secret into its `caBundle`, or let the operator write it."
         Unavailable 200 "The `APIService` points to the operator but the API server cannot reach it: see the `APIService`'s own condition."
         TakenOver 200 "The `APIService` pointed to another service and was taken over, as its annotation asked."
         Withdrawn 200 "No rule needs the `APIService` any more, so it was removed."
@@ -120,7 +121,7 @@ reasons! {
         MatchersIgnored 200 "The query reads series of objects that were not asked for, and their rows are dropped: put `<<.LabelMatchers>>` into the selector."
         ReadsAllSeries 200 "`seriesQuery` has no selective matcher and may read every series of the backend at each look: give it a name or a label with a value."
         DuplicateName 200 "Two objects of the files have the same kind, namespace and name, and the later overwrites the earlier: rename one."
-        BackendWarning 200 "The backend answered with the warning given."
+        BackendWarning 200 "The backend answered with the warning given: try the query in the backend."
         InsecureTls 200 "`insecureSkipVerify` takes any certificate: name the authority in `caRef` instead."
         PlaintextCredentials 200 "Credentials are sent to an http address: use https."
         Unsupported 200 "What is imported has no counterpart here, or another one than its author may think: the message says what to do."
@@ -157,7 +158,7 @@ reasons! {
         BackendDown 503 "The backend cannot be reached: see the `MetricBackend`'s `lastError`, then address, network policy and the backend itself."
         BackendTimeout 503 "The backend did not answer within `timeout`: look at its load, or make the query cheaper."
         BackendError 503 "The backend answered with an error or with something that is no answer: see the `MetricBackend`'s `lastError`, and check that the address is the API of a Prometheus."
-        QueryRejected 500 "The backend refused the query: see the rule's `warnings`, and try the query in the backend."
+        QueryRejected 500 "The backend refused the query: the rule's condition `Ready` quotes why, the log and the `MetricBackend`'s `lastError` have the whole text; try the query in the backend."
         PartialResponse 503 "The backend gave a partial answer: bring its missing part back, raise the `limit` that cut it, or set `partialResponse: Accept`."
         RedirectRefused 503 "The backend answered with a redirect, which is never followed: set `url` to where it leads."
         TlsFailed 503 "The TLS handshake with the backend failed: check `caRef`, `serverName` and the certificates' dates."
@@ -270,9 +271,13 @@ impl Area {
             Self::Discovered => "Series: condition Discovered",
             Self::Dropped => "Series that make no metric: `status.discovered.dropped`",
             Self::Conflicted => "Several rules: condition Conflicted",
-            Self::Registered => "The API server: condition Registered, and Events of the registration",
-            Self::Ready => "Service: condition Ready",
-            Self::Warning => "Warnings: `status.warnings`",
+            Self::Registered => {
+                "The API server: condition Registered, and Events of the registration and of the operator's Service"
+            }
+            Self::Ready => {
+                "Service: condition Ready; while a rule's own queries fail, their reason stands there"
+            }
+            Self::Warning => "Warnings: `status.warnings`, `check` and `import`",
             Self::Request => "Requests",
             Self::Backend => "Backends: conditions and `lastError` of a `MetricBackend`, and requests",
         }

@@ -1,13 +1,18 @@
 //! From facts to the status that an object should carry. Pure: whoever writes it adds the times.
 
 mod backend;
+mod queries;
 #[cfg(test)]
 mod tests;
 
-pub use self::backend::{DesiredBackend, Probe, desired_backend};
+use jiff::Timestamp;
+
+pub use self::backend::{DesiredBackend, Probe, desired_backend, failing_of};
+use self::queries::{failing, failing_text, met};
 use crate::{
     api::rule_status::{Discovered, DiscoveredSample, Dropped, RuleCondition, Warning},
     catalog::{Catalog, Conflict, Entry, Listing},
+    outcome::{Outcome, Outcomes},
     reason::Reason,
     rule::{CompiledRule, Problem, RuleTable},
 };
@@ -29,6 +34,13 @@ pub enum Registration {
     Registered,
     /// `--register never`: somebody else sees to it.
     NotManaged,
+    /// Its APIService points to our Service and lacks a CA of ours.
+    Untrusted {
+        /// Whether the API server does not take our certificate now; else it will not after a time.
+        broken: bool,
+        /// What is missing, until when, and the next step.
+        message: String,
+    },
     /// Its APIService points elsewhere.
     OwnedByOther {
         /// Names the owner and the next step.
@@ -54,6 +66,8 @@ pub struct Facts<'a> {
     pub conflict: Option<&'a Conflict>,
     /// The state of the API that it serves.
     pub registration: &'a Registration,
+    /// What its queries came to lately, where that is worth a word.
+    pub outcome: Option<&'a Outcome>,
 }
 
 /// The status that a rule should carry.
@@ -65,8 +79,8 @@ pub struct Desired {
     pub discovered: Option<Discovered>,
     /// At most 16.
     pub warnings: Vec<Warning>,
-    /// What fails now, if anything does.
-    pub error: Option<Reason>,
+    /// What fails now, if anything does, and since when where that is known.
+    pub error: Option<(Reason, Option<Timestamp>)>,
     /// The generation that all this speaks of.
     pub generation: i64,
 }
@@ -97,27 +111,39 @@ pub fn desired(facts: Facts<'_>) -> Desired {
         registered(facts),
         ready(facts, discovered),
     ];
-    let error = match discovered.map(|entry| &entry.listing) {
-        Some(Listing::Failed { reason, .. }) => Some(*reason),
+    let listing = match discovered.map(|entry| &entry.listing) {
+        Some(Listing::Failed { reason, .. }) => Some((*reason, None)),
         _ => None,
     };
+    let error = failing(facts)
+        .map(|failing| (failing.reason, Some(failing.since)))
+        .or(listing);
     Desired {
         conditions,
         discovered: discovered.and_then(counts),
-        warnings: warnings(facts.rule),
+        warnings: warnings(facts.rule, facts.outcome),
         error,
         generation: facts.rule.object.generation,
     }
 }
 
 /// The facts about one rule of a catalog.
-pub fn facts<'a>(catalog: &'a Catalog, rule: &'a CompiledRule, registration: &'a Registration) -> Facts<'a> {
+pub fn facts<'a>(
+    catalog: &'a Catalog,
+    rule: &'a CompiledRule,
+    registration: &'a Registration,
+    outcomes: &'a Outcomes,
+) -> Facts<'a> {
     Facts {
         table: &catalog.table,
         rule,
         entry: catalog.entry(rule.key()),
         conflict: catalog.conflict(rule.key()),
         registration,
+        // Of what the rule is now: a rule that was edited is not judged by its former queries.
+        outcome: outcomes
+            .get(rule.key())
+            .filter(|outcome| outcome.uid == rule.object.uid && outcome.generation == rule.object.generation),
     }
 }
 
@@ -259,6 +285,9 @@ fn registered(facts: Facts<'_>) -> DesiredCondition {
             Reason::NotManaged,
             "--register is never: the APIService is somebody else's care",
         ),
+        Registration::Untrusted { broken, message } => {
+            condition(kind, Some(!broken), Reason::CaBundleOutdated, message.clone())
+        }
         Registration::OwnedByOther { message } => {
             condition(kind, Some(false), Reason::OwnedByOther, message.clone())
         }
@@ -282,6 +311,9 @@ fn ready(facts: Facts<'_>, entry: Option<&Entry>) -> DesiredCondition {
             conflict.winner
         );
         return condition(kind, Some(false), Reason::NameTaken, message);
+    }
+    if let Some(failing) = failing(facts) {
+        return condition(kind, Some(false), failing.reason, failing_text(failing));
     }
     let Some(entry) = entry else {
         return condition(kind, None, Reason::Pending, "the series are being listed");
@@ -342,7 +374,7 @@ fn counts(entry: &Entry) -> Option<Discovered> {
 }
 
 /// A list-map by reason and path, so two findings of one kind at one place become one.
-fn warnings(rule: &CompiledRule) -> Vec<Warning> {
+fn warnings(rule: &CompiledRule, outcome: Option<&Outcome>) -> Vec<Warning> {
     let mut warnings: Vec<Warning> = Vec::new();
     for problem in &rule.warnings {
         let path = problem.place();
@@ -358,6 +390,15 @@ fn warnings(rule: &CompiledRule) -> Vec<Warning> {
             });
         }
     }
+    // Of what its answers were warned of there is one each, so they fit beside what the compiler found.
+    let met: Vec<Warning> = outcome
+        .iter()
+        .flat_map(|outcome| &outcome.warned)
+        .map(met)
+        .take(WARNINGS)
+        .collect();
+    warnings.truncate(WARNINGS - met.len());
+    warnings.extend(met);
     warnings
 }
 

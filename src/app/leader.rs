@@ -20,13 +20,18 @@ use crate::{
         events::events,
         expiry::Expiry,
         lease::{Election, LeaseConfig},
+        outcomes::OutcomeExchange,
+        own_service::OwnService,
         probes::probe_backends,
         registration::{CaBundle, Carried, Needs, RegisterMode, Registration, RegistrationConfig},
         status_writer::StatusWriter,
+        trust::Trust,
         watches::ObservedStatuses,
     },
     kubernetes::client::Connection,
     metrics::ControllerMetrics,
+    outcome::Outcomes,
+    pki::Anchors,
     rule::RuleTable,
     server::tls::FileCertificate,
 };
@@ -45,9 +50,17 @@ pub(super) struct Known {
     pub(super) catalog: watch::Receiver<Arc<Catalog>>,
     pub(super) attempted: watch::Receiver<bool>,
     pub(super) observed: watch::Receiver<Arc<ObservedStatuses>>,
+    pub(super) outcomes: watch::Receiver<Arc<Outcomes>>,
     pub(super) tables: watch::Receiver<Arc<RuleTable>>,
     pub(super) needs: watch::Receiver<Needs>,
     pub(super) pool: Pool,
+}
+
+/// What is served, and how it comes to be trusted.
+struct Served {
+    serving: FirstCertificate,
+    bundle: CaBundle,
+    anchors: watch::Receiver<Option<Arc<Anchors>>>,
 }
 
 // === impl Leader ===
@@ -70,11 +83,18 @@ impl Leader<'_> {
         tasks.spawn_until(stop, "events", event_writer.run(stop.clone()));
 
         let (carried, carried_bundle) = watch::channel(None);
-        let (serving, bundle) = self.certificate(carried_bundle, &leadership, &clock, tasks)?;
-        let service = (namespace.clone(), self.config.service_name.clone());
-        let expiry = Expiry::new(
+        let Served {
+            serving,
+            bundle,
+            anchors,
+        } = self.certificate(carried_bundle, &leadership, &clock, tasks)?;
+        let service = OwnService::new(
             client.clone(),
-            service,
+            namespace.clone(),
+            self.config.service_name.clone(),
+        );
+        let expiry = Expiry::new(
+            service.clone(),
             leadership.clone(),
             clock.clone(),
             event_sink.clone(),
@@ -91,7 +111,7 @@ impl Leader<'_> {
                 Register::Always => RegisterMode::Always,
                 Register::Never => RegisterMode::Never,
             },
-            namespace,
+            namespace: namespace.clone(),
             service: self.config.service_name.clone(),
             cluster_role: self.config.cluster_role.clone(),
         };
@@ -108,6 +128,32 @@ impl Leader<'_> {
         );
         tasks.spawn_until(stop, "registration", registration.run(stop.clone()));
 
+        let (trust, distrust) = Trust::new(
+            service,
+            match &self.config.certificate {
+                Certificate::OwnCa { secret_name } => format!("{namespace}/{secret_name}"),
+                Certificate::Files { .. } => String::new(),
+            },
+            leadership.clone(),
+            clock.clone(),
+            event_sink.clone(),
+            counts.clone(),
+        );
+        tasks.spawn("trust", trust.run(anchors, registered.clone()));
+
+        let (exchange, outcomes) = OutcomeExchange::new(
+            client.clone(),
+            namespace,
+            // As the chart names it: after the release, as the Service is.
+            format!("{}-outcomes", self.config.service_name),
+            &self.config.identity,
+            known.outcomes,
+            leadership.clone(),
+            clock.clone(),
+            counts.clone(),
+        );
+        tasks.spawn_until(stop, "outcomes", exchange.run(stop.clone()));
+
         let (probes, answers) = watch::channel(Arc::default());
         tasks.spawn(
             "probes",
@@ -119,6 +165,8 @@ impl Leader<'_> {
             attempted: known.attempted,
             observed: known.observed,
             registration: registered,
+            distrust,
+            outcomes,
             probes: answers,
             targets,
             metrics: counts.clone(),
@@ -136,7 +184,7 @@ impl Leader<'_> {
         leadership: &Leadership,
         clock: &Clock,
         tasks: &mut Tasks,
-    ) -> anyhow::Result<(FirstCertificate, CaBundle)> {
+    ) -> anyhow::Result<Served> {
         let Connection {
             client, namespace, ..
         } = self.connection.clone();
@@ -151,10 +199,11 @@ impl Leader<'_> {
                 let (leadership, clock, counts) = (leadership.clone(), clock.clone(), self.counts.clone());
                 let (authority, handles) = Authority::new(client, config, carried, leadership, clock, counts);
                 tasks.spawn_until(&self.stop, "authority", authority.run(self.stop.clone()));
-                Ok((
-                    serving::issued(handles.serving, tasks),
-                    CaBundle::Published(handles.bundle),
-                ))
+                Ok(Served {
+                    serving: serving::issued(handles.serving, tasks),
+                    bundle: CaBundle::Published(handles.bundle),
+                    anchors: handles.anchors,
+                })
             }
             Certificate::Files {
                 chain,
@@ -172,7 +221,12 @@ impl Leader<'_> {
                     tokio::spawn(file.run());
                     anyhow::Ok(certificate)
                 };
-                Ok((Box::pin(files), bundle))
+                Ok(Served {
+                    serving: Box::pin(files),
+                    bundle,
+                    // Whoever issues it sees to it that it is trusted.
+                    anchors: watch::channel(None).1,
+                })
             }
         }
     }

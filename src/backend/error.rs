@@ -6,6 +6,8 @@ use crate::reason::Reason;
 
 /// The longest [`BackendError::detail`], in bytes.
 const MAX_DETAIL: usize = 256;
+/// The longest [`BackendError::whole`] and [`BackendError::said`], in bytes.
+const MAX_WHOLE: usize = 2048;
 
 /// A failed query, in two voices: the cause is for any client and names no address, credential or `PromQL`; the detail is
 /// for logs and the `MetricBackend`'s status.
@@ -15,6 +17,8 @@ pub struct BackendError {
     reason: Reason,
     cause: Cow<'static, str>,
     detail: Arc<str>,
+    whole: Arc<str>,
+    said: Option<Arc<str>>,
 }
 
 // === impl BackendError ===
@@ -23,11 +27,13 @@ impl BackendError {
     /// `cause`: a sentence without capital and full stop, fit for any client.
     pub fn new(reason: Reason, cause: impl Into<Cow<'static, str>>) -> Self {
         let cause = cause.into();
-        let detail = Arc::from(&*cause);
+        let detail: Arc<str> = Arc::from(&*cause);
         Self {
             reason,
             cause,
+            whole: detail.clone(),
             detail,
+            said: None,
         }
     }
 
@@ -37,6 +43,17 @@ impl BackendError {
         let line = tidy(text, MAX_DETAIL);
         if !line.is_empty() {
             self.detail = line.into();
+            self.whole = tidy(text, MAX_WHOLE).into();
+        }
+        self
+    }
+
+    /// Adds what the backend's API gave as its `error`, redacted: one line. Other words of a body are none.
+    #[must_use]
+    pub fn with_said(mut self, error: &str) -> Self {
+        let line = tidy(error, MAX_WHOLE);
+        if !line.is_empty() {
+            self.said = Some(line.into());
         }
         self
     }
@@ -54,6 +71,16 @@ impl BackendError {
     /// What went wrong, for those who run the backend; the cause where nothing more is known.
     pub fn detail(&self) -> &str {
         &self.detail
+    }
+
+    /// [`Self::detail`] at full length, at most 2 KiB, for the log.
+    pub fn whole(&self) -> &str {
+        &self.whole
+    }
+
+    /// The `error` of the backend's API, if it gave one; it may name addresses, and series of any namespace.
+    pub fn said(&self) -> Option<&str> {
+        self.said.as_deref()
     }
 }
 

@@ -29,7 +29,10 @@ use super::{
 };
 use crate::{
     metrics::ControllerMetrics,
-    pki::{self, Asked, CaState, Facts, Leaf, MAX_FORMER, PkiError, ServiceNames, ServingCertificate, Step},
+    pki::{
+        self, Anchors, Asked, CaState, Facts, Leaf, MAX_FORMER, PkiError, ServiceNames, ServingCertificate,
+        Step,
+    },
 };
 
 /// The annotation of the Secret that asks for a rotation before the CA's age does: `now`, or `revoke` for a key that has
@@ -68,6 +71,8 @@ pub struct AuthorityHandles {
     pub serving: watch::Receiver<Option<Arc<ServingCertificate>>>,
     /// What clients should trust, in PEM; `None` until there is a CA.
     pub bundle: watch::Receiver<Option<Arc<[u8]>>>,
+    /// What of that is trusted for how long; `None` until there is a CA.
+    pub anchors: watch::Receiver<Option<Arc<Anchors>>>,
 }
 
 /// Keeps the CA, to be run.
@@ -81,6 +86,7 @@ pub struct Authority {
     metrics: ControllerMetrics,
     serving: watch::Sender<Option<Arc<ServingCertificate>>>,
     bundle: watch::Sender<Option<Arc<[u8]>>>,
+    anchors: watch::Sender<Option<Arc<Anchors>>>,
     leaf: Option<Leaf>,
     /// What the Secret of that `resourceVersion` holds.
     decoded: Option<(Option<String>, CaState)>,
@@ -118,6 +124,7 @@ impl Authority {
     ) -> (Self, AuthorityHandles) {
         let (serving, serving_receiver) = watch::channel(None);
         let (bundle, bundle_receiver) = watch::channel(None);
+        let (anchors, anchors_receiver) = watch::channel(None);
         let authority = Self {
             names: ServiceNames {
                 service: config.service.clone(),
@@ -131,6 +138,7 @@ impl Authority {
             metrics,
             serving,
             bundle,
+            anchors,
             leaf: None,
             decoded: None,
             absent_since: None,
@@ -144,6 +152,7 @@ impl Authority {
             AuthorityHandles {
                 serving: serving_receiver,
                 bundle: bundle_receiver,
+                anchors: anchors_receiver,
             },
         )
     }
@@ -349,6 +358,14 @@ impl Authority {
             let changed = published.as_deref() != Some(bundle.as_bytes());
             if changed {
                 *published = Some(bundle.into_bytes().into());
+            }
+            changed
+        });
+        let anchors = state.anchors();
+        self.anchors.send_if_modified(|published| {
+            let changed = published.as_deref() != Some(&anchors);
+            if changed {
+                *published = Some(Arc::new(anchors));
             }
             changed
         });

@@ -16,8 +16,9 @@ use tokio::sync::watch;
 use super::{
     Clock, Term,
     probes::Probes,
-    registration::{ApiState, RegistrationState},
+    registration::{ApiState, RegisteredApi, RegistrationState},
     status_writer::{StatusKey, StatusKind, StatusTarget, StatusTargets},
+    trust::{Distrust, of_api},
     watches::{ObservedStatus, ObservedStatuses},
 };
 use crate::{
@@ -29,9 +30,10 @@ use crate::{
     },
     catalog::Catalog,
     metrics::ControllerMetrics,
+    outcome::Outcomes,
     reason::Reason,
     rule::CompiledRule,
-    status::{Desired, DesiredBackend, Registration, desired, desired_backend, facts},
+    status::{Desired, DesiredBackend, Registration, desired, desired_backend, facts, failing_of},
 };
 
 /// A burst of changes is worth one look.
@@ -47,6 +49,10 @@ pub struct DesiredStatuses {
     pub observed: watch::Receiver<Arc<ObservedStatuses>>,
     /// What the APIServices say.
     pub registration: watch::Receiver<RegistrationState>,
+    /// Which APIServices lack a CA of ours.
+    pub distrust: watch::Receiver<Arc<Distrust>>,
+    /// What rules' queries came to, on all replicas.
+    pub outcomes: watch::Receiver<Arc<Outcomes>>,
     /// What the backends said when they were last probed.
     pub probes: watch::Receiver<Arc<Probes>>,
     /// Where the outcome goes.
@@ -75,6 +81,8 @@ impl DesiredStatuses {
                 changed = self.attempted.changed() => changed,
                 changed = self.observed.changed() => changed,
                 changed = self.registration.changed() => changed,
+                changed = self.distrust.changed() => changed,
+                changed = self.outcomes.changed() => changed,
                 changed = self.probes.changed() => changed,
             };
             if changed.is_err() {
@@ -89,11 +97,14 @@ impl DesiredStatuses {
         let catalog = self.catalog.borrow_and_update().clone();
         let observed = self.observed.borrow_and_update().clone();
         let registration = self.registration.borrow_and_update().clone();
+        let distrust = self.distrust.borrow_and_update().clone();
+        let outcomes = self.outcomes.borrow_and_update().clone();
         let probes = self.probes.borrow_and_update().clone();
         if !catalog.table.synced || !*self.attempted.borrow_and_update() {
             return;
         }
-        let (custom, external) = (state_of(&registration.custom), state_of(&registration.external));
+        let state = |api| registration_of(api, &registration, &distrust);
+        let (custom, external) = (state(RegisteredApi::Custom), state(RegisteredApi::External));
         let known = self.targets.borrow().clone();
         let mut targets = StatusTargets::with_capacity(known.len());
         let mut counts = Counts::new();
@@ -102,7 +113,7 @@ impl DesiredStatuses {
                 MetricsApi::Custom => &custom,
                 MetricsApi::External => &external,
             };
-            let status = desired(facts(&catalog, rule, state));
+            let status = desired(facts(&catalog, rule, state, &outcomes));
             count(&mut counts, &status);
             let key = rule_key(rule.key());
             let since = since(failing, &key, status.error, &self.clock);
@@ -129,14 +140,14 @@ impl DesiredStatuses {
                 // nothing, at each change of the leader.
                 continue;
             }
-            let status = desired_backend(&catalog.table, name, probe.map(|(_, probe)| probe));
+            let told = observed
+                .get(&key)
+                .and_then(|observed| last_error::<BackendError>(observed));
+            let refused = failing_of(&outcomes, name, told.map(|told| told.reason));
+            let status = desired_backend(&catalog.table, name, probe.map(|(_, probe)| probe), refused);
             let term = probe.and(probes.term);
-            let since = since(
-                failing,
-                &key,
-                status.error.as_ref().map(|(reason, _)| *reason),
-                &self.clock,
-            );
+            let error = status.error.as_ref().map(|(reason, _, since)| (*reason, *since));
+            let since = since(failing, &key, error, &self.clock);
             insert(&mut targets, &known, &observed, key, term, |observed| {
                 backend_status(&status, generation, since, observed)
             });
@@ -214,7 +225,7 @@ fn rule_status(
         discovered: desired.discovered.clone(),
         warnings: desired.warnings.clone(),
         last_error: match desired.error {
-            Some(reason) => Some(LastError {
+            Some((reason, _)) => Some(LastError {
                 reason,
                 time: Time(since),
             }),
@@ -238,7 +249,7 @@ fn backend_status(
         version: desired.version.clone(),
         rules: Some(desired.rules),
         last_error: match &desired.error {
-            Some((reason, message)) => Some(BackendError {
+            Some((reason, message, _)) => Some(BackendError {
                 reason: *reason,
                 message: Some(message.clone()),
                 time: Time(since),
@@ -255,9 +266,17 @@ fn last_error<T: DeserializeOwned>(observed: &ObservedStatus) -> Option<T> {
 }
 
 /// Since when the object `key` has failed for `reason`.
-fn since(failing: &mut Failing, key: &StatusKey, reason: Option<Reason>, clock: &Clock) -> Timestamp {
+fn since(
+    failing: &mut Failing,
+    key: &StatusKey,
+    error: Option<(Reason, Option<Timestamp>)>,
+    clock: &Clock,
+) -> Timestamp {
     let now = clock.now();
-    let Some(reason) = reason else {
+    if let Some((_, Some(since))) = error {
+        return since;
+    }
+    let Some((reason, _)) = error else {
         failing.remove(key);
         return now;
     };
@@ -274,6 +293,17 @@ fn has_conditions(observed: &ObservedStatus) -> bool {
         .as_ref()
         .and_then(|status| status["conditions"].as_array());
     conditions.is_some_and(|conditions| !conditions.is_empty())
+}
+
+/// An API that is ours and will not be trusted says that before anything else.
+fn registration_of(api: RegisteredApi, states: &RegistrationState, distrust: &Distrust) -> Registration {
+    match of_api(distrust, api) {
+        Some(ending) => Registration::Untrusted {
+            broken: ending.at.is_none(),
+            message: ending.message.clone(),
+        },
+        None => state_of(states.of(api)),
+    }
 }
 
 fn state_of(state: &ApiState) -> Registration {

@@ -6,8 +6,6 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{ObjectReference, Service};
-use kube::{Api, Client};
 use tokio::{
     sync::watch,
     time::{Instant, sleep},
@@ -15,8 +13,8 @@ use tokio::{
 
 use super::{
     Clock, Leadership,
-    call::within,
     events::{EventSink, Notice},
+    own_service::OwnService,
 };
 use crate::{pki::ServingCertificate, reason::Reason};
 
@@ -29,9 +27,7 @@ const LATE: i32 = 6;
 
 /// Looks at the certificates in force.
 pub struct Expiry {
-    client: Client,
-    namespace: String,
-    service: String,
+    service: OwnService,
     leadership: Leadership,
     clock: Clock,
     events: EventSink,
@@ -40,17 +36,9 @@ pub struct Expiry {
 // === impl Expiry ===
 
 impl Expiry {
-    /// Events are about the Service `service` in `namespace`, which the certificate is for.
-    pub fn new(
-        client: Client,
-        (namespace, service): (String, String),
-        leadership: Leadership,
-        clock: Clock,
-        events: EventSink,
-    ) -> Self {
+    /// Events are about `service`, which the certificate is for.
+    pub fn new(service: OwnService, leadership: Leadership, clock: Clock, events: EventSink) -> Self {
         Self {
-            client,
-            namespace,
             service,
             leadership,
             clock,
@@ -86,24 +74,8 @@ impl Expiry {
     }
 
     async fn tell(&self, note: String) {
-        let services: Api<Service> = Api::namespaced(self.client.clone(), &self.namespace);
-        // `kubectl describe` finds Events by the uid; one without is still found by `kubectl get events`.
-        let uid = match within(services.get(&self.service)).await {
-            Ok(service) => service.metadata.uid,
-            Err(error) => {
-                tracing::debug!(%error, service = self.service, "the Event gets no uid");
-                None
-            }
-        };
         self.events.tell(Notice {
-            regarding: ObjectReference {
-                api_version: Some("v1".to_owned()),
-                kind: Some("Service".to_owned()),
-                namespace: Some(self.namespace.clone()),
-                name: Some(self.service.clone()),
-                uid,
-                ..ObjectReference::default()
-            },
+            regarding: self.service.reference().await,
             warning: true,
             reason: Reason::CertificateExpiring.code().to_owned(),
             action: "Serve",
@@ -184,8 +156,12 @@ mod tests {
         let (claim, leads) = leadership();
         let (clock, hand) = Clock::with_hand(start());
         let (events, mut notices) = EventSink::collected();
-        let service = ("monitoring".to_owned(), "metricrule".to_owned());
-        let expiry = Expiry::new(FakeApi::new().client(), service, leads, clock, events);
+        let service = OwnService::new(
+            FakeApi::new().client(),
+            "monitoring".to_owned(),
+            "metricrule".to_owned(),
+        );
+        let expiry = Expiry::new(service, leads, clock, events);
         let (certificates, receiver) = watch::channel(leaf(start()));
         let task = tokio::spawn(expiry.run(receiver));
         hand.ahead(24 * 26);

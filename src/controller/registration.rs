@@ -25,7 +25,7 @@ mod ownership;
 mod plan;
 mod shell;
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
@@ -105,6 +105,9 @@ pub struct RegistrationState {
     pub custom: ApiState,
     /// `external.metrics.k8s.io`.
     pub external: ApiState,
+    /// The `caBundle` (empty where there is none) of each `APIService` that points to us and by which kube-apiserver verifies
+    /// us.
+    pub verified_by: BTreeMap<MetricsApiService, Arc<[u8]>>,
 }
 
 /// How one API stands.

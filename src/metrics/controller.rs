@@ -15,6 +15,7 @@ pub struct ControllerMetrics {
     writes: Family<WriteLabels, Counter>,
     leader: Gauge,
     certificate_expiry: Family<NameLabels, Gauge>,
+    trust_ends: Family<ApiServiceLabels, Gauge>,
     authentication_read: Gauge,
     certificate_reloads: Family<OutcomeLabels, Counter>,
 }
@@ -47,6 +48,11 @@ struct NameLabels {
     name: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ApiServiceLabels {
+    apiservice: &'static str,
+}
+
 // === impl ControllerMetrics ===
 
 impl ControllerMetrics {
@@ -58,6 +64,7 @@ impl ControllerMetrics {
             writes: Family::default(),
             leader: Gauge::default(),
             certificate_expiry: Family::default(),
+            trust_ends: Family::default(),
             authentication_read: Gauge::default(),
             certificate_reloads: Family::default(),
         };
@@ -78,7 +85,7 @@ impl ControllerMetrics {
         );
         registry.register(
             "writes",
-            "Writes to the API server by what was written (status, apiservice, secret, lease, event) and outcome",
+            "Writes to the API server by what was written (status, apiservice, secret, configmap, lease, event) and outcome",
             metrics.writes.clone(),
         );
         registry.register(
@@ -90,6 +97,11 @@ impl ControllerMetrics {
             "certificate_expiry_timestamp_seconds",
             "When a certificate in use ends (serving, ca), in Unix time",
             metrics.certificate_expiry.clone(),
+        );
+        registry.register(
+            "apiservice_trust_end_timestamp_seconds",
+            "When kube-apiserver stops to verify the operator by an APIService that lacks its CA, in Unix time; 0 where it has stopped, none where all is well",
+            metrics.trust_ends.clone(),
         );
         registry.register(
             "authentication_timestamp_seconds",
@@ -167,6 +179,16 @@ impl ControllerMetrics {
         self.certificate_expiry
             .get_or_create(&NameLabels { name })
             .set(at);
+    }
+
+    /// Replaces the `APIService`s by which trust ends: when, in Unix seconds; 0 for one by which it has.
+    pub fn trust_ends(&self, ends: impl IntoIterator<Item = (&'static str, i64)>) {
+        self.trust_ends.clear();
+        for (apiservice, at) in ends {
+            self.trust_ends
+                .get_or_create(&ApiServiceLabels { apiservice })
+                .set(at);
+        }
     }
 
     /// When the cluster's word on whom to believe was last read, in Unix seconds.

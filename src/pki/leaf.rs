@@ -57,7 +57,14 @@ impl Leaf {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
         let not_before = later(now, -SKEW).max(ca.certificate().not_before());
-        let not_after = later(now, LEAF_LIFE).min(ca.certificate().not_after());
+        let whole = later(now, LEAF_LIFE);
+        let not_after = whole.min(ca.certificate().not_after());
+        // A successor from the same CA would end with it as well.
+        let renew_at = if not_after < whole {
+            not_after
+        } else {
+            two_thirds(now, not_after)
+        };
         set_life(&mut params, not_before, not_after)?;
         let certificate = params.signed_by(&key, &ca.issuer()?)?;
         Ok(Self {
@@ -68,7 +75,7 @@ impl Leaf {
                 not_after,
             },
             issuer: ca.certificate().der().clone(),
-            renew_at: two_thirds(now, not_after),
+            renew_at,
         })
     }
 

@@ -52,8 +52,9 @@ pub enum Step {
 
 /// The step that is due at `now`, if one is. One at a time: after it has been written, ask again.
 ///
-/// Where an `APIService` never carries the next CA (its `caBundle` is someone else's to write), the next CA is promoted
-/// all the same [`LEAF_LIFE`] before the current one ends, since after that no leaf would be worth issuing.
+/// Where an `APIService` never carries the next CA (its `caBundle` is someone else's to write), the current one issues for as
+/// long as it is valid, though its leaves become shorter in its last [`LEAF_LIFE`]: by the next one kube-apiserver would not
+/// verify us. The next CA is promoted all the same minutes before the end, when nothing is lost by it any more.
 pub fn due(state: &CaState, now: Timestamp, facts: Facts) -> Option<Step> {
     let current = state.current.certificate();
     let ended = now >= current.not_after();
@@ -67,7 +68,7 @@ pub fn due(state: &CaState, now: Timestamp, facts: Facts) -> Option<Step> {
         }
         let settled = |since: Timestamp| now >= later(since.max(next.published_at), SETTLE);
         let carried = facts.carried_since.is_some_and(settled);
-        let forced = now >= later(current.not_after(), -LEAF_LIFE) && settled(next.published_at);
+        let forced = now >= state.forced_at() && settled(next.published_at);
         if carried || forced {
             return Some(Step::Promote);
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{CaCertificate, CaPair, PkiError};
+use super::{CaCertificate, CaPair, PkiError, SKEW, later};
 
 /// The key of the bundle in the Secret. It is the name that cert-manager's cainjector and others look for.
 pub const BUNDLE_KEY: &str = "ca.crt";
@@ -36,6 +36,17 @@ pub struct CaState {
     pub(super) former: Vec<CaCertificate>,
     /// The former CAs leave as soon as no leaf of theirs is served any more, instead of when the last has run out.
     pub(super) revoking: bool,
+}
+
+/// What a client has to trust, and for how long that is enough.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anchors {
+    /// The CA that issues, in PEM.
+    pub current: String,
+    /// The CA that will issue, in PEM, if there is one.
+    pub next: Option<String>,
+    /// When the next one issues at the latest, whoever trusts it: shortly before the current one ends.
+    pub next_issues_at: Timestamp,
 }
 
 /// The CA that will issue.
@@ -93,6 +104,24 @@ impl CaState {
     /// Whether a next CA waits for its promotion.
     pub fn has_next(&self) -> bool {
         self.next.is_some()
+    }
+
+    /// What of the bundle has to be trusted now, and next.
+    pub fn anchors(&self) -> Anchors {
+        Anchors {
+            current: self.current.certificate().pem().to_owned(),
+            next: self
+                .next
+                .as_ref()
+                .map(|next| next.pair.certificate().pem().to_owned()),
+            next_issues_at: self.forced_at(),
+        }
+    }
+
+    /// When a next CA issues even where some `APIService` does not carry it: as late as can be, for whoever trusts the current
+    /// one alone is lost from then on. [`SKEW`] is for clients whose clock is ahead.
+    pub(super) fn forced_at(&self) -> Timestamp {
+        later(self.current.certificate().not_after(), -SKEW)
     }
 
     /// Every certificate that clients should trust: the current one, the next one, the former ones.

@@ -280,14 +280,17 @@ fn the_steps_come_in_order_and_in_time() {
 }
 
 #[test]
-fn a_ca_near_its_end_is_replaced_whatever_the_apiservices_carry() {
+fn a_next_ca_that_is_not_carried_issues_only_as_the_current_one_ends() {
     let now = start();
     let first = CaState::new(now).unwrap();
     let end = first.current().certificate().not_after();
     let published = first.after(Step::Publish, now + DAY * 300).unwrap();
     let nobody = Facts::default();
-    assert_eq!(due(&published, end - LEAF_LIFE - DAY, nobody), None);
-    assert_eq!(due(&published, end - LEAF_LIFE, nobody), Some(Step::Promote));
+    for before in [LEAF_LIFE + DAY, LEAF_LIFE, DAY, SKEW + SETTLE] {
+        assert_eq!(due(&published, end - before, nobody), None, "{before}");
+    }
+    assert_eq!(published.anchors().next_issues_at, end - SKEW);
+    assert_eq!(due(&published, end - SKEW, nobody), Some(Step::Promote));
     assert_eq!(due(&published, end + DAY, nobody), Some(Step::Promote));
     // The operator was away for longer than the CA's life.
     assert_eq!(due(&first, end, nobody), Some(Step::Replace));

@@ -23,6 +23,17 @@ pub struct Failure {
     pub tally: Tally,
     /// Whether Kubernetes' sentence stands alone, as prometheus-adapter has it.
     pub terse: bool,
+    /// What the backend said, where it did: for logs and for the rule's status, and for no reply.
+    pub words: Option<Words>,
+}
+
+/// What a backend said of a query that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// The `error` of its API.
+    pub said: Option<String>,
+    /// All that is known, without credentials.
+    pub detail: String,
 }
 
 // === impl Failure ===
@@ -36,6 +47,7 @@ impl Failure {
             cause: cause.into(),
             tally: Tally::default(),
             terse: false,
+            words: None,
         }
     }
 
@@ -43,6 +55,13 @@ impl Failure {
     #[must_use]
     pub fn after(mut self, sentence: impl Into<String>) -> Self {
         self.sentence = Some(sentence.into());
+        self
+    }
+
+    /// The same, with what the backend said.
+    #[must_use]
+    pub fn saying(mut self, words: Words) -> Self {
+        self.words = Some(words);
         self
     }
 

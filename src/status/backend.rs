@@ -1,7 +1,10 @@
 //! From the last probe of a backend to the status that it should carry.
 
+use jiff::Timestamp;
+
 use crate::{
     api::metric_backend::BackendCondition,
+    outcome::{Failing, Outcomes},
     reason::Reason,
     rule::{Problem, RuleTable},
 };
@@ -32,12 +35,22 @@ pub struct DesiredBackend {
     pub version: Option<String>,
     /// How many rules use it.
     pub rules: u64,
-    /// What fails now.
-    pub error: Option<(Reason, String)>,
+    /// What fails now: why, in whose words, and since when where that is known.
+    pub error: Option<(Reason, String, Option<Timestamp>)>,
 }
 
+/// The longest `lastError.message`, in bytes.
+const MESSAGE_MAX: usize = 256;
+
 /// The status of the backend `name` of `table`. `probe` is `None` until the first one has ended.
-pub fn desired_backend(table: &RuleTable, name: &str, probe: Option<&Probe>) -> DesiredBackend {
+///
+/// While the backend itself is well, `failing` of its rules may have an error to tell: see [`failing_of`].
+pub fn desired_backend(
+    table: &RuleTable,
+    name: &str,
+    probe: Option<&Probe>,
+    failing: Option<&Failing>,
+) -> DesiredBackend {
     use BackendCondition::{Authenticated, Reachable, Ready};
     let users = table
         .rules
@@ -91,6 +104,11 @@ pub fn desired_backend(table: &RuleTable, name: &str, probe: Option<&Probe>) -> 
                 ],
             );
             desired.version.clone_from(version);
+            desired.error = failing.map(|failing| {
+                let detail = &failing.detail;
+                let message = &detail[..detail.floor_char_boundary(MESSAGE_MAX)];
+                (failing.reason, message.to_owned(), Some(failing.since))
+            });
         }
         Some(Probe::Failed { reason, message }) => {
             // A refusal of the credentials is an answer.
@@ -118,8 +136,18 @@ pub fn desired_backend(table: &RuleTable, name: &str, probe: Option<&Probe>) -> 
                     message,
                 ],
             );
-            desired.error = Some((*reason, message.clone()));
+            desired.error = Some((*reason, message.clone(), None));
         }
     }
     desired
+}
+
+/// The failure of a query that the backend `name` tells: that of the reason `told` as long as there is one, so that several
+/// rules do not take turns; else the oldest. A platform team sees there what a rule's own status may not quote.
+pub fn failing_of<'a>(outcomes: &'a Outcomes, name: &str, told: Option<Reason>) -> Option<&'a Failing> {
+    outcomes
+        .values()
+        .filter_map(|outcome| outcome.failing.as_ref())
+        .filter(|failing| failing.backend == name)
+        .min_by_key(|failing| (Some(failing.reason) != told, failing.since, failing.reason))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::{
     catalog::derive,
+    outcome::{Failing, Warned},
     rule::testing::{REQUESTS, index, rule, series},
     sample::SeriesSet,
 };
@@ -21,7 +22,7 @@ fn status(at: &str, spec: &str, found: &SeriesSet, listing: Listing, registratio
         listing,
     };
     let catalog = Catalog::build(table.clone(), [entry]);
-    desired(facts(&catalog, &compiled, registration))
+    desired(facts(&catalog, &compiled, registration, &Outcomes::new()))
 }
 
 fn conditions(desired: &Desired) -> Vec<(&'static str, Option<bool>, Reason)> {
@@ -97,7 +98,7 @@ fn a_backend_that_is_down_leaves_a_stale_rule_or_one_that_serves_nothing() {
         ("Discovered", Some(false), Reason::BackendDown)
     );
     assert_eq!(conditions(&stale)[5], ("Ready", Some(true), Reason::Stale));
-    assert_eq!(stale.error, Some(Reason::BackendDown));
+    assert_eq!(stale.error, Some((Reason::BackendDown, None)));
     let never = status(
         "shop/r",
         REQUESTS,
@@ -150,7 +151,7 @@ fn a_message_is_bounded() {
 fn a_backend_that_refuses_the_credentials_is_reachable() {
     let table = index().table();
     let reasons = |probe: Option<&Probe>| {
-        let conditions = desired_backend(&table, "default", probe).conditions;
+        let conditions = desired_backend(&table, "default", probe, None).conditions;
         conditions
             .into_iter()
             .map(|(_, status, reason, _)| (status, reason))
@@ -180,5 +181,162 @@ fn a_backend_that_refuses_the_credentials_is_reachable() {
         reasons(Some(&answered))
             .iter()
             .all(|(status, _)| *status == Some(true))
+    );
+}
+
+fn failing(reason: Reason) -> Failing {
+    Failing {
+        reason,
+        metric: "http_requests_per_second".to_owned(),
+        backend: "default".to_owned(),
+        cause: "the MetricBackend \"default\": the backend could not execute the query".to_owned(),
+        said: Some("found duplicate series".to_owned()),
+        detail: "422 Unprocessable Entity: execution: found duplicate series".to_owned(),
+        since: "2026-01-01T00:00:00Z".parse().unwrap(),
+    }
+}
+
+/// The status of a rule that serves, but for what its queries came to.
+fn met(uid: &str, generation: i64, outcome: Outcome) -> Desired {
+    let mut index = index();
+    let object = rule("shop/r", REQUESTS);
+    let key = object.key.clone();
+    index.apply_rule(object);
+    let table = Arc::new(index.table());
+    let compiled = table.get(&key).unwrap().clone();
+    let entry = Entry {
+        metrics: Arc::new(derive(&compiled, &shop(), &table.resources)),
+        listing: Listing::Current,
+    };
+    let catalog = Catalog::build(table, [entry]);
+    let outcome = Outcome {
+        uid: uid.to_owned(),
+        generation,
+        ..outcome
+    };
+    let outcomes = Outcomes::from([(key, outcome)]);
+    desired(facts(&catalog, &compiled, &Registration::Registered, &outcomes))
+}
+
+fn uid() -> (String, i64) {
+    let object = rule("shop/r", REQUESTS);
+    (object.uid, object.generation)
+}
+
+fn none() -> Outcome {
+    Outcome {
+        uid: String::new(),
+        generation: 0,
+        failing: None,
+        warned: Vec::new(),
+    }
+}
+
+#[test]
+fn a_rule_whose_every_query_fails_is_not_ready() {
+    let (uid, generation) = uid();
+    let outcome = || Outcome {
+        failing: Some(failing(Reason::QueryRejected)),
+        ..none()
+    };
+    let status = met(&uid, generation, outcome());
+    let ready = status.conditions.last().unwrap();
+    assert_eq!((ready.status, ready.reason), (Some(false), Reason::QueryRejected));
+    for part in [
+        "http_requests_per_second",
+        "2026-01-01T00:00:00Z",
+        "found duplicate series",
+    ] {
+        assert!(ready.message.contains(part), "{}", ready.message);
+    }
+    assert!(!ready.message.contains("422"), "{}", ready.message);
+    let (reason, since) = status.error.unwrap();
+    assert_eq!(
+        (reason, since),
+        (Reason::QueryRejected, "2026-01-01T00:00:00Z".parse().ok())
+    );
+    // Of the spec before an edit, or of another rule of its name: nothing.
+    for other in [
+        met(&uid, generation - 1, outcome()),
+        met("another", generation, outcome()),
+    ] {
+        let ready = other.conditions.last().unwrap();
+        assert_eq!((ready.status, ready.reason), (Some(true), Reason::Serving));
+        assert_eq!(other.error, None);
+    }
+}
+
+#[test]
+fn what_answers_were_warned_of_stands_in_the_warnings() {
+    let (uid, generation) = uid();
+    let warned = |reason, said: Option<&str>| Warned {
+        reason,
+        metric: "m".to_owned(),
+        said: said.map(ToOwned::to_owned),
+    };
+    let outcome = Outcome {
+        warned: vec![
+            warned(Reason::DuplicateRows, None),
+            warned(Reason::BackendWarning, Some("PromQL info: not a counter")),
+        ],
+        ..none()
+    };
+    let status = met(&uid, generation, outcome);
+    let warnings: Vec<(Reason, &str)> = status
+        .warnings
+        .iter()
+        .map(|warning| (warning.reason, warning.path.as_str()))
+        .collect();
+    assert_eq!(
+        warnings,
+        [
+            (Reason::DuplicateRows, "spec.metricsQuery"),
+            (Reason::BackendWarning, "spec.metricsQuery")
+        ]
+    );
+    assert!(status.warnings[1].message.ends_with("PromQL info: not a counter"));
+    assert_eq!(status.conditions.last().unwrap().reason, Reason::Serving);
+}
+
+#[test]
+fn a_backend_tells_the_whole_text_of_a_rules_failure_and_several_do_not_take_turns() {
+    let table = index().table();
+    let key = |name: &str| crate::api::metric_rule::RuleKey {
+        namespace: Some("shop".to_owned()),
+        name: name.to_owned(),
+    };
+    let outcome = |reason, since: &str| Outcome {
+        failing: Some(Failing {
+            since: since.parse().unwrap(),
+            ..failing(reason)
+        }),
+        ..none()
+    };
+    let outcomes = Outcomes::from([
+        (key("a"), outcome(Reason::QueryRejected, "2026-01-02T00:00:00Z")),
+        (key("b"), outcome(Reason::LimitExceeded, "2026-01-01T00:00:00Z")),
+    ]);
+    assert!(failing_of(&outcomes, "other", None).is_none());
+    assert_eq!(
+        failing_of(&outcomes, "default", None).unwrap().reason,
+        Reason::LimitExceeded
+    );
+    let told = failing_of(&outcomes, "default", Some(Reason::QueryRejected)).unwrap();
+    assert_eq!(told.reason, Reason::QueryRejected);
+    let probe = Probe::Answered { version: None };
+    let status = desired_backend(&table, "default", Some(&probe), Some(told));
+    let (reason, message, since) = status.error.unwrap();
+    assert_eq!(reason, Reason::QueryRejected);
+    assert!(
+        message.starts_with("422 Unprocessable Entity: execution"),
+        "{message}"
+    );
+    assert_eq!(since, "2026-01-02T00:00:00Z".parse().ok());
+    assert!(
+        status
+            .conditions
+            .iter()
+            .all(|condition| condition.1 == Some(true)),
+        "it is well itself"
     );
 }

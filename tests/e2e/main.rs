@@ -15,6 +15,8 @@ mod import;
 mod kubelet;
 mod metrics;
 mod migration;
+mod never;
+mod oncall;
 mod preview;
 mod registration;
 mod rolling;

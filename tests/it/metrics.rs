@@ -37,6 +37,10 @@ fn filled() -> Metrics {
     metrics.controller.certificate_expiry("serving", 1);
     metrics.controller.certificate_reload("ok");
     metrics
+        .controller
+        .trust_ends([("v1beta1.external.metrics.k8s.io", 1)]);
+    metrics.rules.failing([("shop", "requests", "QueryRejected")]);
+    metrics
 }
 
 /// The families of a text in the OpenMetrics format, by name.

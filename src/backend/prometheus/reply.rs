@@ -51,7 +51,12 @@ pub(super) fn refusal(
         (None, None) => body.to_owned(),
     };
     let status = status.to_string();
-    BackendError::new(reason, cause).with_detail(format!("{status}: {said}").trim_end_matches(": "))
+    let error =
+        BackendError::new(reason, cause).with_detail(format!("{status}: {said}").trim_end_matches(": "));
+    match complaint {
+        Some(complaint) => error.with_said(&complaint.text),
+        None => error,
+    }
 }
 
 /// A reply with a success status whose body is no answer.

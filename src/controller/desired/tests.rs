@@ -55,6 +55,8 @@ impl World {
         let (catalogs, catalog) = watch::channel(catalog);
         let (attempts, attempted) = watch::channel(true);
         let (registrations, registration) = watch::channel(RegistrationState::default());
+        let (distrusts, distrust) = watch::channel(Arc::default());
+        let (outcomes, met) = watch::channel(Arc::default());
         let (probes, answers) = watch::channel(Arc::default());
         let (observed, observations) = watch::channel(Arc::default());
         let (targets, published) = watch::channel(Arc::default());
@@ -64,6 +66,8 @@ impl World {
             attempted,
             observed: observations,
             registration,
+            distrust,
+            outcomes: met,
             probes: answers,
             targets,
             metrics: Metrics::new().controller,
@@ -76,7 +80,7 @@ impl World {
             observed,
             probes,
             targets: published,
-            _sources: Box::new((catalogs, attempts, registrations)),
+            _sources: Box::new((catalogs, attempts, registrations, distrusts, outcomes)),
         };
         world.observe(status);
         world

@@ -1,5 +1,7 @@
 //! What to write, and how things stand: pure.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use jiff::Timestamp;
 use k8s_openapi::{
     ByteString,
@@ -265,6 +267,7 @@ impl<'a> View<'a> {
         RegistrationState {
             custom: self.state_of(RegisteredApi::Custom, trouble),
             external: self.state_of(RegisteredApi::External, trouble),
+            verified_by: self.verified_by(),
         }
     }
 
@@ -312,6 +315,23 @@ impl<'a> View<'a> {
         } else {
             ApiState::Registered
         }
+    }
+
+    fn verified_by(&self) -> BTreeMap<MetricsApiService, Arc<[u8]>> {
+        let bundle = |member: &MetricsApiService| {
+            let (Ownership::Managed(object) | Ownership::Adopted(object)) =
+                Ownership::of(&self.observed[member.index()], self.ours, None)
+            else {
+                return None;
+            };
+            let spec = object.spec.as_ref()?;
+            let bundle = spec
+                .ca_bundle
+                .as_ref()
+                .map_or(&[][..], |bundle| bundle.0.as_slice());
+            (spec.insecure_skip_tls_verify != Some(true)).then(|| (*member, bundle.into()))
+        };
+        MetricsApiService::ALL.iter().filter_map(bundle).collect()
     }
 
     fn other(&self, member: MetricsApiService, object: &APIService) -> OtherOwner {
