@@ -53,11 +53,11 @@ impl ClusterTokens {
                 };
                 let answer = timeout(DEADLINE, api.create(&params, &review)).await;
                 let review = answer.map_err(|_| failed(format!("no answer within {DEADLINE:?}")))?;
-                let user = review
-                    .map_err(|error| failed(error.to_string()))?
-                    .status
-                    .and_then(|s| s.user_info);
-                let own = user.and_then(|user| own_account(&user.username?, &self.namespace));
+                let status = review.map_err(|error| failed(error.to_string()))?.status;
+                let user = status.and_then(|status| status.user_info?.username);
+                // Not known is not somebody else.
+                let user = user.ok_or_else(|| failed("the API server did not say".to_owned()))?;
+                let own = own_account(&user, &self.namespace);
                 Ok(TokenRequests::new(self.client.clone(), &self.namespace, own))
             })
             .await
@@ -103,7 +103,10 @@ fn own_account(user: &str, namespace: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::own_account;
+    use serde_json::json;
+
+    use super::*;
+    use crate::kubernetes::fake::FakeApi;
 
     #[test]
     fn the_own_account_is_told_from_others() {
@@ -114,5 +117,46 @@ mod tests {
         );
         assert_eq!(own("system:serviceaccount:elsewhere:metricrule"), None);
         assert_eq!(own("admin"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_was_issued_although_the_operators_own_account_was_not_known() {
+        const REVIEW: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+        let fake = FakeApi::default();
+        fake.set(
+            "/api/v1/namespaces/home/serviceaccounts/reader/token",
+            json!({"spec": {"audiences": ["https://issuer.example.org"]}, "status": {"token": "t0ken",
+                "expirationTimestamp": "2026-01-01T00:00:00Z"}}),
+        );
+        let tokens = ClusterTokens::new(fake.client(), "home");
+        let issue = async |account: &str, audience: &str| {
+            let hour = Duration::from_hours(1);
+            tokens.issue(account.into(), audience.into(), hour).await
+        };
+        // Not answered, and answered without a name.
+        let reason = issue("reader", "prometheus").await.unwrap_err().reason();
+        assert_eq!(reason, Reason::BackendError);
+        fake.set(REVIEW, json!({"status": {"userInfo": {}}}));
+        let error = issue("reader", "prometheus").await.unwrap_err();
+        assert!(error.detail().contains("the API server did not say"), "{error:?}");
+        assert!(fake.asked().iter().all(|asked| asked.path == REVIEW));
+
+        fake.set(
+            REVIEW,
+            json!({"status": {"userInfo": {"username": "system:serviceaccount:home:metricrule"}}}),
+        );
+        issue("reader", "prometheus").await.unwrap();
+        for (account, audience, expected) in [
+            ("metricrule", "prometheus", Reason::CredentialsNotFound),
+            ("reader", "https://issuer.example.org", Reason::CredentialsInvalid),
+            (
+                "reader",
+                "https://kubernetes.default.svc",
+                Reason::CredentialsInvalid,
+            ),
+        ] {
+            let error = issue(account, audience).await.unwrap_err();
+            assert_eq!(error.reason(), expected, "{account} {audience}");
+        }
     }
 }
