@@ -16,6 +16,7 @@ use crate::{
         rule_spec::{MetricsApi, NegativePolicy, RuleSpec, Semantics},
     },
     document::{self, Position},
+    language::terminal::shown,
     reason::Reason,
     rule::Problem,
 };
@@ -291,8 +292,12 @@ impl fmt::Display for Finding {
         let level = if *left_out { "unsupported" } else { "warning" };
         write!(
             f,
-            "{file}:{}:{}: {level}: {}: {}",
-            position.line, position.column, problem.reason, problem.message
+            "{}:{}:{}: {level}: {}: {}",
+            shown(file),
+            position.line,
+            position.column,
+            problem.reason,
+            shown(&problem.message).behind()
         )
     }
 }

@@ -10,7 +10,10 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::{FAILED, fail, print};
-use crate::kubernetes::client::{ClientOptions, Connection, First};
+use crate::{
+    kubernetes::client::{ClientOptions, Connection, First},
+    language::terminal::{self, shown},
+};
 
 /// Which cluster.
 #[derive(Debug, Args)]
@@ -50,13 +53,17 @@ impl ClusterArgs {
 /// Connects, and tells to which cluster: another one than was meant would give an answer, too.
 pub(super) async fn connect(options: ClientOptions) -> anyhow::Result<Connection> {
     let connection = Connection::new(options).await?;
-    let _ = writeln!(io::stderr(), "the cluster: {}", connection.server);
+    let _ = writeln!(
+        io::stderr(),
+        "the cluster: {}",
+        shown(&connection.server).behind()
+    );
     Ok(connection)
 }
 
 /// What takes long is told on standard error, where it is in nobody's way.
 pub(super) fn progress(step: &str) {
-    let _ = writeln!(io::stderr(), "{step} …");
+    let _ = writeln!(io::stderr(), "{} …", shown(step));
 }
 
 /// Prints what was found; the exit code says whether it is good.
@@ -64,7 +71,7 @@ pub(super) fn tell(report: &(impl ToString + Serialize), output: Output, good: b
     let text = match output {
         Output::Text => report.to_string(),
         Output::Json => match serde_json::to_string_pretty(report) {
-            Ok(json) => json + "\n",
+            Ok(json) => terminal::json(&(json + "\n")),
             Err(error) => return fail(FAILED, &error.to_string()),
         },
     };

@@ -260,3 +260,28 @@ async fn a_preview_that_dropped_every_row_ended_well() {
         "{report}"
     );
 }
+
+#[tokio::test]
+async fn names_of_pods_and_series_moved_the_administrators_cursor() {
+    let pod = "web\u{1b}[2J\n::error title=fake::x\u{202e}";
+    let series = json!([
+        {"__name__": "http_requests_total", "namespace": "shop", "pod": pod},
+        {"__name__": "bad\u{1b}[31m", "namespace": "shop", "pod": pod},
+    ]);
+    let rows = json!([
+        row(&json!({"pod": pod}), "1.5"),
+        row(&json!({"pod": "b\u{9b}2J"}), "NaN")
+    ]);
+    let server = prometheus(&series, &rows).await;
+    let report = look(RULE, &server.uri(), Options::default()).await;
+    let text = report.to_string();
+    let active = |c: char| c != '\n' && crate::language::terminal::is_active(c);
+    assert!(
+        text.contains("web\\u{1b}[2J") && !text.contains(active),
+        "{text:?}"
+    );
+    assert!(
+        text.lines().all(|line| !line.trim_start().starts_with("::")),
+        "{text}"
+    );
+}

@@ -1,10 +1,20 @@
 //! A preview for people.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::report::{
     Claim, Dropped, Finding, HpaReport, MetricReport, QueryReport, Report, RuleReport, SeriesReport,
 };
+use crate::language::terminal::shown;
+
+/// The longest line, in characters: as long as the longest query.
+const LONGEST: usize = 20_000;
+
+/// A line, whatever is in it: names of pods and series are their workloads', answers a backend's, names of files and fields a pull
+/// request's.
+fn line(f: &mut fmt::Formatter<'_>, text: fmt::Arguments<'_>) -> fmt::Result {
+    writeln!(f, "{}", shown(&text.to_string()).at_most(LONGEST))
+}
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -15,7 +25,8 @@ impl fmt::Display for Report {
             rule.fmt(f)?;
         }
         for note in &self.notes {
-            writeln!(f, "\nnote: {note}")?;
+            writeln!(f)?;
+            line(f, format_args!("note: {note}"))?;
         }
         Ok(())
     }
@@ -24,31 +35,34 @@ impl fmt::Display for Report {
 impl fmt::Display for RuleReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let accepted = if self.accepted { "accepted" } else { "NOT ACCEPTED" };
-        writeln!(f, "{} ({}): {accepted}", self.rule, self.file)?;
+        line(f, format_args!("{} ({}): {accepted}", self.rule, self.file))?;
         for finding in &self.findings {
-            writeln!(f, "  {finding}")?;
+            line(f, format_args!("  {finding}"))?;
         }
         if let Some(backend) = &self.backend {
             match &backend.problem {
-                Some(problem) => writeln!(f, "  backend {}: NOT REACHED: {problem}", backend.name)?,
-                None => writeln!(f, "  backend {}: {}", backend.name, backend.way)?,
+                Some(problem) => line(
+                    f,
+                    format_args!("  backend {}: NOT REACHED: {problem}", backend.name),
+                )?,
+                None => line(f, format_args!("  backend {}: {}", backend.name, backend.way))?,
             }
         }
         if let Some(series) = &self.series {
             series.fmt(f)?;
         }
-        writeln!(f, "  metrics: {}", self.metrics.len())?;
+        line(f, format_args!("  metrics: {}", self.metrics.len()))?;
         for metric in &self.metrics {
             metric.fmt(f)?;
         }
         for metric in self.empty() {
-            writeln!(f, "  FAILS: {metric} has no value at all")?;
+            line(f, format_args!("  FAILS: {metric} has no value at all"))?;
         }
         let Some(hpas) = &self.hpas else { return Ok(()) };
         if hpas.is_empty() {
-            writeln!(f, "  HPAs: none asks for a metric of this rule")?;
+            line(f, format_args!("  HPAs: none asks for a metric of this rule"))?;
         } else {
-            writeln!(f, "  HPAs:")?;
+            line(f, format_args!("  HPAs:"))?;
         }
         for hpa in hpas {
             hpa.fmt(f)?;
@@ -80,8 +94,14 @@ impl fmt::Display for Finding {
 impl fmt::Display for SeriesReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.problem {
-            Some(problem) => writeln!(f, "  series {}: NOT LISTED: {problem}", self.selector)?,
-            None => writeln!(f, "  series {}: {} found", self.selector, self.found)?,
+            Some(problem) => line(
+                f,
+                format_args!("  series {}: NOT LISTED: {problem}", self.selector),
+            )?,
+            None => line(
+                f,
+                format_args!("  series {}: {} found", self.selector, self.found),
+            )?,
         }
         dropped(f, "    ", &self.dropped)
     }
@@ -89,36 +109,35 @@ impl fmt::Display for SeriesReport {
 
 impl fmt::Display for MetricReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.resource {
-            Some(resource) => write!(f, "    {} of {resource}", self.metric)?,
-            None => write!(f, "    external metric {}", self.metric)?,
+        let mut head = match &self.resource {
+            Some(resource) => format!("    {} of {resource}", self.metric),
+            None => format!("    external metric {}", self.metric),
+        };
+        if !self.series.is_empty() {
+            write!(head, ", from {}", self.series)?;
         }
-        if self.series.is_empty() {
-            writeln!(f)?;
-        } else {
-            writeln!(f, ", from {}", self.series)?;
-        }
+        line(f, format_args!("{head}"))?;
         for claim in &self.answered_by {
-            writeln!(f, "      answered by {claim}")?;
+            line(f, format_args!("      answered by {claim}"))?;
         }
         for claim in &self.takes_over {
-            writeln!(f, "      until now by {claim}")?;
+            line(f, format_args!("      until now by {claim}"))?;
         }
         for query in &self.queries {
             query.fmt(f)?;
         }
         for value in &self.values {
-            writeln!(f, "      {} = {}", value.of, value.value)?;
+            line(f, format_args!("      {} = {}", value.of, value.value))?;
         }
         dropped(f, "      rows ", &self.rows_dropped)?;
         for failure in &self.failures {
-            writeln!(f, "      FAILS: {failure}")?;
+            line(f, format_args!("      FAILS: {failure}"))?;
         }
         for warning in &self.warnings {
-            writeln!(f, "      warning: {warning}")?;
+            line(f, format_args!("      warning: {warning}"))?;
         }
         if let Some(note) = &self.note {
-            writeln!(f, "      note: {note}")?;
+            line(f, format_args!("      note: {note}"))?;
         }
         Ok(())
     }
@@ -145,12 +164,12 @@ impl fmt::Display for Claim {
 
 impl fmt::Display for QueryReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "      {}", self.request)?;
-        for line in self.query.iter().flat_map(|query| query.lines()) {
-            writeln!(f, "        {line}")?;
+        line(f, format_args!("      {}", self.request))?;
+        for text in self.query.iter().flat_map(|query| query.lines()) {
+            line(f, format_args!("        {text}"))?;
         }
         match &self.problem {
-            Some(problem) => writeln!(f, "        FAILS: {problem}"),
+            Some(problem) => line(f, format_args!("        FAILS: {problem}")),
             None => Ok(()),
         }
     }
@@ -167,17 +186,20 @@ impl fmt::Display for HpaReport {
             query,
             problem,
         } = self;
-        write!(f, "    {hpa}, spec.metrics[{index}]: {question}: ")?;
-        match (uses, answered_by) {
-            (true, _) => writeln!(f, "answered by this rule")?,
-            (false, Some(other)) => writeln!(f, "answered by {other}")?,
-            (false, None) => writeln!(f, "answered by nobody")?,
-        }
-        for line in query.iter().flat_map(|query| query.lines()) {
-            writeln!(f, "      {line}")?;
+        let by = match (uses, answered_by) {
+            (true, _) => "this rule",
+            (false, Some(other)) => other,
+            (false, None) => "nobody",
+        };
+        line(
+            f,
+            format_args!("    {hpa}, spec.metrics[{index}]: {question}: answered by {by}"),
+        )?;
+        for text in query.iter().flat_map(|query| query.lines()) {
+            line(f, format_args!("      {text}"))?;
         }
         match problem {
-            Some(problem) => writeln!(f, "      FAILS: {problem}"),
+            Some(problem) => line(f, format_args!("      FAILS: {problem}")),
             None => Ok(()),
         }
     }
@@ -191,11 +213,15 @@ fn dropped(f: &mut fmt::Formatter<'_>, indent: &str, dropped: &[Dropped]) -> fmt
         meaning,
     } in dropped
     {
-        write!(f, "{indent}dropped: {count} {reason}")?;
-        if !sample.is_empty() {
-            write!(f, " (such as {})", sample.join(", "))?;
-        }
-        writeln!(f, ": {meaning}")?;
+        let such = if sample.is_empty() {
+            String::new()
+        } else {
+            format!(" (such as {})", sample.join(", "))
+        };
+        line(
+            f,
+            format_args!("{indent}dropped: {count} {reason}{such}: {meaning}"),
+        )?;
     }
     Ok(())
 }

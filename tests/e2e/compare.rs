@@ -169,9 +169,50 @@ impl<'a> Scene<'a> {
         ensure!(tolerated.success, "{tolerated:?}");
 
         self.says(first, 80_000).await?;
+        self.nothing().await?;
         self.unknown().await?;
         self.refused().await?;
         Box::pin(self.forwarded()).await
+    }
+
+    /// What was no comparison, and ended well.
+    async fn nothing(&self) -> Result<()> {
+        let binary = Path::new(env!("CARGO_BIN_EXE_metricrule"));
+        let kubeconfig = self.testbed.control_plane().kubeconfig();
+        let port = self.testbed.replicas()[0].secure_port();
+        let (ours, peer) = (
+            format!("--url=https://127.0.0.1:{port}"),
+            format!("--peer-url={}", self.reference.url()),
+        );
+        let args = |namespace: &'static str| ["compare", "--namespace", namespace, &ours, &peer];
+        let envs = [("KUBECONFIG", kubeconfig)];
+        let said = command::run(binary, &args("no-such-namespace"), &envs, "").await?;
+        ensure!(
+            !said.success
+                && said
+                    .stderr
+                    .contains("the namespace \"no-such-namespace\": there is none"),
+            "{said:?}"
+        );
+        // Without HPAs.
+        let said = command::run(binary, &args("kube-public"), &envs, "").await?;
+        ensure!(
+            !said.success && said.stdout.contains("NOTHING COMPARED"),
+            "{said:?}"
+        );
+        // Which cluster that was is said.
+        ensure!(said.stderr.contains("the cluster: https://"), "{said:?}");
+        // Certificates that nobody vouches for get no answer, and no token.
+        let said = self.run(kubeconfig, &[&ours, &peer]).await?;
+        ensure!(!said.success && said.stdout.contains("INCOMPLETE"), "{said:?}");
+        let said = self.compare(&["--api=external"]).await?;
+        ensure!(
+            said.success
+                && said.stdout.contains("1 questions")
+                && said.stdout.contains("1 metrics left out by --api"),
+            "{said:?}"
+        );
+        Ok(())
     }
 
     /// A metric that one of them does not know.
@@ -263,11 +304,12 @@ impl<'a> Scene<'a> {
             let kubeconfig = self.testbed.control_plane().kubeconfig();
             let said = self.run(kubeconfig, &arguments).await?;
             ensure!(said.success, "{said:?}");
+            // All ready pods are asked.
+            let mut pods = self.pods.clone();
+            pods.sort();
             ensure!(
-                said.stdout.contains(&format!(
-                    "ours: the Service {ours} (pod {})",
-                    self.pods.iter().min().context("no pod")?
-                )),
+                said.stdout
+                    .contains(&format!("ours: the Service {ours} (pods {})", pods.join(", "))),
                 "{said:?}"
             );
             Ok(())

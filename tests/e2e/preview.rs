@@ -111,7 +111,57 @@ async fn play(testbed: &Testbed, namespace: &str) -> Result<()> {
         !said.success && said.stdout.contains("error: InvalidTemplate: spec.metricsQuery"),
         "{said:?}"
     );
+    stolen(testbed, namespace, &own).await?;
     forwarded(testbed, namespace, &own).await
+}
+
+/// A backend of a file that names an account of the operator's namespace: the real API server says which audiences are its own.
+async fn stolen(testbed: &Testbed, namespace: &str, own: &Value) -> Result<()> {
+    let account =
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "preview-reader"}});
+    testbed
+        .apply(testbed::install::NAMESPACE, &account.to_string())
+        .await?;
+    let mut own = own.clone();
+    own["spec"]["backendRef"] = json!({"name": "stolen"});
+    let files = |audience: &str| {
+        let backend = json!({
+            "apiVersion": "metricrule.dev/v1alpha1", "kind": "MetricBackend", "metadata": {"name": "stolen"},
+            "spec": {"type": "Prometheus", "prometheus": {
+                "url": testbed.prometheus().url(), "allowPlaintextCredentials": true,
+                "auth": {"type": "ServiceAccountToken", "serviceAccountToken": {
+                    "serviceAccountRef": {"name": "preview-reader"}, "audience": audience,
+                }},
+            }},
+        });
+        format!("{backend}\n---\n{own}")
+    };
+    let said = preview(testbed, namespace, &files("prometheus"), &[]).await?;
+    ensure!(
+        !said.success
+            && said
+                .stdout
+                .contains("nothing is sent: a token of the ServiceAccount metricrule-system/preview-reader")
+            && said.stdout.contains("--with-credentials"),
+        "{said:?}"
+    );
+    let said = preview(testbed, namespace, &files("prometheus"), &["--with-credentials"]).await?;
+    ensure!(
+        said.success && said.stdout.contains(&format!("{namespace}/a = 1500m")),
+        "{said:?}"
+    );
+    let said = preview(
+        testbed,
+        namespace,
+        &files("https://kubernetes.default.svc"),
+        &["--with-credentials"],
+    )
+    .await?;
+    ensure!(
+        !said.success && said.stdout.contains("is one of the API server's own"),
+        "{said:?}"
+    );
+    Ok(())
 }
 
 /// A backend whose address is a Service of the cluster, given beside the rule.

@@ -139,3 +139,35 @@ fn what_rounding_makes_of_small_values_is_told() {
         "{text}"
     );
 }
+
+#[test]
+fn a_peers_words_moved_the_cursor_and_began_lines() {
+    let hostile = "no\u{1b}[2J\n::error title=fake::x\u{202e}";
+    let list = serde_json::json!({"kind": "ExternalMetricValueList", "apiVersion": "v\u{9b}2J", "items": [
+        {"metricName": hostile, "metricLabels": {hostile: hostile}, "value": "1"},
+    ]});
+    let labels = Answer::read(200, list.to_string().as_bytes());
+    let refusal = |code| {
+        Answer::read(
+            code,
+            serde_json::json!({"message": hostile}).to_string().as_bytes(),
+        )
+    };
+    for peer in [
+        labels,
+        refusal(403),
+        refusal(404),
+        refusal(500),
+        Answer::Unreachable(hostile.to_owned()),
+        Answer::read(200, hostile.as_bytes()),
+        Answer::read(502, hostile.as_bytes()),
+    ] {
+        let text = report(&[(peer, values("1"))]).to_string();
+        let active = |c: char| c != '\n' && crate::language::terminal::is_active(c);
+        assert!(!text.contains(active), "{text:?}");
+        assert!(
+            text.lines().all(|line| !line.trim_start().starts_with("::")),
+            "{text}"
+        );
+    }
+}

@@ -3,15 +3,20 @@
 use std::fmt;
 
 use super::{Asked, LeftOut, Report, Skipped, Verdict};
-use crate::compare::difference::Difference;
+use crate::{compare::difference::Difference, language::terminal::shown};
+
+/// A line, whatever is in it: a server's words and labels are its own, names of metrics are an HPA's.
+fn line(f: &mut fmt::Formatter<'_>, text: fmt::Arguments<'_>) -> fmt::Result {
+    writeln!(f, "{}", shown(&text.to_string()))
+}
 
 /// What differs first, what is alike as a count.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (group, peer) in &self.peers {
-            writeln!(f, "peer of {group}: {peer}")?;
+            line(f, format_args!("peer of {group}: {peer}"))?;
         }
-        writeln!(f, "ours: {}", self.ours)?;
+        line(f, format_args!("ours: {}", self.ours))?;
         let told = |asked: &&Asked| !asked.is_alike() || !asked.differences.is_empty();
         for (path, asked) in self.questions.iter().filter(|(_, asked)| told(asked)) {
             question(f, path, asked)?;
@@ -21,9 +26,10 @@ impl fmt::Display for Report {
             hpa, index, reason, ..
         } in unexpected
         {
-            writeln!(
+            writeln!(f)?;
+            line(
                 f,
-                "\nNOT COMPARED spec.metrics[{index}] of the HPA {hpa}: {reason}"
+                format_args!("NOT COMPARED spec.metrics[{index}] of the HPA {hpa}: {reason}"),
             )?;
         }
         self.absent(f)?;
@@ -43,8 +49,12 @@ fn question(f: &mut fmt::Formatter<'_>, path: &str, asked: &Asked) -> fmt::Resul
     } else {
         "alike"
     };
-    writeln!(f, "\n{word} {} (HPA {})", asked.question, asked.hpas.join(", "))?;
-    writeln!(f, "  GET {path}")?;
+    writeln!(f)?;
+    line(
+        f,
+        format_args!("{word} {} (HPA {})", asked.question, asked.hpas.join(", ")),
+    )?;
+    line(f, format_args!("  GET {path}"))?;
     if asked.samples > 1 {
         writeln!(
             f,
@@ -53,10 +63,10 @@ fn question(f: &mut fmt::Formatter<'_>, path: &str, asked: &Asked) -> fmt::Resul
         )?;
     }
     for problem in asked.problem.iter().flat_map(|problem| problem.lines()) {
-        writeln!(f, "  {problem}")?;
+        line(f, format_args!("  {problem}"))?;
     }
     for difference in &asked.differences {
-        writeln!(f, "  {difference}")?;
+        line(f, format_args!("  {difference}"))?;
     }
     Ok(())
 }
@@ -69,12 +79,10 @@ impl Report {
             writeln!(f, "\nrefused by both:")?;
         }
         for asked in absent {
-            writeln!(
+            let hpas = asked.hpas.join(", ");
+            line(
                 f,
-                "  {} (HPA {}): {}",
-                asked.question,
-                asked.hpas.join(", "),
-                asked.ours
+                format_args!("  {} (HPA {hpas}): {}", asked.question, asked.ours),
             )?;
         }
         Ok(())
