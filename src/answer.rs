@@ -11,7 +11,7 @@ use tokio::{sync::watch, time::Instant};
 
 use self::held::{Evaluated, Held};
 use crate::{
-    backend::{BackendError, InstantQuery, pool::Pool},
+    backend::{BackendError, Evaluation, InstantQuery, pool::Pool},
     catalog::{Catalog, Served},
     kubernetes::objects::{Objects, ObjectsError},
     logbook::Logbook,
@@ -24,7 +24,7 @@ use crate::{
     },
     reason::Reason,
     resource::{ResourceInfo, Scope},
-    rule::RuleTable,
+    rule::{CompiledRule, RuleTable},
 };
 
 /// Answers routes from the catalog in force.
@@ -123,7 +123,7 @@ impl Answerer {
             });
         };
         let namespace = route.namespace.as_deref();
-        let Evaluated { rows, at, .. } = &*self.ask(ask, namespace, deadline).await?;
+        let Evaluated { rows, at, .. } = &*self.ask(&served.rule, ask, namespace, deadline).await?;
         self.note_warnings(served, &rows.warnings);
         let answer = project_custom(&plan, rows, *at).inspect_err(|failure| self.count(&failure.tally))?;
         self.count(&answer.tally);
@@ -169,7 +169,7 @@ impl Answerer {
             ));
         };
         let namespace = Some(route.namespace.as_str());
-        let Evaluated { rows, at, .. } = &*self.ask(ask, namespace, deadline).await?;
+        let Evaluated { rows, at, .. } = &*self.ask(&served.rule, ask, namespace, deadline).await?;
         self.note_warnings(served, &rows.warnings);
         let answer = project_external(&plan, rows, *at).inspect_err(|failure| self.count(&failure.tally))?;
         self.count(&answer.tally);
@@ -194,6 +194,7 @@ impl Answerer {
 
     async fn ask(
         &self,
+        rule: &CompiledRule,
         ask: &Ask,
         namespace: Option<&str>,
         deadline: Instant,
@@ -213,15 +214,16 @@ impl Answerer {
         if let Some(answer) = self.held.get(ask, namespace.as_ref(), &backend).await {
             return Ok(answer);
         }
-        let (at, asked) = (Timestamp::now(), Instant::now());
         let query = InstantQuery {
             promql: ask.promql.clone(),
-            at,
+            at: Timestamp::now(),
             deadline,
             max_samples: ask.max_samples,
             namespace: namespace.clone(),
+            rule: Some(Arc::new(rule.key().clone())),
+            refresh: ask.refresh,
         };
-        let rows = backend.instant(query).await.map_err(failed)?;
+        let Evaluation { rows, at, asked } = backend.instant(query).await.map_err(failed)?;
         let answer = Arc::new(Evaluated::new(rows, at, asked));
         self.held.put(ask, namespace.as_ref(), &backend, &answer).await;
         Ok(answer)

@@ -24,7 +24,8 @@ pub use metric_backend::{
     AllowedNamespaces, AuthSpec, AuthType, BackendCondition, BackendError, BackendLabels, BackendLimits,
     BackendType, BasicAuth, BasicSecretRef, BearerAuth, BearerSecretRef, CaRef, CaRefKind, CertificateRef,
     DiscoverySettings, HttpMethod, MetricBackend, MetricBackendSpec, MetricBackendStatus, NamespacesFrom,
-    PartialResponse, PrometheusSpec, ServiceAccountRef, ServiceAccountTokenAuth, TlsSpec,
+    PartialResponse, PerNamespaceLimits, PerRuleLimits, PrometheusSpec, ServiceAccountRef,
+    ServiceAccountTokenAuth, TlsSpec,
 };
 pub use metric_rule::{
     ClusterMetricRule, ClusterMetricRuleSpec, MetricRule, MetricRuleSpec, RuleKey, RuleResource,

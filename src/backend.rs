@@ -1,29 +1,40 @@
 //! Where values come from: one trait, the client of the Prometheus HTTP API behind it, and what keeps a backend from
 //! being pressed too hard.
 //!
-//! What a rule's query meets, from the outside in: `flight` joins identical queries, `limits` waits for a slot and
+//! What a rule's query meets, from the outside in: `flight` joins identical queries and holds back those that lapsed (`lapses`),
+//! `limits` lets nothing through to a backend that is gone (`breaker`), waits for a fair slot and the rate (`limiter`) and
 //! counts, [`prometheus`] asks. [`pool`] builds that stack for every `MetricBackend` and builds it again when its spec or
 //! its credentials change.
 
 pub mod auth;
+mod breaker;
 mod error;
+mod fair;
 mod flight;
+pub mod health;
+mod lapses;
+mod limiter;
 mod limits;
 pub mod pool;
 pub mod prometheus;
+mod rate;
 mod settings;
 mod tls;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::sample::{InstantVector, SeriesSet};
+use crate::{
+    api::RuleKey,
+    sample::{InstantVector, SeriesSet},
+};
 
 pub use self::{
     error::BackendError,
+    fair::Ceiling,
     pool::{BackendInputs, Pool},
 };
 
@@ -41,6 +52,21 @@ pub struct InstantQuery {
     pub max_samples: Option<u64>,
     /// On whose behalf: the namespace of the request, `None` for one that has none.
     pub namespace: Option<Arc<str>>,
+    /// The rule whose query it is; a `MetricRule` has a share of its own.
+    pub rule: Option<Arc<RuleKey>>,
+    /// How old an answer may be: a query that is on its way and younger will do.
+    pub refresh: Duration,
+}
+
+/// The answer to an instant query.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// In the backend's own order.
+    pub rows: Arc<InstantVector>,
+    /// The instant of the evaluation: of whoever asked first, where several share the answer.
+    pub at: Timestamp,
+    /// The same on the clock that ages are read from.
+    pub asked: Instant,
 }
 
 /// Which series exist that match a selector.
@@ -69,8 +95,8 @@ pub struct BuildInfo {
 ///
 /// Dropping a future cancels the query. No method waits beyond its deadline.
 pub trait Backend: Send + Sync {
-    /// Evaluates a query. Rows come in the backend's own order; one answer may serve several who ask the same at a time.
-    fn instant(&self, query: InstantQuery) -> BoxFuture<'_, Result<InstantVector, BackendError>>;
+    /// Evaluates a query. One answer may serve several who ask the same at a time.
+    fn instant(&self, query: InstantQuery) -> BoxFuture<'_, Result<Evaluation, BackendError>>;
 
     /// Lists series. No limit is sent: which series a backend leaves out is its own choice, and differs from replica to
     /// replica of it. More than 500,000, or than 64 MiB of them, are `LimitExceeded`.

@@ -6,6 +6,7 @@
 pub mod advice;
 pub mod association;
 pub mod backend;
+mod ceilings;
 pub mod compile;
 pub mod index;
 mod locate;

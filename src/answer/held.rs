@@ -20,7 +20,7 @@ const LONGEST: Duration = Duration::from_mins(1);
 /// An answer and when it was asked for.
 #[derive(Debug)]
 pub(super) struct Evaluated {
-    pub(super) rows: InstantVector,
+    pub(super) rows: Arc<InstantVector>,
     /// The instant of the evaluation.
     pub(super) at: Timestamp,
     /// The same on the clock that ages are read from.
@@ -56,7 +56,7 @@ struct Entry {
 
 impl Evaluated {
     /// The answer to a query that was sent at `asked`.
-    pub(super) fn new(rows: InstantVector, at: Timestamp, asked: Instant) -> Self {
+    pub(super) fn new(rows: Arc<InstantVector>, at: Timestamp, asked: Instant) -> Self {
         Self { rows, at, asked }
     }
 
@@ -147,7 +147,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        backend::{BackendError, BuildInfo, InstantQuery, SeriesQuery},
+        backend::{BackendError, BuildInfo, Evaluation, InstantQuery, SeriesQuery},
         rule::testing::{REQUESTS, compiled},
         sample::SeriesSet,
     };
@@ -155,8 +155,15 @@ mod tests {
     struct Silent;
 
     impl Backend for Silent {
-        fn instant(&self, _: InstantQuery) -> BoxFuture<'_, Result<InstantVector, BackendError>> {
-            async { Ok(InstantVector::default()) }.boxed()
+        fn instant(&self, query: InstantQuery) -> BoxFuture<'_, Result<Evaluation, BackendError>> {
+            async move {
+                Ok(Evaluation {
+                    rows: Arc::default(),
+                    at: query.at,
+                    asked: Instant::now(),
+                })
+            }
+            .boxed()
         }
 
         fn series(&self, _: SeriesQuery) -> BoxFuture<'_, Result<SeriesSet, BackendError>> {
@@ -184,7 +191,7 @@ mod tests {
 
     fn now() -> Arc<Evaluated> {
         Arc::new(Evaluated::new(
-            InstantVector::default(),
+            Arc::default(),
             Timestamp::UNIX_EPOCH,
             Instant::now(),
         ))

@@ -171,13 +171,64 @@ pub struct DiscoverySettings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BackendLimits {
-    /// The most requests in flight, of each replica of the operator. 1 to 1000. Default: 16.
+    /// The most queries in flight, of each replica of the operator. Namespaces that wait for one take turns; probes have a slot
+    /// of their own. 1 to 1000. Default: 16.
     #[schemars(range(min = 1, max = 1000))]
     pub max_concurrent: u32,
 
-    /// The most requests in a second, of each replica of the operator. 1 to 10000. Default: 50.
+    /// The most queries in a second, of each replica of the operator. What protects a backend is `maxConcurrent`; this must not
+    /// be lower than what HPAs need. 1 to 10000. Default: 1000.
     #[schemars(range(min = 1, max = 10_000))]
     pub queries_per_second: u32,
+
+    /// The share of each namespace.
+    pub per_namespace: PerNamespaceLimits,
+
+    /// The share of each `MetricRule`, and ceilings for what it may set in `spec.limits`.
+    pub per_rule: PerRuleLimits,
+}
+
+/// The share of each namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PerNamespaceLimits {
+    /// The most queries in flight for requests of one namespace, and never all of `maxConcurrent`, where that is more than 1.
+    /// While its queries of late took a quarter of a second at most, a namespace may borrow idle slots beyond that, all but a
+    /// quarter of `maxConcurrent`. Requests without a namespace have such a share together, and so have listings of series. 1 to
+    /// 1000. Default: 4.
+    #[schemars(range(min = 1, max = 1000))]
+    pub max_concurrent: u32,
+}
+
+/// What each `MetricRule` may take. A `ClusterMetricRule` is the platform team's, and is not bounded by it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(transform = invariant::into_schema(invariants::PER_RULE))]
+pub struct PerRuleLimits {
+    /// The most queries in flight for one rule; idle slots are lent as for `perNamespace`. 1 to 1000. Default: 2.
+    #[schemars(range(min = 1, max = 1000))]
+    pub max_concurrent: u32,
+
+    /// The highest `limits.maxSeries`; a higher one counts as this, with the warning `AboveCeiling`. 1 to 10000000.
+    /// Default: 10000.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub max_series: u32,
+
+    /// The highest `limits.maxMetrics`; a higher one counts as this, with the warning `AboveCeiling`. 1 to 100000. Default: 100.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub max_metrics: u32,
+
+    /// The highest `limits.maxSamples`; a higher one counts as this, with the warning `AboveCeiling`. 1 to 10000000.
+    /// Default: 50000.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub max_samples: u32,
+
+    /// How far back one evaluation of a query may read, subqueries included, offsets not. A rule whose query reads further is
+    /// refused with `RangeTooLong`. `1s` to `99999h`. Default: `24h`.
+    pub max_range: Duration,
+
+    /// The shortest `refresh`; a shorter one counts as this, with the warning `AboveCeiling`. `0s` to `60s`. Default: `1s`.
+    pub min_refresh: Duration,
 }
 
 // === impl MetricBackend ===
@@ -234,7 +285,32 @@ impl Default for BackendLimits {
     fn default() -> Self {
         Self {
             max_concurrent: 16,
-            queries_per_second: 50,
+            queries_per_second: 1000,
+            per_namespace: PerNamespaceLimits::default(),
+            per_rule: PerRuleLimits::default(),
+        }
+    }
+}
+
+// === impl PerNamespaceLimits ===
+
+impl Default for PerNamespaceLimits {
+    fn default() -> Self {
+        Self { max_concurrent: 4 }
+    }
+}
+
+// === impl PerRuleLimits ===
+
+impl Default for PerRuleLimits {
+    fn default() -> Self {
+        Self {
+            max_concurrent: 2,
+            max_series: 10_000,
+            max_metrics: 100,
+            max_samples: 50_000,
+            max_range: Duration::from_secs(24 * 60 * 60),
+            min_refresh: Duration::from_secs(1),
         }
     }
 }

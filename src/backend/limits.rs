@@ -1,242 +1,282 @@
-//! What keeps a backend from being pressed too hard: a number of slots and a rate, waited for within the deadline.
+//! What stands between a query and its backend: the breaker, the ceilings, and the count of what became of it.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    pin::pin,
+    sync::{Arc, Weak},
     time::Duration,
 };
 
 use futures::{FutureExt as _, future::BoxFuture};
+use jiff::Timestamp;
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
-    time::{Instant, sleep_until, timeout_at},
+    sync::Semaphore,
+    time::{Instant, MissedTickBehavior, interval_at, timeout_at},
 };
 
-use super::{Backend, BackendError, BuildInfo, InstantQuery, SeriesQuery};
+use super::{
+    Backend, BackendError, BuildInfo, Evaluation, InstantQuery, SeriesQuery,
+    breaker::is_of_backend,
+    fair::{Tenant, Who},
+    health::Health,
+    lapses::QueryKey,
+    limiter::Limiter,
+};
 use crate::{
-    api::BackendLimits,
     metrics::{BackendMetrics, QueryKind},
     reason::Reason,
-    sample::{InstantVector, SeriesSet},
+    sample::SeriesSet,
 };
 
-/// A backend behind its ceilings. Also counts, for here is where waiting ends and the backend's own time begins.
-pub(super) struct Limited<B> {
-    inner: B,
+/// The longest that a probe of the breaker may take; with a shorter timeout of the backend that.
+const PROBE: Duration = Duration::from_secs(2);
+/// What any server answers without looking at a series.
+const PROBE_QUERY: &str = "vector(1)";
+
+/// A backend behind its breaker and its ceilings. Also counts, for here is where waiting ends and the backend's own time begins.
+pub(super) struct Limited<B>(Arc<Inner<B>>);
+
+struct Inner<B> {
+    backend: B,
     name: Arc<str>,
+    /// The backend's own, for each query.
+    timeout: Duration,
     limiter: Arc<Limiter>,
+    health: Arc<Health>,
     metrics: BackendMetrics,
+    /// Probes of the status have a slot of their own: they wait behind nobody's query.
+    probes: Semaphore,
 }
 
-/// The slots and the rate of one backend.
-#[derive(Debug)]
-pub(super) struct Limiter {
-    limits: BackendLimits,
-    slots: Semaphore,
-    bucket: Mutex<Bucket>,
-}
-
-/// A token bucket that holds one second's worth, kept as the time at which the next token is due.
-#[derive(Debug)]
-struct Bucket {
-    interval: Duration,
-    burst: u32,
-    due: Option<Instant>,
+/// What became of a query.
+struct Ended<T> {
+    result: Result<T, BackendError>,
+    /// Whether it failed although it had all the time that the backend's timeout gives.
+    lapsed: bool,
 }
 
 // === impl Limited ===
 
-impl<B: Backend> Limited<B> {
-    pub(super) const fn new(
-        inner: B,
+impl<B: Backend + 'static> Limited<B> {
+    pub(super) fn new(
+        backend: B,
         name: Arc<str>,
+        timeout: Duration,
         limiter: Arc<Limiter>,
+        health: Arc<Health>,
         metrics: BackendMetrics,
     ) -> Self {
-        Self {
-            inner,
+        Self(Arc::new(Inner {
+            backend,
             name,
+            timeout,
             limiter,
+            health,
             metrics,
-        }
+            probes: Semaphore::new(1),
+        }))
     }
 
     async fn run<T>(
         &self,
         kind: QueryKind,
+        who: Who,
+        until: Instant,
         deadline: Instant,
         query: impl Future<Output = Result<T, BackendError>>,
-    ) -> Result<T, BackendError> {
-        let admitted = self.limiter.admit(deadline).await;
-        let started = Instant::now();
-        let result = match &admitted {
-            Ok(_slot) => {
-                let _in_flight = self.metrics.begin(&self.name);
-                query.await
-            }
-            Err(error) => Err(error.clone()),
-        };
-        let reason = result.as_ref().err().map_or("", |error| error.reason().code());
-        self.metrics.query(&self.name, kind, reason, started.elapsed());
-        if let Err(error) = &result {
-            let detail = error.detail();
-            tracing::debug!(backend = %self.name, ?kind, reason, detail, "query failed");
+    ) -> Ended<T> {
+        let inner = &*self.0;
+        let ended = self.guarded(kind, who, until, deadline, query).await;
+        if let Err(error) = &ended.result {
+            let (reason, detail) = (error.reason(), error.detail());
+            tracing::debug!(backend = %inner.name, ?kind, %reason, detail, "query failed");
         }
-        result
+        ended
+    }
+
+    async fn guarded<T>(
+        &self,
+        kind: QueryKind,
+        who: Who,
+        until: Instant,
+        deadline: Instant,
+        query: impl Future<Output = Result<T, BackendError>>,
+    ) -> Ended<T> {
+        let inner = &*self.0;
+        let mut alarm = inner.health.alarm();
+        let admitted = match inner.health.refusal(kind) {
+            Some(refusal) => Err(refusal),
+            None => tokio::select! {
+                biased;
+                refusal = alarm.sounds(kind) => Err(refusal),
+                admitted = inner.limiter.admit(who, until, deadline) => admitted,
+            },
+        };
+        let permit = match admitted {
+            Ok(permit) => permit,
+            Err(error) => {
+                inner.count(kind, Some(&error), Duration::ZERO);
+                return Ended::unasked(error);
+            }
+        };
+        let started = Instant::now();
+        let _in_flight = inner.metrics.begin(&inner.name);
+        let patience = inner.health.patience();
+        let mut looks = interval_at(started + patience, patience);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut query = pin!(query);
+        let result = loop {
+            tokio::select! {
+                biased;
+                result = &mut query => break result,
+                refusal = alarm.sounds(kind) => {
+                    inner.count(kind, Some(&refusal), started.elapsed());
+                    return Ended::unasked(refusal);
+                }
+                _ = looks.tick() => if inner.health.is_silent(started) {
+                    self.watch();
+                },
+            }
+        };
+        let took = started.elapsed();
+        permit.finish(took);
+        inner.count(kind, result.as_ref().err(), took);
+        // A client that is in a hurry says nothing about the backend.
+        let had_its_time = deadline >= started + inner.timeout;
+        let lapsed = match &result {
+            Err(error) if is_of_backend(error.reason()) => {
+                if had_its_time && inner.health.failed(error) {
+                    self.watch();
+                }
+                had_its_time && error.reason() == Reason::BackendTimeout
+            }
+            _ => {
+                inner.health.answered(Instant::now());
+                false
+            }
+        };
+        Ended { result, lapsed }
+    }
+
+    /// Finds out behind everyone's back whether the backend answers at all, until it does. The work ends with the client.
+    fn watch(&self) {
+        tokio::spawn(watch(Arc::downgrade(&self.0)));
     }
 }
 
-impl<B: Backend> Backend for Limited<B> {
-    fn instant(&self, query: InstantQuery) -> BoxFuture<'_, Result<InstantVector, BackendError>> {
-        self.run(QueryKind::Instant, query.deadline, self.inner.instant(query))
-            .boxed()
+impl<B: Backend + 'static> Backend for Limited<B> {
+    fn instant(&self, query: InstantQuery) -> BoxFuture<'_, Result<Evaluation, BackendError>> {
+        async move {
+            let inner = &*self.0;
+            let who = Who {
+                tenant: match &query.namespace {
+                    Some(namespace) => Tenant::Namespace(namespace.clone()),
+                    None => Tenant::Cluster,
+                },
+                rule: query.rule.clone(),
+            };
+            let (key, rule, deadline) = (QueryKey::of(&query), query.rule.clone(), query.deadline);
+            let until = deadline.min(Instant::now() + inner.timeout);
+            let query = inner.backend.instant(query);
+            let Ended { result, lapsed } = self.run(QueryKind::Instant, who, until, deadline, query).await;
+            inner
+                .health
+                .record(&key, rule.as_ref(), result.as_ref().err(), lapsed);
+            result
+        }
+        .boxed()
     }
 
     fn series(&self, query: SeriesQuery) -> BoxFuture<'_, Result<SeriesSet, BackendError>> {
-        self.run(QueryKind::Series, query.deadline, self.inner.series(query))
-            .boxed()
+        async move {
+            let who = Who {
+                tenant: Tenant::Listings,
+                rule: None,
+            };
+            let deadline = query.deadline;
+            let query = self.0.backend.series(query);
+            let ended = self.run(QueryKind::Series, who, deadline, deadline, query).await;
+            ended.result
+        }
+        .boxed()
     }
 
     fn probe(&self, deadline: Instant) -> BoxFuture<'_, Result<BuildInfo, BackendError>> {
-        self.run(QueryKind::Probe, deadline, self.inner.probe(deadline))
-            .boxed()
+        async move {
+            let inner = &*self.0;
+            let Ok(Ok(_slot)) = timeout_at(deadline, inner.probes.acquire()).await else {
+                return Err(BackendError::new(
+                    Reason::BackendTimeout,
+                    "the last probe of the backend has not ended",
+                ));
+            };
+            let started = Instant::now();
+            let result = inner.backend.probe(deadline).await;
+            inner.count(QueryKind::Probe, result.as_ref().err(), started.elapsed());
+            match &result {
+                Err(error) if is_of_backend(error.reason()) => {
+                    if inner.health.failed(error) {
+                        self.watch();
+                    }
+                }
+                _ => inner.health.answered(Instant::now()),
+            }
+            result
+        }
+        .boxed()
     }
 }
 
-// === impl Limiter ===
-
-impl Limiter {
-    pub(super) fn new(limits: BackendLimits) -> Self {
-        let slots = usize::try_from(limits.max_concurrent.max(1)).unwrap_or(Semaphore::MAX_PERMITS);
-        Self {
-            slots: Semaphore::new(slots.min(Semaphore::MAX_PERMITS)),
-            bucket: Mutex::new(Bucket::new(limits.queries_per_second)),
-            limits,
+async fn watch<B: Backend>(client: Weak<Inner<B>>) {
+    while let Some(inner) = client.upgrade() {
+        let began = Instant::now();
+        inner.health.attempt();
+        let error = inner.ask_probe().await.err();
+        let next = inner.health.probed(began, error.as_ref());
+        drop(inner);
+        match next {
+            Some(wait) => tokio::time::sleep(wait).await,
+            None => return,
         }
     }
+}
 
-    /// Waits for a slot, then for the rate; both in the order of asking.
-    async fn admit(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, BackendError> {
-        // The semaphore is never closed, so what is left is the deadline.
-        let Ok(Ok(slot)) = timeout_at(deadline, self.slots.acquire()).await else {
-            return Err(ceiling("maxConcurrent", self.limits.max_concurrent));
+// === impl Inner ===
+
+impl<B: Backend> Inner<B> {
+    async fn ask_probe(&self) -> Result<(), BackendError> {
+        let started = Instant::now();
+        let deadline = started + self.timeout.min(PROBE);
+        let query = InstantQuery {
+            promql: PROBE_QUERY.into(),
+            at: Timestamp::now(),
+            deadline,
+            max_samples: Some(1),
+            namespace: None,
+            rule: None,
+            refresh: Duration::ZERO,
         };
-        let due = self
-            .bucket
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take(Instant::now(), deadline)
-            .ok_or_else(|| ceiling("queriesPerSecond", self.limits.queries_per_second))?;
-        sleep_until(due).await;
-        Ok(slot)
+        let late = || BackendError::new(Reason::BackendTimeout, "the backend did not answer in time");
+        let result = match timeout_at(deadline, self.backend.instant(query)).await {
+            Ok(result) => result.map(drop),
+            Err(_) => Err(late()),
+        };
+        self.count(QueryKind::Probe, result.as_ref().err(), started.elapsed());
+        result
+    }
+
+    fn count(&self, kind: QueryKind, error: Option<&BackendError>, took: Duration) {
+        let reason = error.map_or("", |error| error.reason().code());
+        self.metrics.query(&self.name, kind, reason, took);
     }
 }
 
-fn ceiling(field: &str, value: u32) -> BackendError {
-    BackendError::new(
-        Reason::TooManyRequests,
-        format!(
-            "the MetricBackend's ceiling limits.{field} ({value}) kept the query waiting until its deadline"
-        ),
-    )
-}
+// === impl Ended ===
 
-// === impl Bucket ===
-
-impl Bucket {
-    fn new(per_second: u32) -> Self {
-        let per_second = per_second.max(1);
+impl<T> Ended<T> {
+    fn unasked(error: BackendError) -> Self {
         Self {
-            interval: Duration::from_secs(1) / per_second,
-            burst: per_second,
-            due: None,
+            result: Err(error),
+            lapsed: false,
         }
-    }
-
-    /// Takes the next token and says when it is due; takes none if that is after `deadline`.
-    fn take(&mut self, now: Instant, deadline: Instant) -> Option<Instant> {
-        // A full bucket is one whose next token was due a whole burst ago.
-        let full = now.checked_sub(self.interval * (self.burst - 1)).unwrap_or(now);
-        let due = self.due.map_or(full, |due| due.max(full));
-        if due > deadline {
-            return None;
-        }
-        self.due = Some(due + self.interval);
-        Some(due)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn limiter(max_concurrent: u32, queries_per_second: u32) -> Limiter {
-        Limiter::new(BackendLimits {
-            max_concurrent,
-            queries_per_second,
-        })
-    }
-
-    fn within(millis: u64) -> Instant {
-        Instant::now() + Duration::from_millis(millis)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn slots_are_waited_for_until_the_deadline() {
-        let limiter = limiter(2, 1000);
-        let first = limiter.admit(within(0)).await.unwrap();
-        let _second = limiter.admit(within(0)).await.unwrap();
-
-        let started = Instant::now();
-        let error = limiter.admit(within(500)).await.unwrap_err();
-        assert_eq!(started.elapsed(), Duration::from_millis(500));
-        assert_eq!(error.reason(), Reason::TooManyRequests);
-        assert!(error.cause().contains("limits.maxConcurrent (2)"), "{error}");
-
-        drop(first);
-        drop(limiter.admit(within(0)).await.unwrap());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_cancelled_wait_gives_its_place_back() {
-        let limiter = limiter(1, 1000);
-        let held = limiter.admit(within(0)).await.unwrap();
-        let waiting = limiter.admit(within(1000));
-        assert!(
-            tokio::time::timeout(Duration::from_millis(1), waiting)
-                .await
-                .is_err()
-        );
-        drop(held);
-        drop(limiter.admit(within(0)).await.unwrap());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_rate_lets_one_seconds_worth_through_at_once_and_the_rest_evenly() {
-        let limiter = limiter(100, 10);
-        let started = Instant::now();
-        for _ in 0..10 {
-            drop(limiter.admit(within(0)).await.unwrap());
-        }
-        assert_eq!(started.elapsed(), Duration::ZERO);
-
-        for _ in 0..20 {
-            drop(limiter.admit(within(1000)).await.unwrap());
-        }
-        assert_eq!(started.elapsed(), Duration::from_secs(2));
-
-        let error = limiter.admit(within(50)).await.unwrap_err();
-        assert!(error.cause().contains("limits.queriesPerSecond (10)"), "{error}");
-        assert_eq!(started.elapsed(), Duration::from_secs(2), "it is refused at once");
-
-        tokio::time::sleep(Duration::from_mins(1)).await;
-        let started = Instant::now();
-        for _ in 0..11 {
-            drop(limiter.admit(within(1000)).await.unwrap());
-        }
-        assert_eq!(
-            started.elapsed(),
-            Duration::from_millis(100),
-            "the bucket holds one second's worth"
-        );
     }
 }

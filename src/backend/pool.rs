@@ -4,7 +4,8 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -14,7 +15,9 @@ use super::{
     Backend, BackendError,
     auth::TokenSource,
     flight::SingleFlight,
-    limits::{Limited, Limiter},
+    health::{Board, Health, Healths},
+    limiter::Limiter,
+    limits::Limited,
     prometheus::Prometheus,
     settings::Settings,
 };
@@ -48,6 +51,7 @@ struct Shared {
     tokens: Arc<dyn TokenSource>,
     state: Mutex<State>,
     published: watch::Sender<Arc<Backends>>,
+    board: Board,
 }
 
 #[derive(Default)]
@@ -56,6 +60,9 @@ struct State {
     /// `None` until the credentials were read once.
     credentials: Option<Box<CredentialLookup>>,
     slots: BTreeMap<Arc<str>, Slot>,
+    /// The ceilings of every backend by name and UID, those included that are gone while queries are still on their way: a spec
+    /// that is broken for a moment must not double what the backend gets.
+    limiters: BTreeMap<(Arc<str>, String), Weak<Limiter>>,
 }
 
 /// Finds the bytes under a key of a Secret or `ConfigMap`, by kind, name and key.
@@ -64,6 +71,8 @@ pub type CredentialLookup = dyn Fn(CaRefKind, &str, &str) -> Option<Bytes> + Sen
 struct Slot {
     desired: Desired,
     limiter: Arc<Limiter>,
+    /// What the client knows; nobody's once another one has taken its place.
+    health: Option<Arc<Health>>,
     backend: Result<Arc<dyn Backend>, BackendError>,
 }
 
@@ -80,10 +89,15 @@ struct Desired {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Keep,
-    /// A new client under the ceilings of the old one, so that what is in flight goes on counting.
-    Rebuild,
+    /// The same client under other ceilings.
+    Limit,
+    /// A new client; what the old one has in flight goes on counting.
     Build,
 }
+
+/// With a silence of a quarter of its timeout, and of so much at most, a backend becomes suspect.
+const SILENCE: Duration = Duration::from_secs(2);
+const SHORTEST_SILENCE: Duration = Duration::from_millis(25);
 
 // === impl Pool ===
 
@@ -95,6 +109,7 @@ impl Pool {
             tokens,
             state: Mutex::default(),
             published: watch::Sender::default(),
+            board: Board::default(),
         }))
     }
 
@@ -125,20 +140,31 @@ impl Pool {
         self.0.published.subscribe()
     }
 
+    /// Which backends answer nobody, and whose ceilings hold queries up.
+    pub fn health(&self) -> watch::Receiver<Arc<Healths>> {
+        self.0.board.subscribe()
+    }
+
     fn refresh(&self, state: &mut State) {
         let State {
             inputs,
             credentials,
             slots,
+            limiters,
         } = state;
         let before = slots.len();
-        slots.retain(|name, _| {
+        slots.retain(|name, slot| {
             let stays = inputs.contains_key(name);
             if !stays {
+                if let Some(health) = &slot.health {
+                    health.retire();
+                }
                 self.0.metrics.forget(name);
+                self.0.board.forget(name);
             }
             stays
         });
+        limiters.retain(|_, limiter| limiter.strong_count() > 0);
         let mut changed = slots.len() != before;
         for (name, inputs) in inputs {
             let desired = Desired::of(inputs, credentials.as_deref());
@@ -146,10 +172,22 @@ impl Pool {
             let step = step(old.map(|slot| &slot.desired), &desired);
             let limiter = match (step, old) {
                 (Step::Keep, _) => continue,
-                (Step::Rebuild, Some(old)) => old.limiter.clone(),
-                (Step::Rebuild | Step::Build, _) => Arc::new(Limiter::new(desired.limits.clone())),
+                (_, Some(old)) if old.desired.uid == desired.uid => old.limiter.clone(),
+                _ => self.limiter(limiters, name, &desired),
             };
-            let backend = self.build(name, &desired, limiter.clone());
+            limiter.set_limits(desired.limits.clone());
+            let (health, backend) = match (step, old) {
+                (Step::Limit, Some(old)) => (old.health.clone(), old.backend.clone()),
+                (_, old) => {
+                    if let Some(health) = old.and_then(|old| old.health.as_ref()) {
+                        health.retire();
+                    }
+                    match self.build(name, &desired, limiter.clone()) {
+                        Ok((health, backend)) => (Some(health), Ok(backend)),
+                        Err(error) => (None, Err(error)),
+                    }
+                }
+            };
             match &backend {
                 Ok(_) => tracing::info!(backend = %name, "client of the MetricBackend built"),
                 Err(error) => {
@@ -160,6 +198,7 @@ impl Pool {
             let slot = Slot {
                 desired,
                 limiter,
+                health,
                 backend,
             };
             slots.insert(name.clone(), slot);
@@ -180,11 +219,45 @@ impl Pool {
         name: &Arc<str>,
         desired: &Desired,
         limiter: Arc<Limiter>,
-    ) -> Result<Arc<dyn Backend>, BackendError> {
+    ) -> Result<(Arc<Health>, Arc<dyn Backend>), BackendError> {
         let settings = desired.settings.as_ref().map_err(Clone::clone)?;
         let client = Prometheus::new(settings, self.0.tokens.clone())?;
-        let backend = Limited::new(client, name.clone(), limiter, self.0.metrics.clone());
-        Ok(Arc::new(SingleFlight::new(backend)))
+        let (timeout, metrics) = (settings.timeout, &self.0.metrics);
+        let patience = (timeout / 4).clamp(SHORTEST_SILENCE, SILENCE);
+        let health = Health::new(name.clone(), metrics.clone(), self.0.board.clone(), patience);
+        let health = Arc::new(health);
+        let backend = Limited::new(
+            client,
+            name.clone(),
+            timeout,
+            limiter,
+            health.clone(),
+            metrics.clone(),
+        );
+        let flight = SingleFlight::new(backend, name.clone(), timeout, health.clone(), metrics.clone());
+        Ok((health, Arc::new(flight)))
+    }
+
+    /// The ceilings that count what is in flight to this very backend, or new ones.
+    fn limiter(
+        &self,
+        limiters: &mut BTreeMap<(Arc<str>, String), Weak<Limiter>>,
+        name: &Arc<str>,
+        desired: &Desired,
+    ) -> Arc<Limiter> {
+        let key = (name.clone(), desired.uid.clone());
+        if let Some(limiter) = limiters.get(&key).and_then(Weak::upgrade) {
+            return limiter;
+        }
+        let limiter = Limiter::new(
+            name.clone(),
+            desired.limits.clone(),
+            self.0.metrics.clone(),
+            self.0.board.clone(),
+        );
+        let limiter = Arc::new(limiter);
+        limiters.insert(key, Arc::downgrade(&limiter));
+        limiter
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -264,7 +337,7 @@ impl Desired {
 fn step(old: Option<&Desired>, new: &Desired) -> Step {
     match old {
         Some(old) if old == new => Step::Keep,
-        Some(old) if old.uid == new.uid && old.limits == new.limits => Step::Rebuild,
+        Some(old) if old.uid == new.uid && old.settings == new.settings => Step::Limit,
         Some(_) | None => Step::Build,
     }
 }

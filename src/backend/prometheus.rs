@@ -13,14 +13,14 @@ mod reply;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use futures::{FutureExt as _, future::BoxFuture};
+use futures::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
 use http::{HeaderMap, HeaderValue, header};
 use jiff::Timestamp;
 use reqwest::{RequestBuilder, Response, Url};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Backend, BackendError, BuildInfo, InstantQuery, SeriesQuery,
+    Backend, BackendError, BuildInfo, Evaluation, InstantQuery, SeriesQuery,
     auth::{Authorizer, Credential, TokenSource},
     settings::Settings,
     tls::unusable,
@@ -132,6 +132,8 @@ impl Prometheus {
             deadline,
             max_samples: Some(1),
             namespace: None,
+            rule: None,
+            refresh: Duration::ZERO,
         })
         .await?;
         let request = self.request(HttpMethod::Get, "status/buildinfo", &[]);
@@ -226,8 +228,15 @@ impl Prometheus {
 }
 
 impl Backend for Prometheus {
-    fn instant(&self, query: InstantQuery) -> BoxFuture<'_, Result<InstantVector, BackendError>> {
-        self.ask_instant(query).boxed()
+    fn instant(&self, query: InstantQuery) -> BoxFuture<'_, Result<Evaluation, BackendError>> {
+        let (at, asked) = (query.at, Instant::now());
+        self.ask_instant(query)
+            .map_ok(move |rows| Evaluation {
+                rows: Arc::new(rows),
+                at,
+                asked,
+            })
+            .boxed()
     }
 
     fn series(&self, query: SeriesQuery) -> BoxFuture<'_, Result<SeriesSet, BackendError>> {

@@ -16,6 +16,14 @@ pub struct BackendMetrics {
     queries: Family<OutcomeLabels, Counter>,
     duration: Family<QueryLabels, Histogram, fn() -> Histogram>,
     in_flight: Family<BackendLabels, Gauge>,
+    queued: Family<BackendLabels, Gauge>,
+    waited: Family<BackendLabels, Histogram, fn() -> Histogram>,
+    throttled: Family<CeilingLabels, Counter>,
+    wanted: Family<CeilingLabels, Gauge>,
+    joined: Family<BackendLabels, Counter>,
+    circuit: Family<CircuitLabels, Gauge>,
+    refused: Family<CauseLabels, Counter>,
+    failures_held: Family<BackendLabels, Gauge>,
     relist_duration: Family<BackendLabels, Histogram, fn() -> Histogram>,
     relist_success: Family<BackendLabels, Gauge>,
     relist_errors: Family<RelistErrorLabels, Counter>,
@@ -30,6 +38,17 @@ pub enum QueryKind {
     Series,
     /// The probe of a backend's health.
     Probe,
+}
+
+/// Whether queries are let through to a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CircuitState {
+    /// They are.
+    Closed,
+    /// They fail at once, and a probe is finding out.
+    HalfOpen,
+    /// They fail at once.
+    Open,
 }
 
 /// Holds a backend's in-flight gauge up while it lives.
@@ -57,6 +76,24 @@ struct BackendLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CeilingLabels {
+    backend: String,
+    ceiling: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CircuitLabels {
+    backend: String,
+    state: CircuitState,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CauseLabels {
+    backend: String,
+    cause: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RelistErrorLabels {
     backend: String,
     reason: &'static str,
@@ -71,6 +108,14 @@ impl BackendMetrics {
             queries: Family::default(),
             duration: Family::new_with_constructor(seconds),
             in_flight: Family::default(),
+            queued: Family::default(),
+            waited: Family::new_with_constructor(seconds),
+            throttled: Family::default(),
+            wanted: Family::default(),
+            joined: Family::default(),
+            circuit: Family::default(),
+            refused: Family::default(),
+            failures_held: Family::default(),
             relist_duration: Family::new_with_constructor(seconds),
             relist_success: Family::default(),
             relist_errors: Family::default(),
@@ -90,6 +135,47 @@ impl BackendMetrics {
             "backend_queries_in_flight",
             "Queries at a backend now",
             metrics.in_flight.clone(),
+        );
+        registry.register(
+            "backend_queries_waiting",
+            "Queries that wait for a slot of a backend now",
+            metrics.queued.clone(),
+        );
+        registry.register_with_unit(
+            "backend_wait",
+            "Time that a query waited for a slot of a backend and for its rate",
+            Unit::Seconds,
+            metrics.waited.clone(),
+        );
+        registry.register(
+            "backend_throttled",
+            "Queries that failed (Throttled) because a ceiling of the MetricBackend left them no time, by ceiling",
+            metrics.throttled.clone(),
+        );
+        registry.register(
+            "backend_ceiling_wanted",
+            "The value with which a ceiling of the MetricBackend that held queries up would not have done so",
+            metrics.wanted.clone(),
+        );
+        registry.register(
+            "backend_queries_joined",
+            "Queries that shared the answer of an identical one that was on its way",
+            metrics.joined.clone(),
+        );
+        registry.register(
+            "backend_circuit",
+            "1 for the state of a backend's breaker (closed, half_open, open); unless it is closed queries fail at once",
+            metrics.circuit.clone(),
+        );
+        registry.register(
+            "backend_held_back",
+            "Queries that were not sent as usual because the backend, the query itself or others of its namespace did not answer in time, by cause (backend, query, namespace)",
+            metrics.refused.clone(),
+        );
+        registry.register(
+            "backend_failures_held",
+            "Queries of a backend whose timeout is remembered, so that they are asked more rarely",
+            metrics.failures_held.clone(),
         );
         registry.register_with_unit(
             "relist_duration",
@@ -135,6 +221,62 @@ impl BackendMetrics {
         }
     }
 
+    /// How many queries wait for a slot.
+    pub fn queued(&self, backend: &str, queries: usize) {
+        let gauge = self.queued.get_or_create(&BackendLabels::of(backend));
+        gauge.set(i64::try_from(queries).unwrap_or(i64::MAX));
+    }
+
+    /// How long a query waited before it was sent.
+    pub fn waited(&self, backend: &str, time: Duration) {
+        self.waited
+            .get_or_create(&BackendLabels::of(backend))
+            .observe(time.as_secs_f64());
+    }
+
+    /// A query failed because of a ceiling.
+    pub fn throttled(&self, backend: &str, ceiling: &'static str) {
+        let backend = backend.to_owned();
+        self.throttled
+            .get_or_create(&CeilingLabels { backend, ceiling })
+            .inc();
+    }
+
+    /// The value of a ceiling with which nothing would have waited.
+    pub fn wanted(&self, backend: &str, ceiling: &'static str, value: u32) {
+        let backend = backend.to_owned();
+        self.wanted
+            .get_or_create(&CeilingLabels { backend, ceiling })
+            .set(value.into());
+    }
+
+    /// A query shared another one's answer.
+    pub fn joined(&self, backend: &str) {
+        self.joined.get_or_create(&BackendLabels::of(backend)).inc();
+    }
+
+    /// The state of a backend's breaker.
+    pub fn circuit(&self, backend: &str, now: CircuitState) {
+        for state in CircuitState::ALL {
+            let backend = backend.to_owned();
+            self.circuit
+                .get_or_create(&CircuitLabels { backend, state })
+                .set(i64::from(state == now));
+        }
+    }
+
+    /// A query was not sent as usual; `cause` is `backend`, `query` or `namespace`.
+    pub fn refused(&self, backend: &str, cause: &'static str) {
+        let backend = backend.to_owned();
+        self.refused.get_or_create(&CauseLabels { backend, cause }).inc();
+    }
+
+    /// How many queries' timeouts are remembered.
+    pub fn failures_held(&self, backend: &str, queries: usize) {
+        let gauge = self.failures_held.get_or_create(&BackendLabels::of(backend));
+        gauge.set(i64::try_from(queries).unwrap_or(i64::MAX));
+    }
+
     /// One finished relist of a backend. `succeeded_at`: Unix seconds, where every selector answered.
     pub fn relist(&self, backend: &str, took: Duration, succeeded_at: Option<i64>) {
         let labels = BackendLabels {
@@ -164,8 +306,41 @@ impl BackendMetrics {
             backend: backend.to_owned(),
         };
         self.in_flight.remove(&labels);
+        self.queued.remove(&labels);
+        self.failures_held.remove(&labels);
+        for state in CircuitState::ALL {
+            let backend = backend.to_owned();
+            self.circuit.remove(&CircuitLabels { backend, state });
+        }
         self.relist_duration.remove(&labels);
         self.relist_success.remove(&labels);
+    }
+}
+
+// === impl BackendLabels ===
+
+impl BackendLabels {
+    fn of(backend: &str) -> Self {
+        Self {
+            backend: backend.to_owned(),
+        }
+    }
+}
+
+// === impl CircuitState ===
+
+impl CircuitState {
+    const ALL: [Self; 3] = [Self::Closed, Self::HalfOpen, Self::Open];
+}
+
+impl EncodeLabelValue for CircuitState {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        let text = match self {
+            Self::Closed => "closed",
+            Self::HalfOpen => "half_open",
+            Self::Open => "open",
+        };
+        text.encode(encoder)
     }
 }
 

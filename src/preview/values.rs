@@ -223,13 +223,17 @@ async fn rows(world: &World, ask: &Ask, request: &Request, at: Timestamp) -> Res
         deadline: Instant::now() + DEADLINE,
         max_samples: ask.max_samples,
         namespace: request.namespace.as_deref().map(Arc::from),
+        rule: None,
+        refresh: Duration::ZERO,
     };
     let backend = world.pool.get(&ask.backend.name);
     let asked = match backend {
         Ok(backend) => backend.instant(query).await,
         Err(error) => Err(error),
     };
-    asked.map_err(|error| format!("{}: {}", error.reason().code(), error.detail()))
+    asked
+        .map(|answer| Arc::unwrap_or_clone(answer.rows))
+        .map_err(|error| format!("{}: {}", error.reason().code(), error.detail()))
 }
 
 /// Whether a row gives a value, by the projection itself.

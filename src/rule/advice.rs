@@ -194,7 +194,7 @@ fn position_of(text: &str, offset: usize) -> Position {
 }
 
 /// `30s`, `1m30s`: as `PromQL` writes a duration.
-fn duration(duration: Duration) -> String {
+pub(super) fn duration(duration: Duration) -> String {
     let mut millis = duration.as_millis();
     let mut text = String::new();
     for (unit, length) in [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)] {

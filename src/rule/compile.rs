@@ -91,6 +91,7 @@ pub fn compile_assuming(
     rule.compile_naming(&spec, resources);
     rule.compile_query(&spec, resources, assumptions);
     rule.check_durations(&spec);
+    rule.apply_ceilings(&spec);
     rule
 }
 
@@ -334,6 +335,7 @@ impl CompiledRule {
             object_label: object_label.as_deref(),
             namespace_label: self.namespace_label.as_deref(),
             confinement: confinement.as_ref(),
+            max_range: self.max_range(),
             semantics: self.semantics,
         };
         match MetricsQuery::compile(&spec.metrics_query, setting) {

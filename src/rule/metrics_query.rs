@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     Problem,
+    advice::duration,
     locate::{locate, offset_of, opening},
 };
 use crate::{
@@ -35,6 +36,8 @@ pub struct MetricsQuery {
     confinement: Option<Matcher>,
     /// Keys that the template reads whatever the request sends.
     required: BTreeSet<String>,
+    /// How far back a rendering may read.
+    max_range: Option<Duration>,
     window: Option<Duration>,
     /// Whether we can read it, as it was with the values that it was checked with.
     readable: bool,
@@ -52,6 +55,8 @@ pub struct Setting<'a> {
     pub namespace_label: Option<&'a str>,
     /// For a `MetricRule`: what confines it.
     pub confinement: Option<&'a Matcher>,
+    /// For a `MetricRule`: how far back its queries may read.
+    pub max_range: Option<Duration>,
     /// How values come into the text.
     pub semantics: Semantics,
 }
@@ -73,7 +78,7 @@ pub struct Ingredients {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct RenderError {
-    /// `SelectorRequired`, `BadRequest`, `InvalidTemplate` or `NotConfinable`.
+    /// `SelectorRequired`, `BadRequest`, `InvalidTemplate`, `NotConfinable` or `RangeTooLong`.
     pub reason: Reason,
     /// Where in the template, as far as it is known.
     pub position: Option<Position>,
@@ -116,6 +121,7 @@ impl MetricsQuery {
             template,
             confinement: setting.confinement.cloned(),
             required,
+            max_range: setting.max_range,
             window: None,
             readable: false,
             semantics: setting.semantics,
@@ -124,6 +130,9 @@ impl MetricsQuery {
         let mut warnings = Vec::new();
         let full = query.try_rendering(text, &sentinels(setting, &optional, 1), &mut warnings)?;
         query.window = full.as_ref().and_then(promql::widest_range);
+        if let Some(message) = query.too_long(query.window) {
+            return Err(Problem::new(Reason::RangeTooLong, PATH, message));
+        }
         query.readable = full.is_some();
         if optional.len() > query.required.len() {
             query.try_rendering(text, &sentinels(setting, &query.required, 1), &mut warnings)?;
@@ -179,20 +188,45 @@ impl MetricsQuery {
             message: "with these values it is no query that a backend takes".to_owned(),
         };
         match &self.confinement {
-            Some(matcher) => promql::confine(&text, matcher).map_err(|error| {
-                if unreadable() {
-                    return unread();
+            Some(matcher) => {
+                let confined = promql::confine(&text, matcher).map_err(|error| {
+                    if unreadable() {
+                        return unread();
+                    }
+                    RenderError {
+                        reason: Reason::NotConfinable,
+                        position: None,
+                        message: error.to_string(),
+                    }
+                })?;
+                // A branch of the template may read further than the one that was checked.
+                let range = Query::parse(&confined)
+                    .ok()
+                    .as_ref()
+                    .and_then(promql::widest_range);
+                match self.too_long(range) {
+                    Some(message) => Err(RenderError {
+                        reason: Reason::RangeTooLong,
+                        position: None,
+                        message,
+                    }),
+                    None => Ok(confined),
                 }
-                RenderError {
-                    reason: Reason::NotConfinable,
-                    position: None,
-                    message: error.to_string(),
-                }
-            }),
+            }
             // As prometheus-adapter would send it, the backend is the judge.
             None if self.semantics == Semantics::Standard && unreadable() => Err(unread()),
             None => Ok(text),
         }
+    }
+
+    fn too_long(&self, range: Option<Duration>) -> Option<String> {
+        let most = self.max_range?;
+        let range = range.filter(|range| *range > most)?;
+        Some(format!(
+            "the query reads {} back, and limits.perRule.maxRange of the MetricBackend allows a MetricRule {}",
+            duration(range),
+            duration(most)
+        ))
     }
 
     /// The widest range of the expression, where it has one.

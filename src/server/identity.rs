@@ -11,6 +11,12 @@ pub const AUTHENTICATED: &str = "system:authenticated";
 /// The group that is allowed everything without being asked about.
 pub const MASTERS: &str = "system:masters";
 
+/// The HPA controller, with credentials of its own and with those of the controller manager.
+const AUTOSCALERS: [&str; 2] = [
+    "system:serviceaccount:kube-system:horizontal-pod-autoscaler",
+    "system:kube-controller-manager",
+];
+
 /// `user.Info` of k8s.io/apiserver.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
@@ -44,6 +50,11 @@ impl Identity {
     /// Whether every request is allowed.
     pub fn is_master(&self) -> bool {
         self.in_group(MASTERS)
+    }
+
+    /// Whether this is the HPA controller: replicas depend on what it gets.
+    pub fn is_autoscaler(&self) -> bool {
+        AUTOSCALERS.contains(&self.user.as_str())
     }
 
     /// With the group `system:authenticated`, where that applies (`AuthenticatedGroupAdder` of k8s.io/apiserver).

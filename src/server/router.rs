@@ -1,6 +1,7 @@
 //! The way of a request: parse, deadline, authentication, limit, authorization, handler; and what is written down about it.
 
 mod account;
+mod places;
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use self::account::Account;
+use self::{
+    account::Account,
+    places::{Owner, Place, Places},
+};
 use super::{
     answers::Answers,
     authn::Authenticator,
@@ -30,7 +34,7 @@ use super::{
 };
 use crate::{
     metrics::Metrics,
-    query::route::{Endpoint, Request},
+    query::route::{Endpoint, MetricRoute, Request},
 };
 
 /// The aggregated API: what answers a request, and who may ask.
@@ -53,7 +57,8 @@ pub struct Api {
 #[derive(Clone, Copy, Debug)]
 pub struct RequestLimits {
     /// Requests being answered at a time, of those that came through the front proxy, and as many of all others: who connects by
-    /// himself cannot take what an HPA needs. Further ones are sent away with 429. Members of `system:masters`, health and
+    /// himself cannot take what an HPA needs. Further ones are sent away with 429, or take the place of a request of the namespace
+    /// that has most of them; the HPA controller's go before people's. Members of `system:masters`, health and
     /// discovery are not counted: under load the cluster must not lose sight of us.
     pub in_flight: usize,
     /// Bytes of large replies that are not sent yet, of those to the front proxy, and as many of all others; where there is no
@@ -69,8 +74,8 @@ pub(super) struct Server {
     pub(super) discovery: Discovery,
     pub(super) openapi: OpenApi,
     /// Through the front proxy.
-    proxied: Semaphore,
-    direct: Semaphore,
+    proxied: Places,
+    direct: Places,
     /// For large replies, in KiB.
     proxied_room: Arc<Semaphore>,
     direct_room: Arc<Semaphore>,
@@ -109,8 +114,8 @@ impl Api {
         let server = Server {
             discovery: Discovery::new()?,
             openapi: OpenApi::new()?,
-            proxied: Semaphore::new(self.limits.in_flight),
-            direct: Semaphore::new(self.limits.in_flight),
+            proxied: Places::new(self.limits.in_flight),
+            direct: Places::new(self.limits.in_flight),
             proxied_room: Arc::new(Semaphore::new(self.limits.reply_room / 1024)),
             direct_room: Arc::new(Semaphore::new(self.limits.reply_room / 1024)),
             large: Semaphore::new(LARGE_HEADS),
@@ -271,25 +276,54 @@ impl Server {
         let identity = self.api.authenticator.authenticate(head, &peer).await?;
         head.extensions.insert(identity.clone());
 
+        let Some(place) = self.place(parsed, &peer, &identity)? else {
+            return self.permitted(&identity, head, parsed, style, deadline).await;
+        };
+        tokio::select! {
+            biased;
+            () = place.taken_away() => Err(Refusal::too_many_requests()),
+            answer = self.permitted(&identity, head, parsed, style, deadline) => answer,
+        }
+    }
+
+    /// A place for what is counted.
+    fn place(&self, parsed: &Request, peer: &Peer, identity: &Identity) -> Result<Option<Place>, Refusal> {
         // Those of the last kinds need no backend and are few, so that reviews of them are answered from the cache.
-        let counted = match &parsed.endpoint {
-            Ok(endpoint) => matches!(endpoint, Endpoint::Metric(_)),
-            Err(_) => true,
+        let namespace = match &parsed.endpoint {
+            Ok(Endpoint::Metric(MetricRoute::Custom(route))) => route.namespace.clone(),
+            Ok(Endpoint::Metric(MetricRoute::External(route))) => Some(route.namespace.clone()),
+            Ok(_) => return Ok(None),
+            Err(_) => None,
         };
-        let _permit = if counted && !identity.is_master() {
-            let permits = if peer.is_front_proxy() {
-                &self.proxied
-            } else {
-                &self.direct
-            };
-            let permit = permits.try_acquire();
-            Some(permit.map_err(|_| Refusal::too_many_requests())?)
+        if identity.is_master() {
+            return Ok(None);
+        }
+        let places = if peer.is_front_proxy() {
+            &self.proxied
         } else {
-            None
+            &self.direct
         };
+        let owner = Owner {
+            is_autoscaler: identity.is_autoscaler(),
+            namespace,
+        };
+        places
+            .take(owner, parsed.endpoint.is_ok())
+            .map(Some)
+            .ok_or_else(Refusal::too_many_requests)
+    }
+
+    async fn permitted(
+        &self,
+        identity: &Identity,
+        head: &Parts,
+        parsed: &Request,
+        style: &Style,
+        deadline: Instant,
+    ) -> Result<Reply, Refusal> {
         self.api
             .authorizer
-            .authorize(&identity, &parsed.attributes)
+            .authorize(identity, &parsed.attributes)
             .await?;
         // What is wrong with a request is told only to those who may make it.
         let endpoint = parsed.endpoint.as_ref().map_err(Clone::clone)?;

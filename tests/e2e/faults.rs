@@ -161,6 +161,7 @@ impl Scene<'_> {
             "type": "Prometheus",
             "prometheus": {"url": self.testbed.prometheus().url(), "timeout": "1s"},
             "discovery": {"interval": "2s", "lookback": format!("{}s", LOOKBACK.as_secs())},
+            "limits": {"perRule": {"minRefresh": "0s"}},
         });
         create(&self.client, &backend(BACKEND, &spec)).await?;
         let labels = [("namespace", self.namespace.as_str()), ("pod", POD)];

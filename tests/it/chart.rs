@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use metricrule::api::BackendLimits;
 use serde_json::Value;
 
 use crate::repository;
@@ -211,6 +212,20 @@ fn values_change_what_they_say() -> Result<()> {
     ensure!(
         backend.len() == 1 && backend[0]["spec"]["prometheus"]["url"] == "http://prometheus.example:9090"
     );
+    // Written out: what an older chart's MetricBackend has stored as a default is not in force for ever.
+    let defaults = serde_json::to_value(BackendLimits::default())?;
+    ensure!(
+        backend[0]["spec"]["limits"] == defaults,
+        "{}",
+        backend[0]["spec"]["limits"]
+    );
+    let other = template(&[
+        "prometheus.url=\"http://prometheus.example:9090\"",
+        "prometheus.limits={\"queriesPerSecond\":70}",
+    ])?;
+    let other = of_kind(&other, "MetricBackend");
+    ensure!(other[0]["spec"]["limits"]["queriesPerSecond"] == 70);
+    ensure!(other[0]["spec"]["limits"]["maxConcurrent"] == 16);
     ensure!(
         of_kind(&template(&[])?, "MetricBackend").is_empty(),
         "no URL, no backend"

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration as StdDuration};
 
 use super::{
     AllowedNamespaces, AuthSpec, AuthType, BackendLabels, BackendType, DiscoverySettings, MetricBackend,
-    MetricBackendSpec, NamespacesFrom, PrometheusSpec, ServiceAccountTokenAuth, TlsSpec,
+    MetricBackendSpec, NamespacesFrom, PerRuleLimits, PrometheusSpec, ServiceAccountTokenAuth, TlsSpec,
 };
 use crate::api::{
     duration::Duration,
@@ -140,6 +140,21 @@ pub(super) const DISCOVERY: &[Invariant<DiscoverySettings>] = &[
     },
 ];
 
+pub(super) const PER_RULE: &[Invariant<PerRuleLimits>] = &[
+    Invariant {
+        at: ".maxRange",
+        message: "1s or more",
+        cel: "duration(self.maxRange) >= duration('1s')",
+        holds: |limits| limits.max_range.get() >= StdDuration::from_secs(1),
+    },
+    Invariant {
+        at: ".minRefresh",
+        message: "60s at most",
+        cel: "duration(self.minRefresh) <= duration('60s')",
+        holds: |limits| is_between(limits.min_refresh, 0, MINUTE),
+    },
+];
+
 impl MetricBackend {
     /// What the schema would refuse, by path: empty for every object that went through an API server which serves
     /// the present CRD.
@@ -164,9 +179,20 @@ impl MetricBackend {
                 message: "1 to 8 label names".into(),
             });
         }
+        let (limits, rule) = (&spec.limits, &spec.limits.per_rule);
+        invariant::check(PER_RULE, rule, "spec.limits.perRule", &mut found);
         for (field, value, max) in [
-            ("maxConcurrent", spec.limits.max_concurrent, 1_000),
-            ("queriesPerSecond", spec.limits.queries_per_second, 10_000),
+            ("maxConcurrent", limits.max_concurrent, 1_000),
+            ("queriesPerSecond", limits.queries_per_second, 10_000),
+            (
+                "perNamespace.maxConcurrent",
+                limits.per_namespace.max_concurrent,
+                1_000,
+            ),
+            ("perRule.maxConcurrent", rule.max_concurrent, 1_000),
+            ("perRule.maxSeries", rule.max_series, 10_000_000),
+            ("perRule.maxMetrics", rule.max_metrics, 100_000),
+            ("perRule.maxSamples", rule.max_samples, 10_000_000),
         ] {
             if !(1..=max).contains(&value) {
                 found.push(Violation {

@@ -45,10 +45,10 @@ fn a_client_stays_until_what_it_is_made_of_changes() {
         (desired("1", "https://a", 16, Some("t")), Step::Keep),
         // A line end is not the token's.
         (desired("1", "https://a", 16, Some("t\n")), Step::Keep),
-        (desired("1", "https://a", 16, Some("u")), Step::Rebuild),
-        (desired("1", "https://a", 16, None), Step::Rebuild),
-        (desired("1", "https://b", 16, Some("t")), Step::Rebuild),
-        (desired("1", "https://a", 17, Some("t")), Step::Build),
+        (desired("1", "https://a", 16, Some("u")), Step::Build),
+        (desired("1", "https://a", 16, None), Step::Build),
+        (desired("1", "https://b", 16, Some("t")), Step::Build),
+        (desired("1", "https://a", 17, Some("t")), Step::Limit),
         (desired("2", "https://a", 16, Some("t")), Step::Build),
     ] {
         assert_eq!(step(Some(&old), &new), expected, "{new:?}");

@@ -130,6 +130,8 @@ pub(super) fn query(promql: &str) -> InstantQuery {
         deadline: Instant::now() + Duration::from_secs(20),
         max_samples: Some(3),
         namespace: None,
+        rule: None,
+        refresh: Duration::ZERO,
     }
 }
 
@@ -160,7 +162,7 @@ async fn a_query_is_posted_as_a_form_with_time_and_timeout() {
         &[],
     );
     let promql = r#"sum by (pod) (rate(x{a="b&c+d"}[2m])) # %"#;
-    let vector = client.instant(query(promql)).await.unwrap();
+    let vector = client.instant(query(promql)).await.unwrap().rows;
     assert_eq!(vector.samples[0].value.to_string(), "1.5");
     assert_eq!(vector.samples[0].timestamp.as_millisecond(), 1_763_784_000_070);
 
@@ -200,7 +202,7 @@ async fn get_puts_everything_into_the_address() {
         &json!({"url": fake.url, "method": "GET", "queryParams": {"dedup": "true"}}),
         &[],
     );
-    assert!(client.instant(query("up")).await.unwrap().samples.is_empty());
+    assert!(client.instant(query("up")).await.unwrap().rows.samples.is_empty());
     let seen = fake.last();
     assert_eq!((seen.method, seen.path.as_str()), (Method::GET, "/api/v1/query"));
     assert_eq!((&*seen.query["query"], &*seen.query["dedup"]), ("up", "true"));
@@ -281,7 +283,7 @@ async fn partial_answers_are_errors_unless_accepted() {
     assert!(error.detail().contains("store gone"), "{error:?}");
 
     let lenient = client(&json!({"url": fake.url, "partialResponse": "Accept"}), &[]);
-    assert_eq!(lenient.instant(query("up")).await.unwrap().warnings.len(), 1);
+    assert_eq!(lenient.instant(query("up")).await.unwrap().rows.warnings.len(), 1);
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ impl<'a> Scripted<'a> {
         }
         let manifest = json!({
             "apiVersion": "metricrule.dev/v1alpha1", "kind": "MetricBackend", "metadata": {"name": namespace},
-            "spec": {"type": "Prometheus", "prometheus": prometheus},
+            "spec": {"type": "Prometheus", "prometheus": prometheus, "limits": {"perRule": {"minRefresh": "0s"}}},
         });
         testbed.apply_anywhere(&lab::list(&[manifest])).await?;
         Ok(Self {

@@ -176,6 +176,7 @@ impl Scene<'_> {
     async fn steps(&self, secrets: &Api<Secret>, secret: impl Fn(bool, &str) -> Secret) -> Result<()> {
         let spec = json!({
             "type": "Prometheus",
+            "limits": {"perRule": {"minRefresh": "0s"}},
             "prometheus": {
                 "url": self.server.url,
                 "timeout": "2s",

@@ -70,7 +70,11 @@ spec:
   labels: {namespaces: [namespace, exported_namespace]}
   allowedNamespaces: {from: Selector, selector: {matchLabels: {metrics: shared}}}
   discovery: {interval: 1m, lookback: 5m}
-  limits: {maxConcurrent: 16, queriesPerSecond: 50}
+  limits:
+    maxConcurrent: 16
+    queriesPerSecond: 50
+    perNamespace: {maxConcurrent: 8}
+    perRule: {maxConcurrent: 3, maxSeries: 20000, maxMetrics: 200, maxSamples: 1000, maxRange: 48h, minRefresh: 5s}
 "#;
 
 /// Serializing gives what was read, and neither CEL nor our own check objects.
@@ -155,7 +159,13 @@ fn the_smallest_backend_gets_its_defaults() {
             "labels": { "namespaces": ["namespace"] },
             "allowedNamespaces": { "from": "All" },
             "discovery": { "interval": "1m", "lookback": "5m" },
-            "limits": { "maxConcurrent": 16, "queriesPerSecond": 50 },
+            "limits": {
+                "maxConcurrent": 16, "queriesPerSecond": 1000, "perNamespace": { "maxConcurrent": 4 },
+                "perRule": {
+                    "maxConcurrent": 2, "maxSeries": 10_000, "maxMetrics": 100, "maxSamples": 50_000,
+                    "maxRange": "24h", "minRefresh": "1s",
+                },
+            },
         })
     );
     let want = json!({
@@ -166,9 +176,27 @@ fn the_smallest_backend_gets_its_defaults() {
         "spec.discovery.lookback": "5m",
         "spec.labels": { "namespaces": ["namespace"] },
         "spec.labels.namespaces": ["namespace"],
-        "spec.limits": { "maxConcurrent": 16, "queriesPerSecond": 50 },
+        "spec.limits": {
+                "maxConcurrent": 16, "queriesPerSecond": 1000, "perNamespace": { "maxConcurrent": 4 },
+                "perRule": {
+                    "maxConcurrent": 2, "maxSeries": 10_000, "maxMetrics": 100, "maxSamples": 50_000,
+                    "maxRange": "24h", "minRefresh": "1s",
+                },
+            },
+        "spec.limits.perNamespace": { "maxConcurrent": 4 },
+        "spec.limits.perNamespace.maxConcurrent": 4,
+        "spec.limits.perRule": {
+            "maxConcurrent": 2, "maxSeries": 10_000, "maxMetrics": 100, "maxSamples": 50_000,
+            "maxRange": "24h", "minRefresh": "1s",
+        },
+        "spec.limits.perRule.maxConcurrent": 2,
+        "spec.limits.perRule.maxMetrics": 100,
+        "spec.limits.perRule.maxRange": "24h",
+        "spec.limits.perRule.maxSamples": 50_000,
+        "spec.limits.perRule.maxSeries": 10_000,
+        "spec.limits.perRule.minRefresh": "1s",
         "spec.limits.maxConcurrent": 16,
-        "spec.limits.queriesPerSecond": 50,
+        "spec.limits.queriesPerSecond": 1000,
         "spec.prometheus.allowPlaintextCredentials": false,
         "spec.prometheus.auth.basic.secretRef.passwordKey": "password",
         "spec.prometheus.auth.basic.secretRef.usernameKey": "username",

@@ -174,6 +174,18 @@ fn backend_cases() -> Vec<Case> {
             &["spec.discovery.lookback"],
             json!({ "discovery": { "lookback": "25h" } }),
         ),
+        with(
+            &[],
+            json!({ "limits": { "perRule": { "maxRange": "1s", "minRefresh": "0s" } } }),
+        ),
+        with(
+            &["spec.limits.perRule.maxRange"],
+            json!({ "limits": { "perRule": { "maxRange": "999ms" } } }),
+        ),
+        with(
+            &["spec.limits.perRule.minRefresh"],
+            json!({ "limits": { "perRule": { "minRefresh": "61s" } } }),
+        ),
     ]
 }
 
@@ -423,6 +435,14 @@ fn bounds_are_checked_again() {
         backend(
             &["spec.limits.queriesPerSecond"],
             json!({ "limits": { "queriesPerSecond": 10_001 } }),
+        ),
+        backend(
+            &["spec.limits.perNamespace.maxConcurrent"],
+            json!({ "limits": { "perNamespace": { "maxConcurrent": 0 } } }),
+        ),
+        backend(
+            &["spec.limits.perRule.maxMetrics", "spec.limits.perRule.maxSeries"],
+            json!({ "limits": { "perRule": { "maxSeries": 0, "maxMetrics": 100_001 } } }),
         ),
         backend(
             &["spec.prometheus.headers"],
