@@ -205,7 +205,7 @@ impl<B: Backend + 'static> Backend for Limited<B> {
             let inner = &*self.0;
             let Ok(Ok(_slot)) = timeout_at(deadline, inner.probes.acquire()).await else {
                 return Err(BackendError::new(
-                    Reason::BackendTimeout,
+                    Reason::Throttled,
                     "the last probe of the backend has not ended",
                 ));
             };

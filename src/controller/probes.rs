@@ -128,7 +128,7 @@ async fn probe(name: &str, backend: Result<Arc<dyn Backend>, BackendError>) -> O
         Ok(info) => Some(Probe::Answered {
             version: info.version,
         }),
-        Err(error) if error.reason() == Reason::TooManyRequests => {
+        Err(error) if error.reason() == Reason::Throttled => {
             tracing::debug!(backend = name, %error, "the backend was not probed");
             None
         }

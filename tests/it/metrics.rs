@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use metricrule::metrics::{Metrics, QueryKind};
+use metricrule::metrics::{CircuitState, Metrics, QueryKind};
 
 use crate::repository;
 
@@ -27,6 +27,14 @@ fn filled() -> Metrics {
     metrics.server.objects("pods", 1);
     metrics.backend.query("default", QueryKind::Instant, "", second);
     drop(metrics.backend.begin("default"));
+    metrics.backend.queued("default", 0);
+    metrics.backend.waited("default", second);
+    metrics.backend.throttled("default", "limits.maxConcurrent");
+    metrics.backend.wanted("default", "limits.maxConcurrent", 1);
+    metrics.backend.joined("default");
+    metrics.backend.circuit("default", CircuitState::Closed);
+    metrics.backend.refused("default", "query");
+    metrics.backend.failures_held("default", 0);
     metrics.backend.relist("default", second, Some(1));
     metrics.backend.relist_error("default", "BackendDown");
     metrics.controller.rules([(("Ready", "True", "Serving"), 1)]);

@@ -2,17 +2,17 @@ use futures::{FutureExt as _, future::BoxFuture};
 
 use super::*;
 use crate::{
-    backend::{Backend, BackendError, BuildInfo, InstantQuery, SeriesQuery},
+    backend::{Backend, BackendError, BuildInfo, Evaluation, InstantQuery, SeriesQuery},
     controller::leadership::leadership,
     rule::testing::index,
-    sample::{InstantVector, SeriesSet},
+    sample::SeriesSet,
 };
 
 /// A backend whose probe ends so.
 struct Stub(Result<BuildInfo, BackendError>);
 
 impl Backend for Stub {
-    fn instant(&self, _: InstantQuery) -> BoxFuture<'_, Result<InstantVector, BackendError>> {
+    fn instant(&self, _: InstantQuery) -> BoxFuture<'_, Result<Evaluation, BackendError>> {
         async { Err(BackendError::new(Reason::Internal, "not asked")) }.boxed()
     }
 
@@ -32,10 +32,7 @@ fn stub(outcome: Result<BuildInfo, BackendError>) -> Result<Arc<dyn Backend>, Ba
 
 #[tokio::test]
 async fn a_probe_that_gets_no_slot_says_nothing_about_the_backend() {
-    let waited = BackendError::new(
-        Reason::TooManyRequests,
-        "limits.maxConcurrent (16) kept it waiting",
-    );
+    let waited = BackendError::new(Reason::Throttled, "limits.maxConcurrent (16) kept it waiting");
     assert_eq!(probe("default", stub(Err(waited))).await, None);
     let down = BackendError::new(Reason::BackendDown, "the backend cannot be reached");
     let expected = Probe::Failed {
