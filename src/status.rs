@@ -361,7 +361,7 @@ fn counts(entry: &Entry) -> Option<Discovered> {
         .sample
         .iter()
         .map(|(series, metric, resource)| DiscoveredSample {
-            series: (!series.is_empty()).then(|| series.to_string()),
+            series: (!series.is_empty()).then(|| bounded(series.to_string())),
             metric: metric.to_string(),
             resource: resource.as_ref().map(ToString::to_string),
         });
@@ -377,7 +377,7 @@ fn counts(entry: &Entry) -> Option<Discovered> {
 fn warnings(rule: &CompiledRule, outcome: Option<&Outcome>) -> Vec<Warning> {
     let mut warnings: Vec<Warning> = Vec::new();
     for problem in &rule.warnings {
-        let path = problem.place();
+        let path = bounded(problem.place());
         if warnings.len() < WARNINGS
             && !warnings
                 .iter()

@@ -7,6 +7,7 @@ use kube::CustomResourceExt;
 
 use super::{ClusterMetricRule, MetricBackend, MetricRule};
 
+mod bounds;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +21,10 @@ pub fn documents() -> Vec<CustomResourceDefinition> {
         .iter_mut()
         .flat_map(|crd| &mut crd.spec.versions)
         .filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
-    schemas.for_each(tidy);
+    schemas.for_each(|schema| {
+        tidy(schema);
+        bounds::add(schema);
+    });
     crds
 }
 

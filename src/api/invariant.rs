@@ -3,6 +3,8 @@
 //! Both stand in one row, so that neither can be forgotten; a test holds them against each other. The predicate is
 //! needed because an object can get past CEL: an older schema is served, or the file was never sent to an API server.
 
+pub(crate) mod selector;
+
 use schemars::Schema;
 use serde_json::{Value, json};
 

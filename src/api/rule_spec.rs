@@ -20,6 +20,8 @@ pub const MAX_SERIES_QUERY: usize = 4_096;
 pub const MAX_PATTERN: usize = 1_024;
 /// The most `seriesFilters`, and the most `resources.overrides`.
 pub const MAX_ITEMS: usize = 32;
+/// The longest label name in `resources.overrides`, in characters.
+pub const MAX_LABEL_NAME: usize = 256;
 /// The longest `refresh`.
 pub const MAX_REFRESH: Duration = Duration::from_mins(1);
 /// The `refresh` of a rule that does not say one, in standard semantics.
@@ -181,6 +183,7 @@ pub struct SeriesFilter {
 /// Which label names which Kubernetes object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = invariant::into_schema(invariants::RESOURCES))]
 pub struct ResourceMapping {
     /// A Go template with `<<` and `>>` that makes a label name from a kind: `<<.Resource>>` is its singular name,
     /// `<<.Group>>` its API group with `.` and `-` as `_`. It is read backwards too, to find the kind of a label. An
@@ -189,7 +192,7 @@ pub struct ResourceMapping {
     #[schemars(length(min = 1, max = 1024))]
     pub template: Option<String>,
 
-    /// Label name to kind. At most 32, and one label for each kind. A kind that the cluster does not know turns off
+    /// Label name to kind. At most 32, each label name of at most 256 characters, and one label for each kind. A kind that the cluster does not know turns off
     /// that entry, not the rule, until its CRD appears (`UnknownResource`).
     /// Example: `{namespace: {resource: namespaces}, pod: {resource: pods}}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

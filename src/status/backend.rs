@@ -103,7 +103,7 @@ pub fn desired_backend(
                     "it answers queries",
                 ],
             );
-            desired.version.clone_from(version);
+            desired.version = version.clone().map(super::bounded);
             desired.error = failing.map(|failing| {
                 let detail = &failing.detail;
                 let message = &detail[..detail.floor_char_boundary(MESSAGE_MAX)];

@@ -4,6 +4,7 @@ mod adapter;
 mod chart;
 mod check;
 mod cli;
+mod crds;
 mod default_rules;
 mod docs;
 mod files;

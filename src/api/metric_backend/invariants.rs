@@ -1,6 +1,9 @@
 //! What `OpenAPI` cannot say about a backend: which fields need, or exclude, which others.
 
-use std::{collections::BTreeSet, time::Duration as StdDuration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration as StdDuration,
+};
 
 use super::{
     AllowedNamespaces, AuthSpec, AuthType, BackendLabels, BackendType, DiscoverySettings, MetricBackend,
@@ -8,7 +11,7 @@ use super::{
 };
 use crate::api::{
     duration::Duration,
-    invariant::{self, Invariant, Violation},
+    invariant::{self, Invariant, Violation, selector},
 };
 
 const MINUTE: u64 = 60;
@@ -18,6 +21,15 @@ const HOUR: u64 = 60 * MINUTE;
 const OWN_HEADERS: [&str; 2] = ["authorization", "host"];
 /// Parameters that the client sets itself.
 const OWN_PARAMS: [&str; 6] = ["query", "time", "timeout", "match[]", "start", "end"];
+
+/// The longest name of a header or parameter, in characters.
+const MAX_FIELD_NAME: usize = 256;
+/// The longest value of one, in characters.
+const MAX_FIELD: usize = 1_024;
+/// The most headers, and the most parameters.
+const MAX_FIELDS: usize = 16;
+/// The longest address, in characters.
+const MAX_URL: usize = 2_048;
 
 pub(super) const BACKEND: &[Invariant<MetricBackendSpec>] = &[Invariant {
     at: ".prometheus",
@@ -59,6 +71,18 @@ pub(super) const PROMETHEUS: &[Invariant<PrometheusSpec>] = &[
                 .keys()
                 .all(|name| !OWN_PARAMS.contains(&name.as_str()))
         },
+    },
+    Invariant {
+        at: ".headers",
+        message: "a name has at most 256 characters",
+        cel: "!has(self.headers) || self.headers.all(name, size(name) <= 256)",
+        holds: |spec| has_short_names(&spec.headers),
+    },
+    Invariant {
+        at: ".queryParams",
+        message: "a name has at most 256 characters",
+        cel: "!has(self.queryParams) || self.queryParams.all(name, size(name) <= 256)",
+        holds: |spec| has_short_names(&spec.query_params),
     },
     Invariant {
         at: ".tls",
@@ -118,12 +142,21 @@ pub(super) const LABELS: &[Invariant<BackendLabels>] = &[Invariant {
     holds: |labels| labels.namespaces.iter().collect::<BTreeSet<_>>().len() == labels.namespaces.len(),
 }];
 
-pub(super) const ALLOWED_NAMESPACES: &[Invariant<AllowedNamespaces>] = &[Invariant {
-    at: ".selector",
-    message: "required with from Selector, and only with it",
-    cel: "(self.from == 'Selector') == has(self.selector)",
-    holds: |allowed| (allowed.from == NamespacesFrom::Selector) == allowed.selector.is_some(),
-}];
+pub(super) const ALLOWED_NAMESPACES: &[Invariant<AllowedNamespaces>] = &[
+    Invariant {
+        at: ".selector",
+        message: "required with from Selector, and only with it",
+        cel: "(self.from == 'Selector') == has(self.selector)",
+        holds: |allowed| (allowed.from == NamespacesFrom::Selector) == allowed.selector.is_some(),
+    },
+    Invariant {
+        at: ".selector",
+        message: "a key of matchLabels has at most 317 characters",
+        cel: "!has(self.selector) || !has(self.selector.matchLabels) || \
+              self.selector.matchLabels.all(key, size(key) <= 317)",
+        holds: |allowed| selector::has_short_keys(allowed.selector.as_ref()),
+    },
+];
 
 pub(super) const DISCOVERY: &[Invariant<DiscoverySettings>] = &[
     Invariant {
@@ -168,6 +201,9 @@ impl MetricBackend {
             "spec.allowedNamespaces",
             &mut found,
         );
+        if let Some(selector) = &spec.allowed_namespaces.selector {
+            selector::check(selector, "spec.allowedNamespaces.selector", &mut found);
+        }
         invariant::check(DISCOVERY, &spec.discovery, "spec.discovery", &mut found);
         if let Some(prometheus) = &spec.prometheus {
             prometheus.check("spec.prometheus", &mut found);
@@ -219,6 +255,19 @@ impl PrometheusSpec {
                 invariant::check(SERVICE_ACCOUNT_TOKEN, token, &path, found);
             }
         }
+        for (field, fields) in [("headers", &self.headers), ("queryParams", &self.query_params)] {
+            let path = format!("{path}.{field}");
+            if fields.len() > MAX_FIELDS {
+                found.push(Violation {
+                    path: path.clone(),
+                    message: format!("at most {MAX_FIELDS}"),
+                });
+            }
+            for value in fields.values() {
+                invariant::check_length(value, MAX_FIELD, path.as_str(), found);
+            }
+        }
+        invariant::check_length(&self.url, MAX_URL, format!("{path}.url"), found);
         if self
             .headers
             .values()
@@ -242,6 +291,10 @@ fn is_between(duration: Duration, min: u64, max: u64) -> bool {
 fn is_label_name(text: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
     text.bytes().next().is_some_and(letter) && text.bytes().all(|byte| letter(byte) || byte.is_ascii_digit())
+}
+
+fn has_short_names(fields: &BTreeMap<String, String>) -> bool {
+    fields.keys().all(|name| name.chars().count() <= MAX_FIELD_NAME)
 }
 
 /// A token of RFC 9110 that is not one of ours.

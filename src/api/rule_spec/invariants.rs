@@ -3,13 +3,18 @@
 use std::time::Duration;
 
 use super::{
-    MAX_ITEMS, MAX_METRICS_QUERY, MAX_PATTERN, MAX_REFRESH, MAX_SERIES_QUERY, MetricsApi, RuleSpec,
-    SeriesFilter,
+    MAX_ITEMS, MAX_LABEL_NAME, MAX_METRICS_QUERY, MAX_PATTERN, MAX_REFRESH, MAX_SERIES_QUERY, MetricsApi,
+    ResourceMapping, RuleSpec, SeriesFilter,
 };
 use crate::api::{
     duration::parse_duration,
-    invariant::{self, Invariant, Violation},
+    invariant::{self, Invariant, Violation, selector},
 };
+
+/// The longest name of an object, and the longest API group.
+const MAX_NAME: usize = 253;
+/// The longest name of a resource.
+const MAX_RESOURCE: usize = 63;
 
 /// Both kinds.
 pub(super) const RULE: &[Invariant<RuleSpec>] = &[
@@ -112,12 +117,34 @@ pub(crate) const METRIC_RULE: &[Invariant<RuleSpec>] = &[
 ];
 
 /// Only [`crate::api::ClusterMetricRule`].
-pub(crate) const CLUSTER_METRIC_RULE: &[Invariant<RuleSpec>] = &[Invariant {
-    at: ".namespaceSelector",
-    message: "with resources.namespaced false it must be written out; {} selects all namespaces",
-    cel: "!has(self.resources) || !has(self.resources.namespaced) || self.resources.namespaced || \
-          has(self.namespaceSelector)",
-    holds: |spec| is_namespaced(spec) || spec.namespace_selector.is_some(),
+pub(crate) const CLUSTER_METRIC_RULE: &[Invariant<RuleSpec>] = &[
+    Invariant {
+        at: ".namespaceSelector",
+        message: "with resources.namespaced false it must be written out; {} selects all namespaces",
+        cel: "!has(self.resources) || !has(self.resources.namespaced) || self.resources.namespaced || \
+              has(self.namespaceSelector)",
+        holds: |spec| is_namespaced(spec) || spec.namespace_selector.is_some(),
+    },
+    Invariant {
+        at: ".namespaceSelector",
+        message: "a key of matchLabels has at most 317 characters",
+        cel: "!has(self.namespaceSelector) || !has(self.namespaceSelector.matchLabels) || \
+              self.namespaceSelector.matchLabels.all(key, size(key) <= 317)",
+        holds: |spec| selector::has_short_keys(spec.namespace_selector.as_ref()),
+    },
+];
+
+/// `resources`.
+pub(super) const RESOURCES: &[Invariant<ResourceMapping>] = &[Invariant {
+    at: ".overrides",
+    message: "a label name has at most 256 characters",
+    cel: "!has(self.overrides) || self.overrides.all(label, size(label) <= 256)",
+    holds: |resources| {
+        resources
+            .overrides
+            .keys()
+            .all(|label| label.chars().count() <= MAX_LABEL_NAME)
+    },
 }];
 
 /// One item of `seriesFilters`.
@@ -181,6 +208,16 @@ impl RuleSpec {
                 });
             }
         }
+        if let Some(resources) = &self.resources {
+            invariant::check(RESOURCES, resources, "spec.resources", found);
+            resources.check_kinds(found);
+        }
+        if let Some(name) = self.backend_ref.as_ref().map(|backend| &backend.name) {
+            invariant::check_length(name, MAX_NAME, "spec.backendRef.name", found);
+        }
+        if let Some(selector) = &self.namespace_selector {
+            selector::check(selector, "spec.namespaceSelector", found);
+        }
         if let Some(template) = self.resources.as_ref().and_then(|map| map.template.as_deref()) {
             invariant::check_length(template, MAX_PATTERN, "spec.resources.template", found);
         }
@@ -191,6 +228,19 @@ impl RuleSpec {
                     message: error.to_string(),
                 });
             }
+        }
+    }
+}
+
+impl ResourceMapping {
+    /// The kinds that it names.
+    fn check_kinds(&self, found: &mut Vec<Violation>) {
+        for (label, kind) in &self.overrides {
+            let label: String = label.chars().take(MAX_LABEL_NAME).collect();
+            let path = format!("spec.resources.overrides[{label}]");
+            let group = kind.group.as_deref().unwrap_or_default();
+            invariant::check_length(group, MAX_NAME, format!("{path}.group"), found);
+            invariant::check_length(&kind.resource, MAX_RESOURCE, format!("{path}.resource"), found);
         }
     }
 }

@@ -42,6 +42,14 @@ fn rule_cases(kind: &'static str) -> Vec<Case> {
         with(&[], json!({ "resources": { "namespaced": true } })),
         with(&["spec.missingRows"], json!({ "missingRows": "Accept" })),
         with(&[], json!({ "api": "External", "missingRows": "Accept" })),
+        with(
+            &["spec.resources.overrides"],
+            json!({ "resources": { "overrides": { "l".repeat(257): { "resource": "pods" } } } }),
+        ),
+        with(
+            &[],
+            json!({ "resources": { "overrides": { "l".repeat(256): { "resource": "pods" } } } }),
+        ),
         with(&[], json!({ "seriesFilters": [{ "is": "a" }, { "isNot": "b" }] })),
         with(
             &["spec.seriesFilters[0]"],
@@ -129,6 +137,14 @@ fn cluster_metric_rule_cases() -> Vec<Case> {
             &["spec.resources.namespaced"],
             all_namespaces(json!({ "resources": { "namespaced": false } })),
         ),
+        with(
+            &["spec.namespaceSelector"],
+            json!({ "namespaceSelector": { "matchLabels": { "l".repeat(318): "a" } } }),
+        ),
+        with(
+            &[],
+            json!({ "namespaceSelector": { "matchLabels": { "l".repeat(317): "a" } } }),
+        ),
     ]
 }
 
@@ -144,6 +160,22 @@ fn backend_cases() -> Vec<Case> {
         with(
             &["spec.allowedNamespaces.selector"],
             json!({ "allowedNamespaces": { "from": "Selector" } }),
+        ),
+        with(
+            &["spec.allowedNamespaces.selector"],
+            json!({ "allowedNamespaces": { "from": "Selector", "selector": { "matchLabels": { "l".repeat(318): "a" } } } }),
+        ),
+        with(
+            &["spec.prometheus.headers"],
+            json!({ "prometheus": { "headers": { "H".repeat(257): "a" } } }),
+        ),
+        with(
+            &["spec.prometheus.queryParams"],
+            json!({ "prometheus": { "queryParams": { "p".repeat(257): "a" } } }),
+        ),
+        with(
+            &[],
+            json!({ "prometheus": { "headers": { "H".repeat(256): "a" }, "queryParams": { "p".repeat(256): "a" } } }),
         ),
         with(
             &["spec.allowedNamespaces.selector"],
@@ -447,6 +479,29 @@ fn bounds_are_checked_again() {
         backend(
             &["spec.prometheus.headers"],
             json!({ "prometheus": { "headers": { "X-A": "a\r\nb" } } }),
+        ),
+        backend(
+            &["spec.prometheus.headers"],
+            json!({ "prometheus": { "headers": { "X-A": "a".repeat(1_025) } } }),
+        ),
+        backend(
+            &["spec.prometheus.queryParams"],
+            json!({ "prometheus": { "queryParams": { "a": long(1_025) } } }),
+        ),
+        backend(
+            &["spec.allowedNamespaces.selector.matchLabels"],
+            json!({ "allowedNamespaces": { "from": "Selector", "selector": { "matchLabels": { "a": long(64) } } } }),
+        ),
+        case(
+            "ClusterMetricRule",
+            &["spec.namespaceSelector.matchExpressions[0].values"],
+            json!({ "namespaceSelector": { "matchExpressions": [
+                { "key": "team", "operator": "In", "values": vec!["shop"; 257] }
+            ] } }),
+        ),
+        rule(
+            &["spec.resources.overrides[app].group"],
+            json!({ "resources": { "overrides": { "app": { "group": long(254), "resource": "pods" } } } }),
         ),
     ] {
         let mut spec = good_spec(kind);
