@@ -1,9 +1,10 @@
 //! The operator's own CA, kept in a Secret: made once, rotated by the leader, turned into a serving certificate by each
 //! replica for itself.
 //!
-//! The Secret is created by POST, so that of two replicas that start at once one wins and the other reads what the first
-//! made; it is changed by a patch that names the `resourceVersion` it was made for, so that no newer one is overwritten.
-//! Who deletes it gets a new CA: clients trust it as soon as the registration has written it into the `APIService`s,
+//! The chart makes the Secret, empty, so that nobody needs the right to create any; one that is missing is created by POST
+//! where that is allowed. It is changed by a patch that names the `resourceVersion` it was made for: no newer one is
+//! overwritten, and of two replicas that start at once one wins and the other reads what the first made.
+//! Who empties it gets a new CA: clients trust it as soon as the registration has written it into the `APIService`s,
 //! which takes about a second. Who wants one without that second annotates it ([`ROTATE`]).
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -104,6 +105,11 @@ enum AuthorityError {
     Pki(#[from] PkiError),
     #[error("the CA Secret could not be {0}: {1}")]
     Call(&'static str, CallError),
+    #[error(
+        "the CA Secret is missing, and the operator may not create one: install the chart again (helm upgrade), which makes it \
+         empty ({0})"
+    )]
+    MayNotCreate(CallError),
     #[error("no CA is issued: {0}")]
     Install(InstallError),
     #[error("the CA Secret does not decode: {0}")]
@@ -222,6 +228,9 @@ impl Authority {
             Observed::Absent => return self.absent().await,
             Observed::Present(secret) => secret,
         };
+        if is_blank(secret) {
+            return self.blank(secret).await;
+        }
         self.absent_since = None;
         if self.written_over.is_some() && self.written_over == secret.metadata.resource_version {
             return Ok(());
@@ -285,7 +294,35 @@ impl Authority {
             }
             // Another replica was faster: the watch brings what it made.
             Err(error) if error.is_conflict() => Ok(()),
+            Err(error) if error.is_forbidden() => Err(AuthorityError::MayNotCreate(error)),
             Err(error) => Err(AuthorityError::Call("created", error)),
+        }
+    }
+
+    /// The Secret is there and empty, as the chart makes it: the leader fills it at once; the others, where nobody does.
+    async fn blank(&mut self, secret: &Secret) -> Result<(), AuthorityError> {
+        let since = *self.absent_since.get_or_insert_with(Instant::now);
+        let waits = !self.leadership.is_leader() && since.elapsed() < COURTESY;
+        if waits || (self.written_over.is_some() && self.written_over == secret.metadata.resource_version) {
+            return Ok(());
+        }
+        let state = CaState::new(self.clock.now())?;
+        let body = Patch::Merge(patch(secret, &state, false));
+        let parameters = PatchParams {
+            field_manager: Some(MANAGER.into()),
+            ..PatchParams::default()
+        };
+        let written = within(self.secrets().patch(&self.config.secret, &parameters, &body)).await;
+        self.metrics.write("secret", outcome(&written));
+        match written {
+            Ok(_) => {
+                tracing::info!(secret = %self.config.secret, "a new CA was issued");
+                self.written_over.clone_from(&secret.metadata.resource_version);
+                self.publish(&state)
+            }
+            // Another replica was faster, or the Secret is gone: the watch brings what it is now.
+            Err(error) if error.is_conflict() || error.is_not_found() => Ok(()),
+            Err(error) => Err(AuthorityError::Call("filled", error)),
         }
     }
 
@@ -414,6 +451,12 @@ async fn news<T>(receiver: &mut watch::Receiver<T>) {
     if receiver.changed().await.is_err() {
         std::future::pending::<()>().await;
     }
+}
+
+/// Whether it holds nothing of a CA; what holds a part of one is left alone.
+fn is_blank(secret: &Secret) -> bool {
+    let mut data = secret.data.iter().flatten();
+    !data.any(|(key, _)| CaState::KEYS.contains(&key.as_str()))
 }
 
 fn encode(state: &CaState) -> BTreeMap<String, ByteString> {

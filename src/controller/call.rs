@@ -68,6 +68,11 @@ impl CallError {
         self.code() == Some(404)
     }
 
+    /// RBAC.
+    pub(super) fn is_forbidden(&self) -> bool {
+        self.code() == Some(403)
+    }
+
     /// The object changed, exists already, or is another one of the same name.
     pub(super) fn is_conflict(&self) -> bool {
         self.code() == Some(409)

@@ -194,6 +194,106 @@ fn no_right_is_wider_than_the_list_can_say() -> Result<()> {
     Ok(())
 }
 
+/// Each right to `get` that the operator holds: the resource, and the place in the code that reads one by name.
+const READ_BY_NAME: &[(&str, &str, &str)] = &[
+    (
+        "clusterroles",
+        "src/controller/registration/install.rs",
+        "Api::<ClusterRole>::all(client.clone()).get_opt(",
+    ),
+    (
+        "services",
+        "src/controller/registration/install.rs",
+        "services.get_opt(",
+    ),
+    ("leases", "src/controller/lease.rs", "self.api.get_opt("),
+];
+
+#[test]
+fn every_get_of_the_chart_has_a_use() -> Result<()> {
+    let documents = template(&["rbac.tokens=[\"reader\"]"])?;
+    let mut granted = BTreeSet::new();
+    for line in rights(&documents)? {
+        let cells: Vec<&str> = line.split(" | ").collect();
+        let [_, role, _, resources, names, verbs] = cells[..] else {
+            bail!("{line}")
+        };
+        // The roles of people and of the HPA controller are not the operator's.
+        let is_operators = role == "metricrule" || role == "metricrule-objects";
+        if is_operators && verbs.split(',').any(|verb| verb == "get") {
+            ensure!(names != "*", "{line}: whoever may get each object needs no list");
+            granted.extend(resources.split(',').map(str::to_owned));
+        }
+    }
+    let used: BTreeSet<String> = READ_BY_NAME
+        .iter()
+        .map(|(resource, ..)| (*resource).to_owned())
+        .collect();
+    ensure!(granted == used, "granted: {granted:?}, used: {used:?}");
+    for (resource, file, call) in READ_BY_NAME {
+        ensure!(
+            repository::read(file)?.contains(call),
+            "{file} reads no {resource} by name any more: take the right away"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn no_token_of_another_service_account_can_be_had() -> Result<()> {
+    let token = |line: &&String| line.contains("serviceaccounts/token");
+    let by_default = rights(&template(&[])?)?;
+    ensure!(!by_default.iter().any(|line| token(&line)), "{by_default:#?}");
+    let named = rights(&template(&["rbac.tokens=[\"reader\"]"])?)?;
+    let found: Vec<&String> = named.iter().filter(token).collect();
+    ensure!(
+        found
+            == ["namespace metricrule-system | metricrule | core | serviceaccounts/token | reader | create"],
+        "{found:#?}"
+    );
+    // A Secret of type service-account-token is one, too.
+    let secrets = named
+        .iter()
+        .filter(|line| line.contains("| secrets |") && line.contains("create"));
+    ensure!(secrets.count() == 0, "{named:#?}");
+    Ok(())
+}
+
+#[test]
+fn the_chart_makes_the_secret_of_the_ca_and_keeps_what_it_holds() -> Result<()> {
+    let documents = template(&[])?;
+    let secrets = of_kind(&documents, "Secret");
+    ensure!(
+        secrets.len() == 1 && secrets[0]["metadata"]["name"] == "metricrule-ca",
+        "{secrets:?}"
+    );
+    // Helm takes away what a former manifest had, and this one never has anything.
+    for field in ["data", "stringData", "immutable"] {
+        ensure!(secrets[0].get(field).is_none(), "{:?}", secrets[0]);
+    }
+    let files = template(&["tls.secretName=\"tls\""])?;
+    ensure!(
+        of_kind(&files, "Secret").is_empty(),
+        "somebody else's certificate needs no CA"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_digest_says_which_image_is_run() -> Result<()> {
+    let image = |values: &[&str]| -> Result<String> {
+        let documents = template(values)?;
+        let deployment = of_kind(&documents, "Deployment");
+        Ok(text(&deployment[0]["spec"]["template"]["spec"]["containers"][0]["image"]).to_owned())
+    };
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let plain = image(&[])?;
+    ensure!(!plain.contains('@'), "{plain}");
+    let pinned = image(&[&format!("image.digest=\"{digest}\"")])?;
+    ensure!(pinned == format!("{plain}@{digest}"), "{pinned}");
+    Ok(())
+}
+
 #[test]
 fn the_chart_lints() -> Result<()> {
     let output = run(&["lint", "--strict", "charts/metricrule"])?;
@@ -259,6 +359,8 @@ fn the_schema_refuses_what_is_no_value() -> Result<()> {
         "replicas=\"two\"",
         "shutdownDelay=\"soon\"",
         "nonsense=1",
+        "image.digest=\"latest\"",
+        "rbac.tokens=[\"*\"]",
     ] {
         if template(&[wrong]).is_ok() {
             bail!("{wrong} was accepted");

@@ -135,6 +135,49 @@ async fn two_replicas_that_start_at_once_agree() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_empty_secret_of_the_chart_is_filled_and_none_is_created() {
+    for leads in [true, false] {
+        let api = cluster();
+        api.put(
+            SECRET,
+            json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+                "metadata": {"labels": {"app.kubernetes.io/managed-by": "Helm"}}}),
+        );
+        let (one, two) = (Replica::start(&api, &clock()), Replica::start(&api, &clock()));
+        if leads {
+            one.lead();
+        }
+        until("both agree", || {
+            one.bundle().is_some() && one.bundle() == two.bundle()
+        })
+        .await;
+        let secret = api.get(SECRET).unwrap();
+        assert_eq!(
+            secret["data"]["ca.crt"],
+            json!(ByteString(one.bundle().unwrap().to_vec()))
+        );
+        assert_eq!(
+            secret["metadata"]["labels"]["app.kubernetes.io/managed-by"],
+            json!("Helm")
+        );
+        let writes = api.writes("/api/v1/namespaces/ns/secrets");
+        assert!(writes.iter().all(|write| write.path == SECRET), "none is created");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_emptied_secret_is_a_new_ca() {
+    let api = cluster();
+    let one = Replica::start(&api, &clock());
+    one.lead();
+    until("it serves", || one.handles.serving.borrow().is_some()).await;
+    let former = one.bundle();
+    api.edit(SECRET, |secret| secret["data"] = json!({}));
+    until("another CA", || one.bundle() != former).await;
+    assert!(api.get(SECRET).unwrap()["data"]["ca.crt"].is_string());
+}
+
 async fn rest(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }

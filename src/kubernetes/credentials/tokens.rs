@@ -59,7 +59,9 @@ pub enum TokenError {
     #[error("there is no ServiceAccount {0} in the operator's namespace")]
     NotFound(String),
     /// RBAC.
-    #[error("the operator may not create serviceaccounts/token: {0}")]
+    #[error(
+        "tokens of this ServiceAccount may not be issued; for the operator add it to the chart's value `rbac.tokens` ({0})"
+    )]
     Forbidden(String),
     /// Anything else, no answer in time included.
     #[error("the token of the ServiceAccount {name} was not issued: {message}")]
