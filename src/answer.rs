@@ -13,7 +13,10 @@ use self::held::{Evaluated, Held};
 use crate::{
     backend::{BackendError, Evaluation, InstantQuery, pool::Pool},
     catalog::{Catalog, Served},
-    kubernetes::objects::{Objects, ObjectsError},
+    kubernetes::{
+        objects::{Objects, ObjectsError},
+        targets::Targets,
+    },
     logbook::Logbook,
     metrics::Metrics,
     query::{
@@ -33,6 +36,7 @@ pub struct Answerer {
     catalog: watch::Receiver<Arc<Catalog>>,
     pool: Pool,
     objects: Objects,
+    targets: Targets,
     /// What becomes of rules' queries.
     logbook: Logbook,
     metrics: Metrics,
@@ -50,11 +54,12 @@ const WARNED: u64 = 4096;
 // === impl Answerer ===
 
 impl Answerer {
-    /// Answers from what `catalog` publishes, with values of `pool` for objects of `objects`.
+    /// Answers from what `catalog` publishes, with values of `pool` for objects of `objects`, as large as `targets` allow.
     pub fn new(
         catalog: watch::Receiver<Arc<Catalog>>,
         pool: Pool,
         objects: Objects,
+        targets: Targets,
         logbook: Logbook,
         metrics: Metrics,
     ) -> Self {
@@ -62,6 +67,7 @@ impl Answerer {
             catalog,
             pool,
             objects,
+            targets,
             logbook,
             held: Held::new(metrics.clone()),
             metrics,
@@ -113,7 +119,9 @@ impl Answerer {
         names: &[String],
         deadline: Instant,
     ) -> Result<Answer<CustomItem>, Failure> {
-        let plan = plan_custom(served, route, names)?;
+        let mut plan = plan_custom(served, route, names)?;
+        let namespace = route.namespace.as_deref();
+        plan.target = namespace.and_then(|namespace| self.targets.lowest(namespace, &route.metric));
         let Some(ask) = &plan.ask else {
             return Ok(Answer {
                 items: Vec::new(),
@@ -122,7 +130,6 @@ impl Answerer {
                 warnings: Vec::new(),
             });
         };
-        let namespace = route.namespace.as_deref();
         let Evaluated { rows, at, .. } = &*self.ask(&served.rule, ask, namespace, deadline).await?;
         self.note_warnings(served, &rows.warnings);
         let answer = project_custom(&plan, rows, *at).inspect_err(|failure| self.count(&failure.tally))?;

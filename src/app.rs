@@ -36,6 +36,7 @@ use crate::{
         mapper::Mapper,
         objects::Objects,
         reviews::{CachedReviewer, ClusterReviewer},
+        targets::Targets,
     },
     logbook::Logbook,
     metrics::Metrics,
@@ -332,9 +333,18 @@ impl Parts {
             PODS_PATIENCE,
             async move { listed.listed().await },
         );
+        let targets = Targets::default();
+        tasks.spawn("targets", targets.clone().run(client.clone(), counts.clone()));
         let (logbook, outcomes) = Logbook::new(metrics.rules.clone());
         tasks.spawn("logbook", logbook.clone().run(tables.clone()));
-        let answerer = Answerer::new(catalog.clone(), pool.clone(), objects, logbook, metrics.clone());
+        let answerer = Answerer::new(
+            catalog.clone(),
+            pool.clone(),
+            objects,
+            targets,
+            logbook,
+            metrics.clone(),
+        );
         let reviewer = CachedReviewer::new(ClusterReviewer::new(client.clone()), metrics.server.clone())?;
 
         let leader = Leader {

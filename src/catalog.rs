@@ -8,7 +8,10 @@ pub mod derive;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 pub use self::{
     claims::{Claims, Conflict},
@@ -155,6 +158,26 @@ impl Catalog {
     /// The same for an external metric.
     pub fn external_owners(&self, metric: &str) -> Vec<&str> {
         self.external.get(metric).map(Claims::owners).unwrap_or_default()
+    }
+
+    /// The metrics that `before` had and that a limit of their rule has cut off since: others have lower names.
+    pub fn cut_off_since<'a>(&'a self, before: &'a Self) -> Vec<(&'a RuleKey, Vec<&'a str>)> {
+        let names = |entry: &'a Entry| -> BTreeSet<&'a str> {
+            entry.metrics.metrics.iter().map(|metric| &*metric.name).collect()
+        };
+        let cut = |(key, entry): (&'a RuleKey, &'a Entry)| {
+            let former = before.entries.get(key)?;
+            if Arc::ptr_eq(&former.metrics, &entry.metrics)
+                || !entry.metrics.discovered.dropped.contains_key(&Reason::Truncated)
+            {
+                return None;
+            }
+            let last = entry.metrics.metrics.iter().map(|metric| &*metric.name).max()?;
+            // One with a lower name is gone by itself.
+            let gone = names(former).into_iter().filter(|name| *name > last);
+            Some((key, gone.collect::<Vec<_>>())).filter(|(_, gone)| !gone.is_empty())
+        };
+        self.entries.iter().filter_map(cut).collect()
     }
 
     /// The place of one rule.

@@ -11,4 +11,5 @@ pub mod objects;
 pub mod port_forward;
 pub mod reviews;
 pub mod rights;
+pub mod targets;
 pub mod watch;

@@ -55,6 +55,9 @@ pub struct Listings {
 
 type Listing = BoxFuture<'static, (Target, Outcome)>;
 
+/// How many metrics a line about a limit names.
+const NAMED: usize = 5;
+
 // === impl Relist ===
 
 impl Relist {
@@ -147,8 +150,17 @@ impl Relist {
     fn publish(&self, table: &Arc<RuleTable>, selectors: &mut Selectors) {
         let previous = self.catalog.borrow().clone();
         let entries = selectors.entries(table, &previous);
-        self.catalog
-            .send_replace(Arc::new(Catalog::build(table.clone(), entries)));
+        let catalog = Arc::new(Catalog::build(table.clone(), entries));
+        for (rule, metrics) in catalog.cut_off_since(&previous) {
+            let some: Vec<&str> = metrics.iter().take(NAMED).copied().collect();
+            tracing::warn!(
+                %rule,
+                count = metrics.len(),
+                metrics = some.join(", "),
+                "a limit of the rule takes metrics away: others with lower names have come"
+            );
+        }
+        self.catalog.send_replace(catalog);
     }
 
     fn list(&self, target: Target) -> Listing {

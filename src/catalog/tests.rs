@@ -165,6 +165,38 @@ fn limits_cut_in_lexical_order() {
 }
 
 #[test]
+fn a_series_with_a_lower_name_takes_no_metric_away_without_a_word() {
+    let lines = "seriesQuery: '{__name__=~\"^m.$\"}'
+name: {}
+limits: {maxMetrics: 2}";
+    let of = |names: &[&str]| {
+        let all = names
+            .iter()
+            .map(|name| format!(r#"{name}{{namespace="shop",pod="p"}}"#));
+        let all: Vec<String> = all.collect();
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        catalog(&[("all", spec(lines), series(&all))])
+    };
+    let gone = |before: &[&str], now: &[&str]| {
+        let (before, now) = (of(before), of(now));
+        let gone = now
+            .cut_off_since(&before)
+            .into_iter()
+            .flat_map(|(_, names)| names);
+        gone.map(ToOwned::to_owned).collect::<Vec<String>>()
+    };
+    assert_eq!(gone(&["m2", "m3"], &["m1", "m2", "m3"]), ["m3"]);
+    assert_eq!(gone(&["m2", "m3"], &["m0", "m1", "m2", "m3"]), ["m2", "m3"]);
+    assert_eq!(gone(&["m1", "m2", "m3"], &["m1", "m2", "m3", "m4"]), [""; 0]);
+    assert_eq!(
+        gone(&["m1", "m2"], &["m2", "m3", "m4"]),
+        [""; 0],
+        "m1 is gone by itself"
+    );
+    assert_eq!(gone(&["m1", "m2"], &["m1"]), [""; 0], "no limit did it");
+}
+
+#[test]
 fn a_namespaced_rule_describes_nothing_outside_its_namespace() {
     let catalog = catalog(&[(
         "shop/own",

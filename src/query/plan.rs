@@ -54,6 +54,8 @@ pub struct Plan {
     pub namespace_label: Option<Arc<str>>,
     /// The namespace of the request.
     pub namespace: Option<Arc<str>>,
+    /// The lowest target that an HPA divides the sum of the values by, in thousandths; `None` where none is known.
+    pub target: Option<i64>,
     /// As the request named it; for the sentence of a failure.
     pub sought: String,
 }
@@ -99,6 +101,7 @@ pub fn plan_custom(served: &Served, route: &CustomRoute, names: &[String]) -> Re
         namespace: namespace
             .filter(|_| resource.scope == Scope::Namespaced || namespace_label.is_some())
             .map(Into::into),
+        target: None,
         sought: if like_adapter {
             route.sought_object()
         } else {
@@ -134,6 +137,8 @@ pub fn plan_external(served: &Served, route: &ExternalRoute) -> Result<Plan, Fai
         subject: None,
         namespace_label: label.map(Into::into),
         namespace: Some(route.namespace.as_str().into()),
+        // For External metrics an HPA checks what it divides.
+        target: None,
         sought: route.sought(),
     })
 }

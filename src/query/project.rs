@@ -7,7 +7,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
-use self::rows::{Value, checked, foreign_rows, ordered, value};
+use self::{
+    rows::{Value, checked, foreign_rows, ordered, value},
+    sum::Share,
+};
 use super::{Answer, CustomItem, ExternalItem, Failure, Plan, Tally};
 use crate::{
     api::rule_spec::{MissingRows, NegativePolicy},
@@ -87,20 +90,25 @@ pub fn project_custom(
         ));
     }
     // An HPA adds up whichever of them it likes.
-    if let Some(share) = sum::share(&addends) {
-        let mut fits = addends.iter().map(|addend| addend.fits(share));
+    let share = Share::of(&addends, plan.target);
+    if let Some(share) = share {
+        let mut holds = addends.iter().map(|addend| share.holds(addend));
         let before = items.len();
-        items.retain(|_| fits.next().unwrap_or(false));
-        addends.retain(|addend| addend.fits(share));
+        items.retain(|_| holds.next().unwrap_or(false));
+        addends.retain(|addend| share.holds(addend));
         let left_out = before - items.len();
         tally.drop_rows(Reason::NotFinite, u64::try_from(left_out).unwrap_or(u64::MAX));
-        warnings.push(format!("{left_out} values {}, and are left out", sum::TOO_LARGE));
+        warnings.push(format!(
+            "{left_out} values are left out, for they {}",
+            share.fault
+        ));
     }
     tally.clamped += sum::clamped(&addends);
     if plan.by_name && items.is_empty() {
-        let failure = match refused {
-            Some(reason) => refusal(plan, reason),
-            None => no_data(plan, rows, label, &tally),
+        let failure = match (refused, share) {
+            (Some(reason), _) => refusal(plan, reason),
+            (None, Some(share)) => overflow(plan, share),
+            (None, None) => no_data(plan, rows, label, &tally),
         };
         return Err(failure.counting(tally));
     }
@@ -177,8 +185,8 @@ pub fn project_external(
         for item in &mut items {
             item.value = Milli::ZERO;
         }
-    } else if sum::share(&addends).is_some() {
-        return Err(overflow(plan).counting(tally));
+    } else if let Some(share) = Share::of(&addends, plan.target) {
+        return Err(overflow(plan, share).counting(tally));
     } else {
         tally.clamped += sum::clamped(&addends);
     }
@@ -223,11 +231,11 @@ fn lacking(plan: &Plan, missing: &str) -> Failure {
     Failure::new(Reason::MissingRows, cause)
 }
 
-fn overflow(plan: &Plan) -> Failure {
+fn overflow(plan: &Plan, share: Share) -> Failure {
     let cause = format!(
         "the query of the rule {} gave values that {}",
         plan.served.rule.key(),
-        sum::TOO_LARGE
+        share.fault
     );
     Failure::new(Reason::NotFinite, cause)
 }

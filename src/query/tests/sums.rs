@@ -124,6 +124,34 @@ fn four_values_of_9e15_do_not_scale_to_the_minimum() {
 }
 
 #[test]
+fn replicas_that_an_int32_cannot_hold_do_not_scale_to_the_minimum() {
+    for more in ["", ADAPTER] {
+        let spec = format!("{REQUESTS}\n{more}");
+        let mut all = plan("all", &spec, &["a", "b"], "").unwrap();
+        let given = rows(&[(r#"{pod="a"}"#, 9e15), (r#"{pod="b"}"#, 20.0)]);
+        assert_eq!(
+            project_custom(&all, &given, at()).unwrap().items.len(),
+            2,
+            "without an HPA"
+        );
+        all.target = Some(10_000);
+        let answer = project_custom(&all, &given, at()).unwrap();
+        assert_eq!(values(&answer), [("b".to_owned(), "20".to_owned())]);
+        assert!(
+            answer.warnings[0].contains("target of an HPA"),
+            "{:?}",
+            answer.warnings
+        );
+
+        let mut one = plan("all", &spec, &["a"], "").unwrap();
+        one.target = Some(10_000);
+        let failure = project_custom(&one, &given, at()).unwrap_err();
+        assert_eq!(failure.reason, Reason::NotFinite);
+        assert!(failure.cause.contains("target of an HPA"), "{failure}");
+    }
+}
+
+#[test]
 fn one_pod_with_a_number_too_large_takes_no_other_with_it() {
     let plan = plan("all", REQUESTS, &["a", "b", "c"], "").unwrap();
     let given = [
