@@ -256,15 +256,16 @@ fn is_kedas(hpa: &HorizontalPodAutoscaler) -> bool {
     owned || hpa.labels().contains_key(KEDA_LABEL)
 }
 
-/// Asks every question once, and once more where the answers differ in something or one is lacking.
+/// Asks every question once, and once more where values differ.
 async fn round(servers: &Servers, questions: &mut BTreeMap<String, Asked>, tolerance: Tolerance) {
     let asked = stream::iter(questions.iter_mut()).map(|(path, asked)| async move {
         let mut found = once(servers, asked, path, tolerance).await;
-        if found.is_uncertain() {
+        let uncertain = found.is_uncertain();
+        if uncertain {
             sleep(AGAIN_AFTER).await;
             found = once(servers, asked, path, tolerance).await;
         }
-        asked.sample(found);
+        asked.sample(found, uncertain);
     });
     let at_a_time = (CONCURRENCY / servers.width()).max(1);
     asked.buffer_unordered(at_a_time).collect::<()>().await;

@@ -30,8 +30,8 @@ const MAX_INTERVAL: Duration = Duration::from_hours(1);
 /// Before a take-over: both run, the APIServices still lead to the other one. Every metric of type Pods, Object and External
 /// of every HPA is asked of both, with the path that the HPA's controller sends, at the same time and directly: through
 /// port-forwards to the ready pods of each Service (at most four), with a token of the ServiceAccount that HPAs are served for, which
-/// lives for ten minutes and is sent over verified TLS alone. Answers that differ, and those that are lacking, are asked for once more
-/// before they count; every round counts. HPAs that KEDA made are left out. Nothing in the cluster is changed.
+/// lives for ten minutes and is sent over verified TLS alone. Values that differ are asked for once more before
+/// they count; every round counts, also one without an answer. HPAs that KEDA made are left out. Nothing in the cluster is changed.
 ///
 /// Rights: list horizontalpodautoscalers, get */scale of what they scale, get apiservices, get services and list endpointslices
 /// and create pods/portforward in both namespaces, create serviceaccounts/token for the ServiceAccount. What is lacking is named.

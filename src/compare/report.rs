@@ -87,6 +87,8 @@ pub struct Asked {
     pub different: u32,
     /// In how many rounds they differed by a thousandth that is more than an HPA passes over.
     pub coarse: u32,
+    /// In how many rounds they differed at first, and were alike two seconds later.
+    pub unsteady: u32,
     /// In how many rounds we gave no answer that says anything.
     pub failed_ours: u32,
     /// In how many rounds the peer gave none.
@@ -190,6 +192,7 @@ impl Asked {
             samples: 0,
             different: 0,
             coarse: 0,
+            unsteady: 0,
             failed_ours: 0,
             failed_peer: 0,
             failed: 0,
@@ -222,8 +225,8 @@ impl Asked {
         self.slack.unwrap_or(0)
     }
 
-    /// Notes what a round came to. None is forgotten for a better one after it.
-    pub(super) fn sample(&mut self, round: Round) {
+    /// Notes what a round came to, and whether that is a second look. None is forgotten for a better one after it.
+    pub(super) fn sample(&mut self, round: Round, again: bool) {
         let Round {
             outcome,
             differences,
@@ -245,6 +248,7 @@ impl Asked {
         self.failed += u32::from(ours_failed || peer_failed);
         self.different += u32::from(different);
         self.coarse += u32::from(outcome == Outcome::Coarse);
+        self.unsteady += u32::from(again && outcome == Outcome::Alike);
         if !problems.is_empty() {
             self.problem = Some(problems.join("\n"));
         }

@@ -138,9 +138,15 @@ fn problem(who: &str, answer: &Answer, right: &Right) -> Option<String> {
 // === impl Round ===
 
 impl Round {
-    /// Whether it counts only if it is so once more: values that move are not the same at two instants.
+    /// Whether it counts only if it is so once more: values that move are not the same at two instants. An answer that is lacking, or
+    /// is of another kind, counts at once: a server that fails every other time would always answer the second time.
     pub(super) fn is_uncertain(&self) -> bool {
-        self.outcome >= Outcome::Coarse
+        let status = |found: &Difference| found.aspect == Aspect::Status;
+        match self.outcome {
+            Outcome::Coarse => true,
+            Outcome::Different => !self.differences.iter().any(status),
+            _ => false,
+        }
     }
 }
 
@@ -249,6 +255,26 @@ mod tests {
             judged(&[one.clone(), one.clone()], &[one.clone(), one]).outcome,
             Outcome::Alike
         );
+    }
+
+    #[test]
+    fn a_server_that_fails_every_other_time_was_asked_again_until_it_answered() {
+        let one = || values(&["1"]);
+        for (peer, ours, again) in [
+            (one(), values(&["2"]), true),
+            (one(), values(&["1", "1"]), true),
+            (values(&["5m"]), values(&["6m"]), true),
+            (one(), one(), false),
+            (one(), down(), false),
+            (refused(503), one(), false),
+            (one(), refused(404), false),
+        ] {
+            assert_eq!(
+                judged(&[peer.clone()], &[ours.clone()]).is_uncertain(),
+                again,
+                "{peer:?} {ours:?}"
+            );
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ fn report(rounds: &[(Answer, Answer)]) -> Report {
         let (peer, ours) = (vec![(None, peer.clone())], vec![(None, ours.clone())]);
         let tolerance = Tolerance { relative: 0.01 };
         let round = judge(&peer, &ours, tolerance, asked.slack(), asked.right());
-        asked.sample(round);
+        asked.sample(round, false);
     }
     let questions = if rounds.is_empty() {
         BTreeMap::new()

@@ -117,6 +117,13 @@ impl Report {
         if of_other_api > 0 {
             write!(f, "; {of_other_api} metrics left out by --api")?;
         }
+        let unsteady = self.questions.values().filter(|asked| asked.unsteady > 0).count();
+        if unsteady > 0 {
+            write!(
+                f,
+                "; {unsteady} of the questions differed in a round and no more two seconds later"
+            )?;
+        }
         writeln!(f)?;
         if self.verdict == Verdict::Nothing {
             writeln!(
