@@ -18,11 +18,13 @@ pub(super) struct Bearer(Source);
 
 enum Source {
     Fixed(HeaderValue),
-    Issued {
-        requests: TokenRequests,
-        account: (String, String),
-        held: Mutex<Held>,
-    },
+    Issued(Box<Issued>),
+}
+
+struct Issued {
+    requests: TokenRequests,
+    account: (String, String),
+    held: Mutex<Held>,
 }
 
 struct Held {
@@ -41,11 +43,11 @@ impl Bearer {
                 let requests = TokenRequests::new(client.clone(), namespace, []);
                 let account = (namespace.clone(), name.clone());
                 let held = Mutex::new(issue(&requests, &account).await?);
-                Ok(Self(Source::Issued {
+                Ok(Self(Source::Issued(Box::new(Issued {
                     requests,
                     account,
                     held,
-                }))
+                }))))
             }
         }
     }
@@ -54,26 +56,22 @@ impl Bearer {
     pub(super) fn user(&self) -> Option<String> {
         match &self.0 {
             Source::Fixed(_) => None,
-            Source::Issued {
-                account: (namespace, name),
-                ..
-            } => Some(format!("system:serviceaccount:{namespace}:{name}")),
+            Source::Issued(issued) => {
+                let (namespace, name) = &issued.account;
+                Some(format!("system:serviceaccount:{namespace}:{name}"))
+            }
         }
     }
 
     /// The header of the next request.
     pub(super) async fn header(&self) -> Result<HeaderValue, CompareError> {
-        let (requests, account, held) = match &self.0 {
+        let issued = match &self.0 {
             Source::Fixed(header) => return Ok(header.clone()),
-            Source::Issued {
-                requests,
-                account,
-                held,
-            } => (requests, account, held),
+            Source::Issued(issued) => issued,
         };
-        let mut held = held.lock().await;
+        let mut held = issued.held.lock().await;
         if held.renew_at <= Instant::now() {
-            *held = issue(requests, account).await?;
+            *held = issue(&issued.requests, &issued.account).await?;
         }
         Ok(held.header.clone())
     }
