@@ -13,7 +13,10 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, btree_map};
+use std::{
+    borrow::Borrow,
+    collections::{BTreeMap, btree_map},
+};
 
 use self::object::Found;
 use crate::{
@@ -40,6 +43,12 @@ pub struct Report {
     pub rules: usize,
     /// How many backends.
     pub backends: usize,
+    /// How many of the files could not be read.
+    pub unread: usize,
+    /// How many of each severity are not among them: of one file there are too many.
+    unshown: BTreeMap<Severity, usize>,
+    /// How many findings of a file there are until now, and not among them.
+    of_files: BTreeMap<usize, (usize, usize)>,
 }
 
 /// One finding in a file.
@@ -61,37 +70,85 @@ pub struct Diagnostic {
     pub problem: Problem,
 }
 
-/// Judges the files together: a backend, a CRD or a namespace of one is known to the rules of all.
-pub fn check(files: &[SourceFile], options: &Options) -> Report {
+/// More findings than this of one file are counted, and not shown.
+const MAX_OF_FILE: usize = 1000;
+/// And of all files.
+const MAX_FINDINGS: usize = 20_000;
+/// What the objects of all files may need in memory: their texts, and [`OF_VALUE`] for each value.
+const MAX_KEPT: usize = 192 << 20;
+const OF_VALUE: usize = 96;
+
+/// Judges the files together: a backend, a CRD or a namespace of one is known to the rules of all. Of each file only the objects
+/// of those kinds are kept.
+pub fn check<F: Borrow<SourceFile>>(files: impl IntoIterator<Item = F>, options: &Options) -> Report {
+    check_within(MAX_KEPT, files, options)
+}
+
+fn check_within<F: Borrow<SourceFile>>(
+    most: usize,
+    files: impl IntoIterator<Item = F>,
+    options: &Options,
+) -> Report {
     let mut report = Report::default();
-    let mut found = Vec::new();
-    let documents: Vec<(usize, Document)> = files
-        .iter()
-        .enumerate()
-        .flat_map(|(index, file)| match Document::parse_stream(&file.text) {
-            Ok(documents) => documents.into_iter().map(|document| (index, document)).collect(),
-            Err(error) => {
-                report
-                    .diagnostics
-                    .push(no_yaml(index, file, error.position, &error.message));
-                Vec::new()
+    let mut found: Vec<Found<'static>> = Vec::new();
+    let (mut names, mut kept): (Vec<String>, usize) = (Vec::new(), 0);
+    for file in files {
+        let file: &SourceFile = file.borrow();
+        let index = names.len();
+        names.push(file.name.clone());
+        if kept > most {
+            continue;
+        }
+        let (mut own, mut said) = (Vec::new(), Vec::new());
+        let mut values = 0;
+        let read = Document::parse_each(&file.text, |document| {
+            let before = own.len();
+            if kept + OF_VALUE * values <= most {
+                object::collect(index, &document, &mut own, &mut said);
             }
-        })
-        .collect();
-    for (file, document) in &documents {
-        object::collect(*file, document, &mut found, &mut report.diagnostics);
+            let new = own.get(before..).unwrap_or_default().iter();
+            values += new.map(|object| object.node().size()).sum::<usize>();
+        });
+        if let Err(error) = read {
+            report.add(no_yaml(index, file, error.position, &error.message));
+            continue;
+        }
+        if !own.is_empty() {
+            kept += file.text.len() + OF_VALUE * values;
+        }
+        said.into_iter().for_each(|said| report.add(said));
+        found.append(&mut own);
+        if kept > most {
+            report.add(too_much(index, most));
+        }
     }
     report.rules = found.iter().filter(|found| found.kind.is_rule()).count();
     report.backends = found
         .iter()
         .filter(|found| found.kind == object::Kind::MetricBackend)
         .count();
-    same_names(&found, files, options, &mut report.diagnostics);
-    compile::judge(&found, options, &mut report.diagnostics);
+    same_names(&found, &names, options, &mut report);
+    compile::judge(&found, options, &mut report);
+    report.finish();
     report
-        .diagnostics
-        .sort_by_key(|diagnostic| (diagnostic.file, diagnostic.start));
-    report
+}
+
+/// Where the objects of the files are too many to be judged together.
+fn too_much(file: usize, most: usize) -> Diagnostic {
+    let message = format!(
+        "the rules, backends, CRDs and namespaces of the files up to here need more than {} MiB of memory: this file and those \
+         behind it are not judged as a whole; check fewer at once",
+        most >> 20
+    );
+    Diagnostic {
+        file,
+        start: Position { line: 1, column: 1 },
+        end: None,
+        excerpt: None,
+        severity: Severity::Error,
+        object: None,
+        problem: Problem::new(Reason::Undecodable, "", message),
+    }
 }
 
 fn no_yaml(file: usize, source: &SourceFile, start: Position, message: &str) -> Diagnostic {
@@ -113,12 +170,7 @@ fn no_yaml(file: usize, source: &SourceFile, start: Position, message: &str) -> 
 }
 
 /// The later of two objects of one name would overwrite the earlier.
-fn same_names(
-    found: &[Found<'_>],
-    files: &[SourceFile],
-    options: &Options,
-    diagnostics: &mut Vec<Diagnostic>,
-) {
+fn same_names(found: &[Found<'_>], files: &[String], options: &Options, report: &mut Report) {
     let mut first = BTreeMap::new();
     for object in found.iter().filter(|object| !object.name().is_empty()) {
         match first.entry(object.title(options)) {
@@ -129,15 +181,15 @@ fn same_names(
                 let at = taken.get().start_of("metadata.name");
                 let first = taken.get().file;
                 let place = match files.get(first).filter(|_| first != object.file) {
-                    Some(file) => format!("in {}:{}", file.name, at.line),
+                    Some(name) => format!("in {name}:{}", at.line),
                     None => format!("on line {}", at.line),
                 };
                 let message = format!(
                     "{} stands twice, first {place}, and this overwrites it",
-                    taken.key()
+                    object::short(taken.key())
                 );
                 let problem = Problem::new(Reason::DuplicateName, "metadata.name", message);
-                diagnostics.push(object.diagnose(Severity::Warning, problem, options));
+                report.add(object.diagnose(Severity::Warning, problem, options));
             }
         }
     }
@@ -160,7 +212,56 @@ impl Report {
     /// How many findings weigh as much.
     pub fn count(&self, severity: Severity) -> usize {
         let weighs = |diagnostic: &&Diagnostic| diagnostic.severity == severity;
-        self.diagnostics.iter().filter(weighs).count()
+        let unshown = self.unshown.get(&severity).copied().unwrap_or_default();
+        self.diagnostics.iter().filter(weighs).count() + unshown
+    }
+
+    /// A file that cannot be read is an error in it: whoever looks at the findings alone must not take it for a good one.
+    pub fn add_unread(&mut self, file: usize, why: &str) {
+        self.unread += 1;
+        self.diagnostics.push(Diagnostic {
+            file,
+            start: Position { line: 1, column: 1 },
+            end: None,
+            excerpt: None,
+            severity: Severity::Error,
+            object: None,
+            problem: Problem::new(Reason::Undecodable, "", format!("this cannot be read: {why}")),
+        });
+    }
+
+    fn add(&mut self, found: Diagnostic) {
+        let (shown, unshown) = self.of_files.entry(found.file).or_default();
+        if *shown < MAX_OF_FILE && self.diagnostics.len() < MAX_FINDINGS {
+            *shown += 1;
+            self.diagnostics.push(found);
+        } else {
+            *unshown += 1;
+            *self.unshown.entry(found.severity).or_default() += 1;
+        }
+    }
+
+    /// Puts the findings into their order, and says where there are more.
+    fn finish(&mut self) {
+        for (file, (_, unshown)) in std::mem::take(&mut self.of_files) {
+            if unshown == 0 {
+                continue;
+            }
+            let of_file = self.diagnostics.iter().filter(|found| found.file == file);
+            let last = of_file.map(|found| found.start).max();
+            let message = format!("{unshown} more findings in this file are not shown: mend these first");
+            self.diagnostics.push(Diagnostic {
+                file,
+                start: last.unwrap_or(Position { line: 1, column: 1 }),
+                end: None,
+                excerpt: None,
+                severity: Severity::Note,
+                object: None,
+                problem: Problem::new(Reason::Truncated, "", message),
+            });
+        }
+        self.diagnostics
+            .sort_by_key(|diagnostic| (diagnostic.file, diagnostic.start));
     }
 
     /// `2 errors, 1 warning in 5 rules and 1 backend`.

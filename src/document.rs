@@ -6,6 +6,7 @@ mod excerpt;
 mod lenient;
 mod lines;
 mod merge;
+mod node;
 mod path;
 mod read;
 mod schema;
@@ -13,10 +14,14 @@ mod schema;
 mod tests;
 mod write;
 
-use std::{ops::Range, sync::Arc};
+use std::sync::{Arc, OnceLock};
 
-use self::lines::Lines;
-pub use self::{excerpt::Excerpt, write::to_yaml};
+use self::{align::Aligned, lines::Lines};
+pub use self::{
+    excerpt::Excerpt,
+    node::{Mapping, Node, Scalar, Style, Text, Value},
+    write::to_yaml,
+};
 pub use crate::language::template::Position;
 
 /// A text and what to call it.
@@ -49,62 +54,8 @@ struct Source {
 struct Within {
     source: Source,
     scalar: Node,
-}
-
-/// A value with its place in the source.
-#[derive(Clone, Debug)]
-pub struct Node {
-    /// What it is.
-    pub value: Value,
-    /// Bytes of the source: with quotes, without the header of a block.
-    span: Range<usize>,
-    /// Of a mapping with merge keys, the entries as they are written.
-    written: Option<Written>,
-}
-
-/// Entries before merge keys are resolved.
-#[derive(Clone, Debug)]
-struct Written {
-    entries: Arc<[(Node, Node)]>,
-    /// How many mappings are merged one into the other.
-    depth: usize,
-}
-
-/// The three kinds of YAML values.
-#[derive(Clone, Debug)]
-pub enum Value {
-    /// Text, a number, a truth value or nothing: as written, see [`Node::text`] and [`Node::to_json`].
-    Scalar(Scalar),
-    /// In order.
-    Sequence(Vec<Node>),
-    /// In order; merge keys (`<<`) are resolved as yaml.v2 does, no key stands twice.
-    Mapping(Vec<(Node, Node)>),
-}
-
-/// A scalar after escapes and folding.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scalar {
-    /// The decoded text.
-    pub text: String,
-    /// How it was written.
-    pub style: Style,
-    /// Whether it can be anything but text: a plain one without a tag, and one with the tag of another type.
-    pub typed: bool,
-}
-
-/// How a scalar was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
-    /// Without quotes.
-    Plain,
-    /// `'…'`
-    SingleQuoted,
-    /// `"…"`
-    DoubleQuoted,
-    /// `|`
-    Literal,
-    /// `>`
-    Folded,
+    /// From bytes of the scalar's text to those of the source; made with the first place that is asked for.
+    aligned: OnceLock<Aligned>,
 }
 
 /// Text that is no YAML.
@@ -124,10 +75,23 @@ impl Document {
     ///
     /// # Errors
     ///
-    /// What is no YAML, a key that stands twice in a mapping, an alias without an anchor, and more than 200,000 values
-    /// (aliases counted as often as they are used).
+    /// What is no YAML, a key that stands twice in a mapping, an alias without an anchor, a document of more than 3,000,000
+    /// values, and one whose aliases and merge keys add more than 200,000 values or 8 MiB of text, and more than eight times what
+    /// is written.
     pub fn parse_stream(text: &str) -> Result<Vec<Self>, SyntaxError> {
-        read::documents(&Source::new(text, None), usize::MAX)
+        let mut documents = Vec::new();
+        Self::parse_each(text, |document| documents.push(document))?;
+        Ok(documents)
+    }
+
+    /// The same, one after the other: of what is not kept, nothing stays in memory. What was read before an error has been handed
+    /// out already.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::parse_stream`].
+    pub fn parse_each(text: &str, take: impl FnMut(Self)) -> Result<(), SyntaxError> {
+        read::documents(&Source::new(text.into(), None), usize::MAX, take)
     }
 
     /// The first document of a stream, whatever follows it; `None` where it is empty.
@@ -136,7 +100,11 @@ impl Document {
     ///
     /// As [`Self::parse_stream`], for the first document.
     pub fn parse_first(text: &str) -> Result<Option<Self>, SyntaxError> {
-        Ok(read::documents(&Source::new(text, None), 1)?.pop())
+        let mut first = None;
+        read::documents(&Source::new(text.into(), None), 1, |document| {
+            first = Some(document)
+        })?;
+        Ok(first)
     }
 
     /// The documents in the text of the scalar `node` of this document; their places are those in this one.
@@ -151,9 +119,12 @@ impl Document {
         let within = Within {
             source: self.source.clone(),
             scalar: node.clone(),
+            aligned: OnceLock::new(),
         };
-        let source = Source::new(&scalar.text, Some(Arc::new(within)));
-        read::documents(&source, usize::MAX)
+        let source = Source::new(scalar.text.whole(), Some(Arc::new(within)));
+        let mut documents = Vec::new();
+        read::documents(&source, usize::MAX, |document| documents.push(document))?;
+        Ok(documents)
     }
 
     /// As a reader has it that fills structures instead of mappings: what is merged with `<<` is filled field by field below as
@@ -194,12 +165,12 @@ impl Document {
 
     /// Where `node` begins in the outermost text.
     pub fn start(&self, node: &Node) -> Position {
-        self.source.outer(node.span.start)
+        self.source.outer(node.span.start())
     }
 
     /// Where `node` ends in the outermost text, behind its last character.
     pub fn end(&self, node: &Node) -> Position {
-        self.source.outer(node.span.end)
+        self.source.outer(node.span.end())
     }
 
     /// Where the character at `position` of the decoded text of the scalar `node` stands in the outermost text; where `node`
@@ -264,112 +235,13 @@ impl Document {
     }
 }
 
-// === impl Node ===
-
-impl Node {
-    /// The value of a key of a mapping.
-    pub fn get(&self, key: &str) -> Option<&Self> {
-        let found = self.entries().iter().find(|(name, _)| name.text() == Some(key));
-        found.map(|(_, value)| value)
-    }
-
-    /// The key's own node; for findings about a key.
-    pub fn key(&self, key: &str) -> Option<&Self> {
-        let found = self.entries().iter().find(|(name, _)| name.text() == Some(key));
-        found.map(|(name, _)| name)
-    }
-
-    /// The entries of a mapping; none for anything else.
-    pub fn entries(&self) -> &[(Self, Self)] {
-        match &self.value {
-            Value::Mapping(entries) => entries,
-            _ => &[],
-        }
-    }
-
-    /// The items of a sequence; none for anything else.
-    pub fn items(&self) -> &[Self] {
-        match &self.value {
-            Value::Sequence(items) => items,
-            _ => &[],
-        }
-    }
-
-    /// The decoded text of a scalar, whatever it would be read as: what a field of type string gets.
-    pub fn text(&self) -> Option<&str> {
-        match &self.value {
-            Value::Scalar(scalar) => Some(&scalar.text),
-            _ => None,
-        }
-    }
-
-    /// Whether it is a plain `null`, `~` or nothing at all.
-    pub fn is_null(&self) -> bool {
-        matches!(&self.value, Value::Scalar(scalar) if scalar.is_null())
-    }
-
-    /// `mapping`, `list`, `text`, `number`, `boolean` or `null`: for messages.
-    pub fn kind(&self) -> &'static str {
-        match &self.value {
-            Value::Mapping(_) => "mapping",
-            Value::Sequence(_) => "list",
-            Value::Scalar(scalar) => scalar.kind(),
-        }
-    }
-
-    /// As kubectl reads it (`sigs.k8s.io/yaml`: YAML 1.1, so a plain `yes` is true and `0777` octal).
-    pub fn to_json(&self) -> serde_json::Value {
-        schema::to_json(self)
-    }
-
-    fn child_mut(&mut self, segment: &path::Segment<'_>) -> Option<&mut Self> {
-        let (path::Segment::Field(name) | path::Segment::Item(name)) = segment;
-        match &mut self.value {
-            Value::Sequence(items) => items.get_mut(name.parse::<usize>().ok()?),
-            Value::Mapping(entries) => {
-                let found = entries.iter_mut().find(|(key, _)| key.text() == Some(name));
-                found.map(|(_, value)| value)
-            }
-            Value::Scalar(_) => None,
-        }
-    }
-
-    fn rename_key(&mut self, segment: &path::Segment<'_>, to: &str) {
-        let (path::Segment::Field(name) | path::Segment::Item(name)) = segment;
-        let Value::Mapping(entries) = &mut self.value else {
-            return;
-        };
-        let key = entries.iter_mut().find(|(key, _)| key.text() == Some(name));
-        if let Some((
-            Self {
-                value: Value::Scalar(scalar),
-                ..
-            },
-            _,
-        )) = key
-        {
-            to.clone_into(&mut scalar.text);
-        }
-    }
-
-    fn child(&self, segment: &path::Segment<'_>) -> Option<&Self> {
-        match segment {
-            path::Segment::Field(name) => self.get(name),
-            path::Segment::Item(text) => match &self.value {
-                Value::Sequence(items) => items.get(text.parse::<usize>().ok()?),
-                _ => self.get(text),
-            },
-        }
-    }
-}
-
 // === impl Source ===
 
 impl Source {
-    fn new(text: &str, within: Option<Arc<Within>>) -> Self {
+    fn new(text: Arc<str>, within: Option<Arc<Within>>) -> Self {
         Self {
-            text: text.into(),
-            lines: Lines::new(text),
+            lines: Lines::new(&text),
+            text,
             within,
         }
     }
@@ -379,11 +251,13 @@ impl Source {
         match &self.within {
             None => self.lines.position(&self.text, offset),
             Some(within) => {
-                let Value::Scalar(scalar) = &within.scalar.value else {
-                    return within.source.outer(within.scalar.span.start);
+                let (source, node) = (&within.source, &within.scalar);
+                let Value::Scalar(scalar) = &node.value else {
+                    return source.outer(node.span.start());
                 };
-                let offset = within.source.offset_in(&within.scalar, scalar, offset);
-                within.source.outer(offset)
+                let raw = source.raw(node);
+                let aligned = within.aligned.get_or_init(|| Aligned::new(raw, scalar));
+                source.outer(node.span.start() + aligned.offset(raw, scalar, offset))
             }
         }
     }
@@ -398,8 +272,12 @@ impl Source {
 
     /// From a byte of a scalar's decoded text to the byte of this text that it was written with.
     fn offset_in(&self, node: &Node, scalar: &Scalar, offset: usize) -> usize {
-        let raw = self.text.get(node.span.clone()).unwrap_or_default();
-        node.span.start + align::offset(raw, scalar, offset)
+        node.span.start() + align::offset(self.raw(node), scalar, offset)
+    }
+
+    /// A value as it is written.
+    fn raw(&self, node: &Node) -> &str {
+        self.text.get(node.span.range()).unwrap_or_default()
     }
 }
 

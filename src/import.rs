@@ -4,6 +4,7 @@ pub mod adapter;
 mod external;
 mod findings;
 mod hpa;
+mod index;
 mod keda;
 #[cfg(test)]
 mod testing;
@@ -15,9 +16,11 @@ use std::{
 };
 
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use kube::api::ObjectMeta;
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
+use self::index::Index;
 use crate::{
     api::{ClusterMetricRule, MetricBackend, MetricBackendSpec, MetricRule, PrometheusSpec},
     document::{self, Document, Position},
@@ -34,6 +37,8 @@ pub struct Import {
     pub objects: Vec<Object>,
     /// What their author should know, in the order of the files.
     pub notes: Vec<Note>,
+    /// Where in both what is looked for while documents of autoscalers are read: there may be thousands.
+    index: Index,
 }
 
 /// A resource that an import makes.
@@ -50,7 +55,7 @@ pub enum Object {
 }
 
 /// One finding.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Note {
     /// What it means for the outcome.
     pub severity: Severity,
@@ -260,13 +265,16 @@ impl Object {
 
     /// `metadata.name`
     pub fn name(&self) -> &str {
-        let metadata = match self {
+        self.metadata().name.as_deref().unwrap_or_default()
+    }
+
+    fn metadata(&self) -> &ObjectMeta {
+        match self {
             Self::MetricRule(rule) => &rule.metadata,
             Self::ClusterMetricRule(rule) => &rule.metadata,
             Self::MetricBackend(backend) => &backend.metadata,
             Self::HorizontalPodAutoscaler(hpa) => &hpa.metadata,
-        };
-        metadata.name.as_deref().unwrap_or_default()
+        }
     }
 
     fn set_name(&mut self, name: String) {

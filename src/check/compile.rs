@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Diagnostic, Options, metadata,
+    Options, Report, metadata,
     object::{Form, Found, Kind},
     place, schema,
 };
@@ -21,6 +21,9 @@ use crate::{
     },
 };
 
+/// A name is compared with so many others that may have been meant.
+const COMPARED: usize = 500;
+
 /// What the files say about the cluster that the rules are for.
 struct Cluster {
     table: RuleTable,
@@ -29,8 +32,8 @@ struct Cluster {
 }
 
 /// Judges every object of our kinds.
-pub(super) fn judge(found: &[Found<'_>], options: &Options, diagnostics: &mut Vec<Diagnostic>) {
-    let mut judge = Judge { options, diagnostics };
+pub(super) fn judge(found: &[Found<'_>], options: &Options, report: &mut Report) {
+    let mut judge = Judge { options, report };
     let forms: Vec<Form> = found.iter().map(|object| judge.form(object)).collect();
     let formed = found.iter().zip(&forms);
     let found: Vec<Found<'_>> = formed.map(|(object, form)| object.in_form(form)).collect();
@@ -46,7 +49,7 @@ pub(super) fn judge(found: &[Found<'_>], options: &Options, diagnostics: &mut Ve
 
 struct Judge<'a> {
     options: &'a Options,
-    diagnostics: &'a mut Vec<Diagnostic>,
+    report: &'a mut Report,
 }
 
 // === impl Judge ===
@@ -56,7 +59,7 @@ impl Judge<'_> {
         // What the schema has refused is no finding a second time.
         if !object.is_refused(&problem) {
             let said = object.diagnose(severity, problem, self.options);
-            self.diagnostics.push(said);
+            self.report.add(said);
         }
     }
 
@@ -131,22 +134,22 @@ impl Judge<'_> {
         let Some(schema) = schema::of_kind(object.kind.as_str()) else {
             return Form::default();
         };
-        let outcome = schema::check(object.document, object.node, schema);
+        let outcome = schema::check(&object.document, object.node(), schema);
         let mut form = Form::default();
         for (problem, place) in outcome.found {
             form.unreadable |= problem.reason == Reason::Undecodable;
             form.refused.push(problem.path.clone());
             let said = object.diagnose_at(Severity::Error, problem, place, self.options);
-            self.diagnostics.push(said);
+            self.report.add(said);
         }
         for (path, meant) in outcome.misspelt {
-            let document = form.document.as_ref().unwrap_or(object.document);
-            form.document = Some(document.with_key(&object.path(&path), &meant));
+            let document = form.document.as_ref().unwrap_or(&object.document);
+            form.document = Some(document.with_key(&path, &meant));
         }
         let formed = object.in_form(&form);
         for (problem, place) in metadata::check(&formed) {
             let said = formed.diagnose_at(Severity::Error, problem, place, self.options);
-            self.diagnostics.push(said);
+            self.report.add(said);
         }
         form
     }
@@ -156,7 +159,7 @@ impl Judge<'_> {
         if object.form.is_some_and(|form| form.unreadable) {
             return None;
         }
-        let mut json = object.node.to_json();
+        let mut json = object.node().to_json();
         if let Some(fields) = json.as_object_mut() {
             // Written by the operator, and no matter of the author's.
             fields.remove("status");
@@ -215,7 +218,7 @@ impl Judge<'_> {
         let problem = match named {
             Some(name) => {
                 let message = format!("none of the MetricBackends in these files is called {name:?}");
-                let known = cluster.table.backends.keys().map(AsRef::as_ref);
+                let known = cluster.table.backends.keys().map(AsRef::as_ref).take(COMPARED);
                 let problem = Problem::new(Reason::BackendNotFound, "spec.backendRef.name", message);
                 match place::closest(name, known) {
                     Some(near) => problem.suggest(format!("write `{near}`")),
@@ -264,6 +267,7 @@ impl Judge<'_> {
             named,
             resources
                 .iter()
+                .take(COMPARED)
                 .flat_map(|info| [info.group_resource.resource.as_str(), info.singular.as_str()]),
         );
         let known_group =

@@ -1,6 +1,10 @@
 //! Names, namespaces, labels and annotations, as the API server judges them whatever the kind.
 
-use super::{object::Found, place, schema::Finding};
+use super::{
+    object::{Found, short},
+    place,
+    schema::Finding,
+};
 use crate::{
     document::Node,
     language::{
@@ -35,8 +39,8 @@ pub(super) fn check(object: &Found<'_>) -> Vec<Finding> {
                 name.to_lowercase()
             };
             let mut say = |node: &Node, message: String| {
-                let problem = Problem::new(Reason::InvalidSpec, format!("{path}[{name}]"), message);
-                found.push((problem, place::of_node(object.document, node)));
+                let problem = Problem::new(Reason::InvalidSpec, format!("{path}[{}]", short(name)), message);
+                found.push((problem, place::of_node(&object.document, node)));
             };
             if !is_label_key(&judged) {
                 say(

@@ -1,5 +1,7 @@
 //! The objects in a file that are ours to judge, and those that say something about them.
 
+use std::borrow::Cow;
+
 use super::{Diagnostic, Options, place};
 use crate::{
     document::{Document, Node, Position},
@@ -27,13 +29,17 @@ pub(super) enum Kind {
 pub(super) struct Found<'a> {
     pub(super) kind: Kind,
     pub(super) file: usize,
-    pub(super) document: &'a Document,
-    pub(super) node: &'a Node,
-    /// From the document to the object: empty, or `items[3]`.
-    prefix: String,
+    /// The object by itself, also where it was an item of a list.
+    pub(super) document: Document,
     /// What its schema says of it, once that was asked.
     pub(super) form: Option<&'a Form>,
 }
+
+/// The longest name, or path of a field, that a finding repeats: more than Kubernetes takes, and no more for each of many
+/// findings about one object; in bytes.
+const MAX_NAME: usize = 512;
+/// The longest message.
+const MAX_MESSAGE: usize = 4096;
 
 /// What the schema of its kind says of an object.
 #[derive(Debug, Default)]
@@ -47,52 +53,61 @@ pub(super) struct Form {
 }
 
 /// Looks through a document, and through a list of objects in it.
-pub(super) fn collect<'a>(
+pub(super) fn collect(
     file: usize,
-    document: &'a Document,
-    found: &mut Vec<Found<'a>>,
+    document: &Document,
+    found: &mut Vec<Found<'static>>,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
-    collect_from(file, document, &document.root, String::new(), found, diagnostics);
+    collect_from(file, document, &document.root, found, diagnostics);
 }
 
-fn collect_from<'a>(
+fn collect_from(
     file: usize,
-    document: &'a Document,
-    node: &'a Node,
-    prefix: String,
-    found: &mut Vec<Found<'a>>,
+    document: &Document,
+    node: &Node,
+    found: &mut Vec<Found<'static>>,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     let text = |key: &str| node.get(key).and_then(Node::text).unwrap_or_default();
     let (api_version, kind) = (text("apiVersion"), text("kind"));
     if let Some(items) = node.get("items").filter(|_| kind.ends_with("List")) {
-        for (index, item) in items.items().iter().enumerate() {
-            let dot = if prefix.is_empty() { "" } else { "." };
-            let prefix = format!("{prefix}{dot}items[{index}]");
-            collect_from(file, document, item, prefix, found, diagnostics);
+        for item in items.items() {
+            collect_from(file, document, item, found, diagnostics);
         }
         return;
     }
-    let mut object = Found {
-        kind: Kind::Namespace,
+    let object = |kind| Found {
+        kind,
         file,
-        document,
-        node,
-        prefix,
+        document: document.part(node),
         form: None,
     };
     match recognize(api_version, kind) {
         Ok(None) => {}
-        Ok(Some(kind)) => {
-            object.kind = kind;
-            found.push(object);
-        }
+        Ok(Some(kind)) => found.push(object(kind)),
         Err(problem) => diagnostics.push(Diagnostic {
             object: None,
-            ..object.diagnose(Severity::Error, problem, &Options::default())
+            ..object(Kind::Namespace).diagnose(Severity::Error, problem, &Options::default())
         }),
     }
+}
+
+/// A name or a path as findings repeat it.
+pub(super) fn short(name: &str) -> Cow<'_, str> {
+    if name.len() <= MAX_NAME {
+        Cow::Borrowed(name)
+    } else {
+        Cow::Owned(cut(name.to_owned(), MAX_NAME))
+    }
+}
+
+fn cut(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most));
+        text.push('…');
+    }
+    text
 }
 
 /// `None` for what is none of our business.
@@ -184,15 +199,17 @@ impl<'a> Found<'a> {
     where
         'a: 'b,
     {
-        let document = form.document.as_ref().unwrap_or(self.document);
         Found {
             kind: self.kind,
             file: self.file,
-            document,
-            node: document.get(&self.prefix).unwrap_or(self.node),
-            prefix: self.prefix.clone(),
+            document: form.document.as_ref().unwrap_or(&self.document).clone(),
             form: Some(form),
         }
+    }
+
+    /// The object itself.
+    pub(super) const fn node(&self) -> &Node {
+        &self.document.root
     }
 
     /// Whether the schema has refused the field of a problem, one around it or, if the problem is what is missing, one right in it.
@@ -212,12 +229,12 @@ impl<'a> Found<'a> {
 
     /// Where a field's value stands, or what is around it if it is missing.
     pub(super) fn place_of(&self, path: &str) -> (Position, Option<Position>) {
-        place::of_problem(self.document, &self.path(path), None)
+        place::of_problem(&self.document, path, None)
     }
 
     /// The value of a field, by its path inside the object.
     pub(super) fn get(&self, path: &str) -> Option<&Node> {
-        self.document.get(&self.path(path))
+        self.document.get(path)
     }
 
     pub(super) fn text(&self, path: &str) -> Option<&str> {
@@ -235,22 +252,31 @@ impl<'a> Found<'a> {
 
     /// `MetricRule shop/http-requests`, `MetricBackend default`.
     pub(super) fn title(&self, options: &Options) -> String {
-        let kind = self.kind.as_str();
+        self.titled(options, str::to_owned)
+    }
+
+    /// The same with names of a length that a finding may have.
+    fn short_title(&self, options: &Options) -> String {
+        self.titled(options, |name| short(name).into_owned())
+    }
+
+    fn titled(&self, options: &Options, write: impl Fn(&str) -> String) -> String {
+        let (kind, name) = (self.kind.as_str(), write(self.name()));
         match self.kind {
-            _ if self.name().is_empty() => kind.to_owned(),
-            Kind::MetricRule => format!("{kind} {}/{}", self.namespace(options), self.name()),
-            _ => format!("{kind} {}", self.name()),
+            _ if name.is_empty() => kind.to_owned(),
+            Kind::MetricRule => format!("{kind} {}/{name}", write(self.namespace(options))),
+            _ => format!("{kind} {name}"),
         }
     }
 
     /// Where a field's value begins.
     pub(super) fn start_of(&self, path: &str) -> Position {
-        self.document.locate(&self.path(path), None)
+        self.document.locate(path, None)
     }
 
     /// A problem with its place in the file.
     pub(super) fn diagnose(&self, severity: Severity, problem: Problem, options: &Options) -> Diagnostic {
-        let (start, end) = place::of_problem(self.document, &self.path(&problem.path), problem.position);
+        let (start, end) = place::of_problem(&self.document, &problem.path, problem.position);
         self.diagnose_at(severity, problem, (start, end), options)
     }
 
@@ -268,17 +294,13 @@ impl<'a> Found<'a> {
             end,
             excerpt: Some(self.document.excerpt(start)),
             severity,
-            object: Some(self.title(options)),
-            problem,
-        }
-    }
-
-    /// The path of a field from the document.
-    pub(super) fn path(&self, path: &str) -> String {
-        match (self.prefix.as_str(), path) {
-            ("", path) => path.to_owned(),
-            (prefix, "") => prefix.to_owned(),
-            (prefix, path) => format!("{prefix}.{path}"),
+            object: Some(self.short_title(options)),
+            problem: Problem {
+                path: short(&problem.path).into_owned(),
+                message: cut(problem.message, MAX_MESSAGE),
+                suggestion: problem.suggestion.map(|text| cut(text, MAX_MESSAGE)),
+                ..problem
+            },
         }
     }
 }

@@ -57,11 +57,18 @@ fn token_width(text: &str, position: Position) -> u32 {
     u32::try_from(width).unwrap_or(u32::MAX)
 }
 
+/// A longer text is no misspelling of a name, and the comparison costs the product of both lengths.
+const LONGEST: usize = 128;
+
 /// The one of `known` that `text` was most likely meant to be.
 pub(super) fn closest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if text.len() > LONGEST {
+        return None;
+    }
     let lower = text.to_lowercase();
     known
         .into_iter()
+        .filter(|known| known.len() <= LONGEST)
         .map(|known| {
             (
                 strsim::normalized_damerau_levenshtein(&lower, &known.to_lowercase()),
@@ -75,6 +82,9 @@ pub(super) fn closest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) 
 
 /// The one of `known` that begins or ends with `text`, and is the most like it: `seriesQuery` for `series`.
 pub(super) fn longer<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if text.len() > LONGEST {
+        return None;
+    }
     let lower = text.to_lowercase();
     known
         .into_iter()

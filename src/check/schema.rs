@@ -1,13 +1,16 @@
 //! An object against the schema of its CRD, as the API server reads it.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::LazyLock,
+};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use serde_json::Value as Json;
 
-use super::place;
+use super::{object::short, place};
 use crate::{
     api::{crds, duration::PATTERN},
     document::{Document, Node, Position},
@@ -184,14 +187,15 @@ impl Walk<'_> {
                 let required = required.iter().any(|required| required == name);
                 self.value(value, field, &join(path, name), required);
             } else if let Some(JSONSchemaPropsOrBool::Schema(values)) = &schema.additional_properties {
-                self.value(value, values, &format!("{path}[{name}]"), true);
+                self.value(value, values, &format!("{path}[{}]", short(name)), true);
             } else if let Some(known) = known
                 && schema.x_kubernetes_preserve_unknown_fields != Some(true)
             {
                 strangers.push((key, value, known));
             }
         }
-        let absent = |name: &&str| node.get(name).is_none();
+        let present: HashSet<&str> = node.entries().iter().filter_map(|(key, _)| key.text()).collect();
+        let absent = |name: &&str| !present.contains(name);
         let missing: Vec<&str> = required.iter().map(String::as_str).filter(absent).collect();
         for (key, value, known) in &strangers {
             let name = key.text().unwrap_or_default();
@@ -212,7 +216,7 @@ impl Walk<'_> {
                 self.value(value, field, &join(path, near), true);
             }
         }
-        for name in required.iter().filter(|name| node.get(name).is_none()) {
+        for name in required.iter().filter(|name| absent(&name.as_str())) {
             // With a default it is never missing.
             if !meant.contains(&name.as_str())
                 && known
@@ -340,8 +344,9 @@ impl Walk<'_> {
 }
 
 fn join(path: &str, name: &str) -> String {
+    let name = short(name);
     match path {
-        "" => name.to_owned(),
+        "" => name.into_owned(),
         path => format!("{path}.{name}"),
     }
 }

@@ -7,6 +7,8 @@ use granit_parser::{ErrorKind, ScanError};
 const INDENT: &str = "                                                                ";
 /// More places than this are not patched.
 const MOST: usize = 200;
+/// The text is read again up to the next such place: so many bytes of it, and as many as it has, and no more.
+const MOST_BYTES: usize = 16 << 20;
 
 /// A text that the parser takes.
 pub(super) struct Patched<'a> {
@@ -14,6 +16,8 @@ pub(super) struct Patched<'a> {
     text: String,
     /// In `text`: where something was put in, and how many bytes; in order.
     patches: Vec<(usize, usize)>,
+    /// How many bytes were read until now.
+    read: usize,
 }
 
 // === impl Patched ===
@@ -24,6 +28,7 @@ impl<'a> Patched<'a> {
             source,
             text: String::new(),
             patches: Vec::new(),
+            read: 0,
         }
     }
 
@@ -58,6 +63,10 @@ impl<'a> Patched<'a> {
     /// Works around an error; `false` if there is no way, or none is left.
     pub(super) fn patch(&mut self, error: &ScanError) -> bool {
         let at = self.offset(error);
+        self.read = self.read.saturating_add(at);
+        if self.read > self.source.len().saturating_add(MOST_BYTES) {
+            return false;
+        }
         let found = match error.kind() {
             // A line of a quoted scalar that is not indented more than what is around it.
             ErrorKind::InvalidQuotedScalarIndent => Some((at, INDENT)),
@@ -104,5 +113,22 @@ impl<'a> Patched<'a> {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use granit_parser::Parser;
+
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_not_read_again_for_each_of_many_places() {
+        let source = "a:\n  b: 'x(\n y)'\n";
+        let error = Parser::new_from_str(source).find_map(Result::err).unwrap();
+        assert!(Patched::new(source).patch(&error));
+        let mut patched = Patched::new(source);
+        patched.read = MOST_BYTES + source.len();
+        assert!(!patched.patch(&error), "it was read often enough");
     }
 }

@@ -1,9 +1,9 @@
 //! Merge keys (`<<`), as yaml.v2 takes them (`decode.go`): entries are filled in as they are written, so that what comes later
 //! wins, be it merged or not.
 
-use std::{collections::HashMap, mem};
+use std::{collections::HashMap, mem, sync::Arc};
 
-use super::{Document, Node, SyntaxError, Value, read::MAX_VALUES};
+use super::{Document, Node, SyntaxError, Value, read::MAX_ADDED};
 
 /// More mappings than this are not merged one into the other.
 const MAX_DEPTH: usize = 64;
@@ -13,7 +13,7 @@ pub(super) type Fault = (Node, String);
 type Entries = Vec<(Node, Node)>;
 
 pub(super) fn is_merge(key: &Node) -> bool {
-    matches!(&key.value, Value::Scalar(scalar) if scalar.typed && scalar.text == "<<")
+    matches!(&key.value, Value::Scalar(scalar) if scalar.typed && scalar.text.as_str() == "<<")
 }
 
 /// The entries of a mapping as kubectl has them: one level deep.
@@ -30,11 +30,27 @@ pub(super) fn flat(written: &[(Node, Node)]) -> Result<Entries, Fault> {
     Ok(all.entries)
 }
 
+/// How many entries the merge keys of a mapping fill in, and where the last of them stands.
+pub(super) fn filled_in(entries: &[(Node, Node)]) -> Result<(usize, usize), Fault> {
+    let (mut count, mut at) = (0, 0);
+    for (key, value) in entries.iter().filter(|(key, _)| is_merge(key)) {
+        count += sources(value)?
+            .iter()
+            .map(|node| 2 * node.entries().len())
+            .sum::<usize>();
+        at = key.span.start();
+    }
+    Ok((count, at))
+}
+
 /// See [`Document::structured`].
 pub(super) fn structured(document: &Document, maps: &[&str]) -> Result<Document, SyntaxError> {
+    if !has_merges(&document.root) {
+        return Ok(document.clone());
+    }
     let mut filler = Filler {
         maps,
-        left: MAX_VALUES,
+        left: document.root.size().saturating_add(MAX_ADDED),
     };
     let root = filler.value(&document.root, false);
     let root = root.map_err(|(node, message)| SyntaxError {
@@ -52,7 +68,7 @@ pub(super) fn depth(entries: &[(Node, Node)]) -> Result<usize, Fault> {
     let mut depth = 1;
     for (_, value) in entries.iter().filter(|(key, _)| is_merge(key)) {
         for source in sources(value)? {
-            depth = depth.max(1 + source.written.as_ref().map_or(0, |written| written.depth));
+            depth = depth.max(1 + source.depth());
         }
         if depth > MAX_DEPTH {
             return Err((
@@ -64,10 +80,13 @@ pub(super) fn depth(entries: &[(Node, Node)]) -> Result<usize, Fault> {
     Ok(depth)
 }
 
-fn written(node: &Node) -> &[(Node, Node)] {
-    node.written
-        .as_ref()
-        .map_or_else(|| node.entries(), |written| &written.entries)
+/// Whether a merge key stands anywhere in it.
+fn has_merges(node: &Node) -> bool {
+    let below = |node: &Node| {
+        let entries = node.entries().iter();
+        node.items().iter().any(has_merges) || entries.map(|(_, value)| value).any(has_merges)
+    };
+    node.depth() > 0 || below(node)
 }
 
 /// What is merged, the first of several last: it wins.
@@ -138,29 +157,28 @@ impl Filler<'_> {
             Value::Scalar(_) => node.value.clone(),
             Value::Sequence(items) => {
                 let items = items.iter().map(|item| self.value(item, false));
-                Value::Sequence(items.collect::<Result<_, _>>()?)
+                Value::sequence(items.collect::<Result<_, _>>()?)
             }
             Value::Mapping(_) => {
                 let mut all = Filled::default();
                 self.fill(&mut all, node, map)?;
-                Value::Mapping(all.entries)
+                Value::mapping(all.entries, None)
             }
         };
         Ok(Node {
             value,
-            span: node.span.clone(),
-            written: None,
+            span: node.span,
         })
     }
 
     fn fill(&mut self, all: &mut Filled, node: &Node, map: bool) -> Result<(), Fault> {
-        for (key, value) in written(node) {
+        for (key, value) in node.written() {
             self.left = match self.left.checked_sub(1) {
                 Some(left) => left,
                 None => {
                     return Err((
                         key.clone(),
-                        format!("more than {MAX_VALUES} values, merged ones counted"),
+                        format!("the merge keys add more than {MAX_ADDED} values"),
                     ));
                 }
             };
@@ -184,10 +202,11 @@ impl Filler<'_> {
                     ));
                 }
                 Some(old) => match (&mut old.value, &value.value) {
-                    (Value::Mapping(old), Value::Mapping(_)) => {
-                        let mut below = Filled::of(mem::take(old));
+                    (Value::Mapping(mapping), Value::Mapping(_)) => {
+                        let entries = mem::take(&mut Arc::make_mut(mapping).entries);
+                        let mut below = Filled::of(entries);
                         self.fill(&mut below, value, map_below)?;
-                        *old = below.entries;
+                        old.value = Value::mapping(below.entries, None);
                     }
                     _ => *old = self.value(value, map_below)?,
                 },

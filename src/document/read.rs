@@ -7,17 +7,35 @@ use std::{
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle};
 
-use super::{Document, Node, Scalar, Source, Style, SyntaxError, Value, Written, lenient::Patched, merge};
+use super::{
+    Document, Node, Scalar, Source, Style, SyntaxError, Text, Value,
+    lenient::Patched,
+    merge,
+    node::{Span as Bytes, Written},
+};
 
-/// More values than this are refused: an alias of aliases would fill the memory.
-pub(super) const MAX_VALUES: usize = 200_000;
+/// More values than this are not written in one document: some 25,000 objects of a `List`.
+const MAX_WRITTEN: usize = 3_000_000;
+/// More values than this aliases and merge keys do not add to a document, unless it holds many by itself: an alias of aliases
+/// would fill the memory, and take for ever to look at.
+pub(super) const MAX_ADDED: usize = 200_000;
+/// The same for the bytes of texts.
+const MAX_ADDED_BYTES: usize = 8 << 20;
+/// So many times what is written may be added in any case.
+const SHARE: usize = 8;
 
 /// Tags of scalars that are no text.
 const TYPES: [&str; 6] = ["null", "bool", "int", "float", "timestamp", "merge"];
 
-/// At most so many documents, empty ones left out.
-pub(super) fn documents(source: &Source, most: usize) -> Result<Vec<Document>, SyntaxError> {
+/// Hands out at most so many documents, empty ones left out.
+pub(super) fn documents(
+    source: &Source,
+    most: usize,
+    mut take: impl FnMut(Document),
+) -> Result<(), SyntaxError> {
     let mut text = Patched::new(&source.text);
+    // Those that were handed out before a place was worked around.
+    let mut taken = 0;
     loop {
         let mut reader = Reader {
             source,
@@ -25,10 +43,19 @@ pub(super) fn documents(source: &Source, most: usize) -> Result<Vec<Document>, S
             anchors: HashMap::new(),
             open: Vec::new(),
             root: None,
-            values: 0,
+            written: Weight::default(),
+            all: Weight::default(),
         };
-        let error = match reader.documents(most) {
-            Ok(documents) => return Ok(documents),
+        let mut number = 0;
+        let outcome = reader.documents(most, |document| {
+            number += 1;
+            if number > taken {
+                taken = number;
+                take(document);
+            }
+        });
+        let error = match outcome {
+            Ok(()) => return Ok(()),
             Err(Refusal::Ours(error)) => return Err(error),
             Err(Refusal::Parser(error)) => error,
         };
@@ -49,17 +76,24 @@ enum Refusal {
     Ours(SyntaxError),
 }
 
-/// A mapping's value, and its entries as they are written if that differs.
-type Mapping = (Value, Option<Written>);
-
 struct Reader<'a> {
     source: &'a Source,
     /// What is parsed.
     text: &'a Patched<'a>,
-    anchors: HashMap<usize, Node>,
+    anchors: HashMap<usize, (Node, Weight)>,
     open: Vec<Open>,
     root: Option<Node>,
+    /// Of this document, without what aliases and merge keys add.
+    written: Weight,
+    /// And with it.
+    all: Weight,
+}
+
+/// How much there is of something.
+#[derive(Clone, Copy, Debug, Default)]
+struct Weight {
     values: usize,
+    bytes: usize,
 }
 
 /// A collection whose end has not come yet.
@@ -68,6 +102,8 @@ struct Open {
     start: usize,
     flow: bool,
     content: Content,
+    /// What it holds until now, and it itself.
+    weight: Weight,
 }
 
 enum Content {
@@ -84,8 +120,7 @@ impl From<SyntaxError> for Refusal {
 }
 
 impl Reader<'_> {
-    fn documents(&mut self, most: usize) -> Result<Vec<Document>, Refusal> {
-        let mut documents = Vec::new();
+    fn documents(&mut self, most: usize, mut take: impl FnMut(Document)) -> Result<(), Refusal> {
         let mut ended = 0;
         for event in Parser::new_from_str(self.text.text()) {
             let (event, span) = event.map_err(Refusal::Parser)?;
@@ -93,18 +128,20 @@ impl Reader<'_> {
                 self.event(event, span)?;
                 continue;
             }
-            let root = self.root.take().filter(|root| !root.is_null());
-            documents.extend(root.map(|root| Document {
-                root,
-                source: self.source.clone(),
-            }));
+            if let Some(root) = self.root.take().filter(|root| !root.is_null()) {
+                take(Document {
+                    root,
+                    source: self.source.clone(),
+                });
+            }
             self.anchors.clear();
+            (self.written, self.all) = Default::default();
             ended += 1;
             if ended == most {
                 break;
             }
         }
-        Ok(documents)
+        Ok(())
     }
 
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), SyntaxError> {
@@ -119,8 +156,13 @@ impl Reader<'_> {
                 Err(self.error(bytes.start, message))
             }
             Event::Scalar(text, style, anchor, tag) => {
+                let text = self.ended(&text, style, bytes.end);
+                let weight = Weight {
+                    values: 1,
+                    bytes: text.len(),
+                };
                 let scalar = Scalar {
-                    text: self.ended(text.into_owned(), style, bytes.end),
+                    text: self.text_at(text, style, &bytes),
                     style: match style {
                         ScalarStyle::Plain => Style::Plain,
                         ScalarStyle::SingleQuoted => Style::SingleQuoted,
@@ -135,20 +177,23 @@ impl Reader<'_> {
                 }
                 let node = Node {
                     value: Value::Scalar(scalar),
-                    span: bytes,
-                    written: None,
+                    span: Bytes::new(bytes.start, bytes.end),
                 };
-                self.close(anchor, node)
+                self.write(weight, bytes.start)?;
+                self.close(anchor, node, weight);
+                Ok(())
             }
             Event::Alias(id) => {
-                let Some(node) = self.anchors.get(&id).cloned() else {
+                let Some((node, weight)) = self.anchors.get(&id).cloned() else {
                     return Err(self.error(
                         bytes.start,
                         "an alias of something that is not finished".to_owned(),
                     ));
                 };
-                self.values += size(&node);
-                self.close(0, node)
+                self.written.values += 1;
+                self.add(weight, bytes.start)?;
+                self.close(0, node, weight);
+                Ok(())
             }
             Event::SequenceStart(style, anchor, _) => {
                 self.begin(anchor, bytes.start, style, Content::Sequence(Vec::new()));
@@ -162,29 +207,51 @@ impl Reader<'_> {
                 let Some(open) = self.open.pop() else {
                     return Ok(());
                 };
-                let (value, written) = match open.content {
-                    Content::Sequence(items) => (Value::Sequence(items), None),
+                let mut weight = open.weight;
+                let value = match open.content {
+                    Content::Sequence(items) => Value::sequence(items),
                     Content::Mapping(entries, _) => self.merged(entries)?,
                 };
-                let span = open.start..bytes.end.max(open.start);
-                self.close(open.anchor, Node { value, span, written })
+                if let Value::Mapping(mapping) = &value
+                    && mapping.written.is_some()
+                {
+                    weight = weigh(&value);
+                }
+                let one = Weight { values: 1, bytes: 0 };
+                self.write(one, open.start)?;
+                let span = Bytes::new(open.start, bytes.end.max(open.start));
+                self.close(open.anchor, Node { value, span }, weight);
+                Ok(())
             }
             _ => Ok(()),
         }
     }
 
     /// The text of a block that the end of the file cuts off in its last line has no line break there; the parser adds one.
-    fn ended(&self, mut text: String, style: ScalarStyle, end: usize) -> String {
+    fn ended<'t>(&self, text: &'t str, style: ScalarStyle, end: usize) -> &'t str {
         let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
-        let last = self.source.text.rsplit(['\n', '\r']).next().unwrap_or_default();
-        if block
-            && end >= self.source.text.len()
-            && !last.trim_matches(' ').is_empty()
-            && text.ends_with('\n')
-        {
-            text.pop();
+        if !block || end < self.source.text.len() {
+            return text;
         }
-        text
+        let last = self.source.text.rsplit(['\n', '\r']).next().unwrap_or_default();
+        if last.trim_matches(' ').is_empty() {
+            return text;
+        }
+        text.strip_suffix('\n').unwrap_or(text)
+    }
+
+    /// A text as the source has it, where it does.
+    fn text_at(&self, text: &str, style: ScalarStyle, bytes: &Range<usize>) -> Text {
+        let quotes = usize::from(matches!(
+            style,
+            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted
+        ));
+        let start = bytes.start.saturating_add(quotes);
+        let end = start.saturating_add(text.len());
+        if self.source.text.get(start..end) == Some(text) {
+            return Text::of(&self.source.text, Bytes::new(start, end));
+        }
+        text.into()
     }
 
     /// Refuses what ends a plain text of `{}` and `[]` for yaml.v2, and then is an error.
@@ -202,21 +269,57 @@ impl Reader<'_> {
             start,
             flow: style == StructureStyle::Flow,
             content,
+            weight: Weight { values: 1, bytes: 0 },
         });
     }
 
-    fn close(&mut self, anchor: usize, mut node: Node) -> Result<(), SyntaxError> {
-        self.values += 1;
-        if self.values > MAX_VALUES {
-            return Err(self.error(
-                node.span.start,
-                format!("more than {MAX_VALUES} values, aliases counted"),
-            ));
+    /// Counts what is written.
+    fn write(&mut self, weight: Weight, at: usize) -> Result<(), SyntaxError> {
+        self.written.values += weight.values;
+        self.written.bytes += weight.bytes;
+        self.all.values += weight.values;
+        self.all.bytes += weight.bytes;
+        if self.written.values > MAX_WRITTEN {
+            return Err(self.error(at, format!("more than {MAX_WRITTEN} values in one document")));
         }
+        Ok(())
+    }
+
+    /// Counts what is not.
+    fn add(&mut self, weight: Weight, at: usize) -> Result<(), SyntaxError> {
+        self.all.values = self.all.values.saturating_add(weight.values);
+        self.all.bytes = self.all.bytes.saturating_add(weight.bytes);
+        let is_more = |all: usize, written: usize, most: usize| {
+            all.saturating_sub(written) > most.saturating_add(SHARE.saturating_mul(written))
+        };
+        if is_more(self.all.values, self.written.values, MAX_ADDED) {
+            let message = format!(
+                "the aliases and merge keys up to here add more than {MAX_ADDED} values, and more than {SHARE} times what is \
+                 written: write fewer of them"
+            );
+            return Err(self.error(at, message));
+        }
+        if is_more(self.all.bytes, self.written.bytes, MAX_ADDED_BYTES) {
+            let message = format!(
+                "the aliases up to here add more than {} MiB of text, and more than {SHARE} times what is written: write fewer of \
+                 them",
+                MAX_ADDED_BYTES >> 20
+            );
+            return Err(self.error(at, message));
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, anchor: usize, mut node: Node, weight: Weight) {
         if anchor != 0 {
-            self.anchors.insert(anchor, node.clone());
+            self.anchors.insert(anchor, (node.clone(), weight));
         }
-        match self.open.last_mut().map(|open| &mut open.content) {
+        let around = self.open.last_mut().map(|open| {
+            open.weight.values = open.weight.values.saturating_add(weight.values);
+            open.weight.bytes = open.weight.bytes.saturating_add(weight.bytes);
+            &mut open.content
+        });
+        match around {
             None => self.root = Some(node),
             Some(Content::Sequence(items)) => items.push(node),
             Some(Content::Mapping(entries, key)) => match key.take() {
@@ -224,36 +327,41 @@ impl Reader<'_> {
                 Some(key) => {
                     if node.span.is_empty() {
                         // A value that is not written is shown where its key is.
-                        node.span = key.span.clone();
+                        node.span = key.span;
                     }
                     entries.push((key, node));
                 }
             },
         }
-        Ok(())
     }
 
     /// Refuses keys that stand twice, and resolves merge keys; with those, the entries as they are written are kept.
-    fn merged(&self, entries: Vec<(Node, Node)>) -> Result<Mapping, SyntaxError> {
+    fn merged(&mut self, entries: Vec<(Node, Node)>) -> Result<Value, SyntaxError> {
         let mut seen = HashSet::new();
         let own = entries.iter().filter(|(key, _)| !merge::is_merge(key));
         for (key, _) in own {
             let text = key.text().unwrap_or_default();
             if !seen.insert(text) {
                 return Err(self.error(
-                    key.span.start,
+                    key.span.start(),
                     format!("the key {text:?} stands twice in one mapping"),
                 ));
             }
         }
         if seen.len() == entries.len() {
-            return Ok((Value::Mapping(entries), None));
+            return Ok(Value::mapping(entries, None));
         }
-        let error = |(node, message): merge::Fault| self.error(node.span.start, message);
+        let error = |(node, message): merge::Fault| self.error(node.span.start(), message);
         let depth = merge::depth(&entries).map_err(error)?;
+        let (count, at) = merge::filled_in(&entries).map_err(error)?;
+        let added = Weight {
+            values: count,
+            bytes: 0,
+        };
+        self.add(added, at)?;
+        let error = |(node, message): merge::Fault| self.error(node.span.start(), message);
         let merged = merge::flat(&entries).map_err(error)?;
-        let entries = entries.into();
-        Ok((Value::Mapping(merged), Some(Written { entries, depth })))
+        Ok(Value::mapping(merged, Some(Written { entries, depth })))
     }
 
     /// Where the parser stopped, in the source.
@@ -292,10 +400,21 @@ impl Reader<'_> {
     }
 }
 
-fn size(node: &Node) -> usize {
-    1 + match &node.value {
-        Value::Scalar(_) => 0,
-        Value::Sequence(items) => items.iter().map(size).sum(),
-        Value::Mapping(entries) => entries.iter().map(|(_, value)| 1 + size(value)).sum(),
+/// What a value comes to once its merge keys are resolved.
+fn weigh(value: &Value) -> Weight {
+    let mut weight = Weight { values: 1, bytes: 0 };
+    let mut add = |node: &Node| {
+        let below = weigh(&node.value);
+        weight.values = weight.values.saturating_add(below.values);
+        weight.bytes = weight.bytes.saturating_add(below.bytes);
+    };
+    match value {
+        Value::Scalar(scalar) => weight.bytes = scalar.text.len(),
+        Value::Sequence(items) => items.iter().for_each(add),
+        Value::Mapping(mapping) => mapping.entries.iter().for_each(|(key, value)| {
+            add(key);
+            add(value);
+        }),
     }
+    weight
 }

@@ -9,8 +9,9 @@ pub(super) fn to_json(node: &Node) -> Json {
     match &node.value {
         Value::Scalar(scalar) => scalar.to_json(),
         Value::Sequence(items) => Json::Array(items.iter().map(to_json).collect()),
-        Value::Mapping(entries) => {
-            let entries = entries
+        Value::Mapping(_) => {
+            let entries = node
+                .entries()
                 .iter()
                 .map(|(key, value)| (key.text().unwrap_or_default().to_owned(), to_json(value)));
             Json::Object(entries.collect::<Map<_, _>>())
@@ -39,7 +40,7 @@ impl Scalar {
             return Json::Null;
         }
         if !self.typed {
-            return Json::String(self.text.clone());
+            return Json::String(self.text.to_string());
         }
         match self.text.as_str() {
             "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "true" | "True" | "TRUE" => {
@@ -48,7 +49,7 @@ impl Scalar {
             "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" | "false" | "False" | "FALSE" => {
                 Json::Bool(false)
             }
-            text => number(text).map_or_else(|| Json::String(self.text.clone()), Json::Number),
+            text => number(text).map_or_else(|| Json::String(self.text.to_string()), Json::Number),
         }
     }
 }

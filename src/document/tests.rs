@@ -1,3 +1,5 @@
+mod bounds;
+
 use super::*;
 
 fn only(text: &str) -> Document {

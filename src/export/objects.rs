@@ -28,19 +28,8 @@ pub(super) struct Found {
 
 /// Adds the rules of a file. Other objects, a `MetricBackend` among them, say nothing about rules and are passed over.
 pub(super) fn read(file: &str, text: &str, found: &mut Vec<Found>, findings: &mut Vec<Finding>) {
-    let documents = match Document::parse_stream(text) {
-        Ok(documents) => documents,
-        Err(error) => {
-            let problem = Problem::new(Reason::Undecodable, "", format!("not YAML: {error}"));
-            return findings.push(Finding {
-                file: file.to_owned(),
-                position: error.position,
-                left_out: true,
-                problem,
-            });
-        }
-    };
-    for document in documents {
+    let before = (found.len(), findings.len());
+    let read = Document::parse_each(text, |document| {
         let document = Arc::new(document);
         let items = document.get("items").map(|items| items.items().len());
         let listed = |count| (0..count).map(|index| format!("items[{index}]")).collect();
@@ -58,6 +47,18 @@ pub(super) fn read(file: &str, text: &str, found: &mut Vec<Found>, findings: &mu
                 }
             }
         }
+    });
+    if let Err(error) = read {
+        // Nothing is made of a file that is no YAML further down.
+        found.truncate(before.0);
+        findings.truncate(before.1);
+        let problem = Problem::new(Reason::Undecodable, "", format!("not YAML: {error}"));
+        findings.push(Finding {
+            file: file.to_owned(),
+            position: error.position,
+            left_out: true,
+            problem,
+        });
     }
 }
 

@@ -14,7 +14,7 @@ mod split;
 mod tests;
 mod workload;
 
-use std::rc::Rc;
+use std::{borrow::Borrow, rc::Rc};
 
 use super::{Import, Note, Place, Severity};
 use crate::{
@@ -47,11 +47,11 @@ struct Part {
 
 /// Reads all files and makes resources of what they hold. Rules are numbered over all files, in their order; the last one
 /// has the highest priority, since with prometheus-adapter the later rule wins.
-pub fn import(files: &[SourceFile], options: &Options) -> Import {
+pub fn import<F: Borrow<SourceFile>>(files: impl IntoIterator<Item = F>, options: &Options) -> Import {
     let mut outcome = Import::default();
     let mut found = recognise::Found::default();
     for file in files {
-        recognise::file(file, &mut found, &mut outcome);
+        recognise::file(file.borrow(), &mut found, &mut outcome);
     }
     let mut import = Import::default();
     import

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use super::{Object, findings::Findings, offline, suffix};
+use super::{Import, Object, findings::Findings, offline, suffix};
 use crate::{
     api::{
         ClusterMetricRule, MetricBackend, MetricRule,
@@ -62,19 +62,18 @@ impl ExternalMetric<'_> {
     /// Adds the rule.
     pub(super) fn add(&self, findings: &mut Findings<'_>) {
         let mut rule = self.rule(findings);
-        let place = |rule: &Object| (rule.kind(), rule.json()["metadata"].clone());
-        let objects = &findings.import.objects;
-        if objects
-            .iter()
-            .any(|other| place(other) == place(&rule) && *other != rule)
-        {
+        let namespace = rule.metadata().namespace.clone();
+        let others = || {
+            let import = &findings.import;
+            import.named(rule.kind(), namespace.as_deref(), rule.name())
+        };
+        if others().any(|other| *other != rule) {
             // Other names may come to the same one.
             let told_apart = suffix(&rule.json()["spec"].to_string());
             rule.set_name(name(&[rule.name(), &told_apart]));
         }
-        if !findings.import.objects.contains(&rule) {
-            findings.import.objects.push(rule);
-        }
+        let served = self.namespace.unwrap_or(DEFAULT_NAMESPACE);
+        findings.import.add(rule, Some((served, self.metric)));
     }
 
     /// A `MetricRule` if its query can be confined to the namespace and does not speak of others, else a `ClusterMetricRule`
@@ -175,13 +174,9 @@ pub(super) fn backend(
     let host = prometheus.url.strip_prefix("http://").unwrap_or(&prometheus.url);
     let mut name = name(&[host]);
     let spec = MetricBackendSpec::new(prometheus);
-    let others = |name: &str, objects: &[Object]| {
-        objects.iter().any(|object| {
-            matches!(object, Object::MetricBackend(backend)
-                if backend.metadata.name.as_deref() == Some(name) && backend.spec != spec)
-        })
-    };
-    if !plain || others(&name, &findings.import.objects) {
+    let is_other = |object: &Object| matches!(object, Object::MetricBackend(backend) if backend.spec != spec);
+    let taken = findings.import.named("MetricBackend", None, &name).any(is_other);
+    if !plain || taken {
         let settings = serde_json::to_string(&spec).unwrap_or_default();
         name = format!("{name}-{}", suffix(&settings));
     }
@@ -195,9 +190,7 @@ pub(super) fn backend(
         return None;
     }
     let object = Object::MetricBackend(Box::new(backend));
-    if !findings.import.objects.contains(&object) {
-        findings.import.objects.push(object);
-    }
+    findings.import.add(object, None);
     Some(name)
 }
 
@@ -209,7 +202,7 @@ pub(super) fn free(
     backend: Option<&str>,
     findings: &mut Findings<'_>,
 ) -> String {
-    if !is_taken(metric, namespace, query, backend, &findings.import.objects) {
+    if !is_taken(metric, namespace, query, backend, findings.import) {
         return metric.to_owned();
     }
     let text = format!(
@@ -230,27 +223,18 @@ pub(super) fn is_taken(
     namespace: Option<&str>,
     query: &Node,
     backend: Option<&str>,
-    objects: &[Object],
+    import: &Import,
 ) -> bool {
     let mine = escaped(query.text().unwrap_or_default());
     let namespace = namespace.unwrap_or(DEFAULT_NAMESPACE);
-    objects.iter().any(|object| {
-        let (spec, of_namespace) = match object {
-            Object::MetricRule(rule) => {
-                let own = rule.metadata.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
-                (rule.rule_spec(), own == namespace)
-            }
-            Object::ClusterMetricRule(rule) => {
-                let labels = rule.rule_spec().namespace_selector.as_ref();
-                let labels = labels.and_then(|selector| selector.match_labels.as_ref());
-                let own = labels.and_then(|labels| labels.get(NAME_OF_NAMESPACE));
-                (rule.rule_spec(), own.is_some_and(|own| own == namespace))
-            }
+    import.making(namespace, metric).any(|object| {
+        let spec = match object {
+            Object::MetricRule(rule) => rule.rule_spec(),
+            Object::ClusterMetricRule(rule) => rule.rule_spec(),
             _ => return false,
         };
-        let named = spec.name.as_ref().and_then(|name| name.r#as.as_deref());
         let asked = spec.backend_ref.as_ref().map(|backend| backend.name.as_str());
-        of_namespace && named == Some(metric) && (spec.metrics_query != mine || asked != backend)
+        spec.metrics_query != mine || asked != backend
     })
 }
 

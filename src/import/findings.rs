@@ -71,8 +71,6 @@ impl Findings<'_> {
             reason,
             message,
         };
-        if !self.import.notes.contains(&finding) {
-            self.import.notes.push(finding);
-        }
+        self.import.note(finding);
     }
 }

@@ -233,8 +233,7 @@ impl Adapter<'_> {
         }
         let name = external::name(&[self.hpa, metric]);
         // Elsewhere two HPAs may call different queries by one name.
-        let objects = &findings.import.objects;
-        let taken = external::is_taken(metric, self.namespace, query, backend.as_deref(), objects);
+        let taken = external::is_taken(metric, self.namespace, query, backend.as_deref(), findings.import);
         let metric = if taken {
             let message =
                 format!("another HPA of the namespace has a metric of this name: this one is now {name:?}");

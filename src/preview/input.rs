@@ -52,9 +52,7 @@ impl Files {
     ///
     /// The text is no YAML.
     pub fn add(&mut self, file: &str, text: &str) -> Result<(), SyntaxError> {
-        for document in Document::parse_stream(text)? {
-            self.take(file, &document, &document.root, "");
-        }
+        Document::parse_each(text, |document| self.take(file, &document, &document.root, ""))?;
         self.sources.push(SourceFile {
             name: file.to_owned(),
             text: text.to_owned(),

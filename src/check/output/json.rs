@@ -9,7 +9,8 @@ use crate::{
 };
 
 /// One object: `diagnostics`, each with `file`, `line`, `column`, `endColumn` (behind the last character, where it is known),
-/// `severity`, `reason`, `object`, `path`, `message` and `suggestion`; and a `summary` of numbers.
+/// `severity`, `reason`, `object`, `path`, `message` and `suggestion`; and a `summary` of numbers. A file that cannot be read has a
+/// finding, and is not counted among the `files`.
 pub fn json(report: &Report, files: &[SourceFile]) -> String {
     let diagnostics = report.diagnostics.iter().map(|diagnostic| one(diagnostic, files));
     let report = json!({
@@ -20,7 +21,8 @@ pub fn json(report: &Report, files: &[SourceFile]) -> String {
             "notes": report.count(Severity::Note),
             "rules": report.rules,
             "backends": report.backends,
-            "files": files.len(),
+            "files": files.len().saturating_sub(report.unread),
+            "unread": report.unread,
         },
     });
     terminal::json(&format!("{report:#}\n"))

@@ -42,6 +42,8 @@ pub fn sarif(report: &Report, files: &[SourceFile]) -> String {
                 "informationUri": REPOSITORY,
                 "rules": rules,
             }},
+            // Findings of a file that was not read are not gone.
+            "invocations": [{"executionSuccessful": report.unread == 0}],
             "columnKind": "unicodeCodePoints",
             "results": results.collect::<Vec<_>>(),
         }],

@@ -12,6 +12,8 @@ use crate::{
 
 /// The keys of the whole.
 pub(super) const KEYS: [&str; 3] = ["rules", "resourceRules", "externalRules"];
+/// More rules of a list are not imported.
+const MAX_RULES: usize = 50_000;
 /// Names that are closer than this to a key were meant to be it.
 const CLOSE: f64 = 0.75;
 
@@ -73,7 +75,14 @@ pub(super) fn list(part: &Part, api: MetricsApi, rules: &mut Vec<RawRule>, notes
         ));
         return;
     }
-    for index in 0..node.items().len() {
+    let count = node.items().len();
+    if count > MAX_RULES {
+        let message =
+            format!("{count} rules, and at most {MAX_RULES} of a list are imported: the others are left out");
+        let place = part.place_of(node);
+        notes.push(Note::new(Severity::Error, place, Reason::Unsupported, message));
+    }
+    for index in 0..count.min(MAX_RULES) {
         let rule = part.below(&format!("[{index}]"));
         rules.extend(self::rule(rule, api, notes));
     }

@@ -10,6 +10,9 @@ use crate::{
     reason::Reason,
 };
 
+/// More volumes, and mounts of them, are not looked at: each mount is looked for in all volumes.
+pub(super) const MAX_VOLUMES: usize = 500;
+
 /// The flags of one adapter.
 #[derive(Clone, Debug)]
 pub(super) struct Flags {
@@ -114,8 +117,13 @@ impl Flags {
     /// The mounts that values of the chart add.
     pub(super) fn mounts_of_values(&mut self) {
         let part = self.part.clone();
-        let volumes = part.get("extraVolumes").map_or(0, |list| list.items().len());
-        for index in 0..part.get("extraVolumeMounts").map_or(0, |list| list.items().len()) {
+        let count = |field| {
+            part.get(field)
+                .map_or(0, |list| list.items().len())
+                .min(MAX_VOLUMES)
+        };
+        let volumes = count("extraVolumes");
+        for index in 0..count("extraVolumeMounts") {
             let mount = part.below(&format!("extraVolumeMounts[{index}]"));
             let mut found = (0..volumes).map(|index| part.below(&format!("extraVolumes[{index}]")));
             let volume = found

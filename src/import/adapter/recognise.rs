@@ -16,12 +16,16 @@ use crate::{
     reason::Reason,
 };
 
+/// More objects than this are not made: those of some 20,000 `ScaledObject`s.
+const MOST: usize = 50_000;
 /// How deep values may stand inside those of other charts.
 const MAX_DEPTH: usize = 4;
 /// The key of the chart in the values of a chart that has it as a part.
 const SUBCHART: &str = "prometheus-adapter";
 /// Keys of a `ConfigMap` by which Flux finds values.
 const VALUES: [&str; 2] = ["values.yaml", "values.yml"];
+/// The documents of a longer text are not in memory all at once: it is read twice, since nothing is made of one that is no YAML.
+const AT_ONCE: usize = 1 << 20;
 const ONLY_FIRST: &str = "prometheus-adapter reads only the first document of its configuration";
 
 /// What the files hold.
@@ -31,6 +35,8 @@ pub(super) struct Found {
     pub(super) flags: Vec<Flags>,
     /// Whether the present file had something that was understood.
     understood: bool,
+    /// Whether it was said that there is too much.
+    full: bool,
 }
 
 /// Reads one file.
@@ -41,7 +47,13 @@ pub(super) fn file(file: &SourceFile, found: &mut Found, import: &mut Import) {
         file: file.name.clone(),
         position,
     };
-    let documents = match Document::parse_stream(&file.text) {
+    let large = file.text.len() > AT_ONCE;
+    let read = if large {
+        Document::parse_each(&file.text, |_| {}).map(|()| Vec::new())
+    } else {
+        Document::parse_stream(&file.text)
+    };
+    let documents = match read {
         Ok(documents) => documents,
         Err(error) => {
             let place = whole(Some(error.position));
@@ -65,9 +77,9 @@ pub(super) fn file(file: &SourceFile, found: &mut Found, import: &mut Import) {
             }
         }
     };
-    let empty = documents.is_empty();
-    let mut bare = false;
-    for document in documents {
+    let (mut empty, mut bare) = (true, false);
+    let take = |document: Document| {
+        empty = false;
         let part = Part::whole(&name, document);
         let another = part.node().is_some_and(is_bare);
         if bare && another {
@@ -77,11 +89,16 @@ pub(super) fn file(file: &SourceFile, found: &mut Found, import: &mut Import) {
                 Reason::Ineffective,
                 ONLY_FIRST,
             );
-            import.notes.push(note);
-            continue;
+            return import.notes.push(note);
         }
         bare |= another;
         found.document(&part, import);
+    };
+    if large && documents.is_empty() {
+        // It was read to the end before.
+        let _ = Document::parse_each(&file.text, take);
+    } else {
+        documents.into_iter().for_each(take);
     }
     if empty {
         let note = Note::new(
@@ -104,6 +121,9 @@ pub(super) fn file(file: &SourceFile, found: &mut Found, import: &mut Import) {
 impl Found {
     fn document(&mut self, part: &Part, import: &mut Import) {
         let Some(root) = part.node() else { return };
+        if self.is_full(part, import) {
+            return;
+        }
         if root.get("kind").is_some() && root.get("apiVersion").is_some() {
             return self.object(part, import);
         }
@@ -117,6 +137,21 @@ impl Found {
         self.mapping(part, false, import);
     }
 
+    /// Whether there are as many rules and objects as one import makes; says so once.
+    fn is_full(&mut self, part: &Part, import: &mut Import) -> bool {
+        let full = self.rules.len() + import.objects.len() >= MOST;
+        if full && !self.full {
+            let message = format!(
+                "more than {MOST} objects: this and what is behind it is left out; import fewer files or namespaces at once"
+            );
+            let place = part.place("", None);
+            let note = Note::new(Severity::Error, place, Reason::Unsupported, message);
+            import.notes.push(note);
+        }
+        self.full |= full;
+        full
+    }
+
     /// A Kubernetes object.
     fn object(&mut self, part: &Part, import: &mut Import) {
         let Some(root) = part.node() else { return };
@@ -127,6 +162,9 @@ impl Found {
             "Application" => inline::application(self, part, import),
             _ if root.get("items").is_some() => {
                 for index in 0..part.get("items").map_or(0, |items| items.items().len()) {
+                    if self.is_full(part, import) {
+                        return;
+                    }
                     self.object(&part.below(&format!("items[{index}]")), import);
                 }
             }

@@ -1,6 +1,9 @@
 //! The adapter as it runs: a Pod, or what makes Pods.
 
-use super::{Part, flags::Flags};
+use super::{
+    Part,
+    flags::{Flags, MAX_VOLUMES},
+};
 use crate::api::metric_backend::CaRefKind;
 
 /// Flags by which the adapter is told from other programs.
@@ -41,8 +44,13 @@ pub(super) fn flags(part: &Part) -> Option<Flags> {
 
 /// Which Secret or `ConfigMap` a file of the container comes from.
 fn mounts(pod: &Part, container: &Part, flags: &mut Flags) {
-    let volumes = pod.get("volumes").map_or(0, |list| list.items().len());
-    for index in 0..container.get("volumeMounts").map_or(0, |list| list.items().len()) {
+    let count = |part: &Part, field| {
+        part.get(field)
+            .map_or(0, |list| list.items().len())
+            .min(MAX_VOLUMES)
+    };
+    let volumes = count(pod, "volumes");
+    for index in 0..count(container, "volumeMounts") {
         let mount = container.below(&format!("volumeMounts[{index}]"));
         let (Some(path), Some(name)) = (mount.text("mountPath"), mount.text("name")) else {
             continue;
