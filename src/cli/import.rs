@@ -11,7 +11,7 @@ use std::{
 use clap::{Args, ValueEnum};
 
 use self::cluster::FromArgs;
-use super::{FAILED, LEFT_OUT, fail, files, print_with};
+use super::{FAILED, LEFT_OUT, fail, files::Files, print_with};
 use crate::{
     api::{duration::parse_duration, rule_spec::Semantics},
     import::{
@@ -108,8 +108,9 @@ enum ReportArg {
 
 impl ImportArgs {
     pub(super) fn run(self) -> ExitCode {
-        let (mut files, mut unread) = files::read(&self.paths);
-        self.from.read(&mut files, &mut unread);
+        let (mut of_cluster, mut unread) = (Vec::new(), Vec::new());
+        self.from.read(&mut of_cluster, &mut unread);
+        let mut files = Files::new(&self.paths);
         let options = Options {
             semantics: match self.semantics {
                 SemanticsArg::Standard => Semantics::Standard,
@@ -118,7 +119,8 @@ impl ImportArgs {
             refresh: self.refresh,
             split: self.split.is_some(),
         };
-        let mut import = adapter::import(&files, &options);
+        let mut import = adapter::import(files.by_ref().chain(of_cluster), &options);
+        unread.splice(0..0, files.unread().iter().map(ToString::to_string));
         if !self.only.is_empty() {
             unread.extend(missing(&self.only, &import));
             import
