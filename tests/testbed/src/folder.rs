@@ -4,11 +4,14 @@
 //! this process ends, however it ends, and then removes the folder – unless something failed: then the folder stays for its
 //! logs to be read.
 
+use std::fs::{OpenOptions, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anyhow::{Context, Result};
-use std::os::unix::process::CommandExt;
 
 /// Waits for the end of its standard input, then removes the folder unless it holds the file `keep`. `$1` comes from
 /// `tempfile`, never from a user.
@@ -22,6 +25,21 @@ pub struct Folder {
     pipe: Option<ChildStdin>,
 }
 
+/// Writes a file that nobody but its owner reads, also where it was there before.
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
+    let write = || {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(path)?;
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        file.write_all(text.as_bytes())
+    };
+    write().with_context(|| format!("writing {}", path.display()))
+}
+
 impl Folder {
     /// A new folder below the system's folder for temporary files.
     ///
@@ -30,6 +48,8 @@ impl Folder {
     pub fn new() -> Result<Self> {
         let path = tempfile::Builder::new()
             .prefix("metricrule-testbed-")
+            // Keys and kubeconfigs of an administrator are in it.
+            .permissions(Permissions::from_mode(0o700))
             .tempdir()
             .context("temporary folder")?
             .keep();
@@ -72,5 +92,23 @@ impl Drop for Folder {
         }
         drop(self.pipe.take());
         let _ = self.janitor.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_user_of_the_machine_reads_no_key() -> Result<()> {
+        let folder = Folder::new()?;
+        let mode = |path: &Path| anyhow::Ok(path.metadata()?.permissions().mode() & 0o777);
+        assert_eq!(mode(folder.path())?, 0o700);
+        let key = folder.path().join("key.pem");
+        std::fs::write(&key, "former")?;
+        write_private(&key, "key")?;
+        assert_eq!(mode(&key)?, 0o600);
+        assert_eq!(std::fs::read_to_string(&key)?, "key");
+        Ok(())
     }
 }

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::{Value, json};
 
+use crate::folder::write_private;
 use crate::pki::Pair;
 
 /// How a client proves who it is.
@@ -47,7 +48,7 @@ pub fn write(
         "contexts": [{"name": "testbed", "context": {"cluster": "testbed", "user": "testbed", "namespace": namespace}}],
         "current-context": "testbed",
     });
-    std::fs::write(path, format!("{config:#}\n")).with_context(|| format!("writing {}", path.display()))?;
+    write_private(path, &format!("{config:#}\n"))?;
     Ok(path.to_path_buf())
 }
 

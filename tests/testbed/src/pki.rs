@@ -9,6 +9,8 @@ use rcgen::{
     IsCa, KeyPair, KeyUsagePurpose, SanType,
 };
 
+use crate::folder::write_private;
+
 /// A certificate and its key, as PEM text and as files.
 #[derive(Clone, Debug)]
 pub struct Pair {
@@ -212,13 +214,13 @@ fn subject(name: &str, group: Option<&str>) -> DistinguishedName {
 
 fn write(folder: &Path, name: &str, text: &str) -> Result<PathBuf> {
     let path = folder.join(name);
-    std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+    write_private(&path, text)?;
     Ok(path)
 }
 
 /// Never leaves half a file to who reads meanwhile.
 fn replace(path: &Path, text: &str) -> Result<()> {
     let fresh = path.with_extension("new");
-    std::fs::write(&fresh, text).with_context(|| format!("writing {}", fresh.display()))?;
+    write_private(&fresh, text)?;
     std::fs::rename(&fresh, path).with_context(|| format!("replacing {}", path.display()))
 }
