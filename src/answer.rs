@@ -1,6 +1,7 @@
 //! The one path from a route to values: look up, names, plan, ask, project.
 
 mod held;
+mod size;
 mod told;
 
 use std::{sync::Arc, time::Duration};
@@ -9,7 +10,12 @@ use jiff::Timestamp;
 use moka::future::Cache;
 use tokio::{sync::watch, time::Instant};
 
-use self::held::{Evaluated, Held};
+pub use crate::backend::Placed;
+
+use self::{
+    held::{Evaluated, Held},
+    size::MAX_REPLY,
+};
 use crate::{
     backend::{BackendError, Evaluation, InstantQuery, pool::Pool},
     catalog::{Catalog, Served},
@@ -92,7 +98,7 @@ impl Answerer {
         &self,
         route: &CustomRoute,
         deadline: Instant,
-    ) -> Result<Answer<CustomItem>, Failure> {
+    ) -> Result<Placed<Answer<CustomItem>>, Failure> {
         let catalog = self.catalog();
         let resource = known_kind(&catalog.table, route)?;
         let namespace = route.namespace.as_deref();
@@ -118,7 +124,7 @@ impl Answerer {
         route: &CustomRoute,
         names: &[String],
         deadline: Instant,
-    ) -> Result<Answer<CustomItem>, Failure> {
+    ) -> Result<Placed<Answer<CustomItem>>, Failure> {
         let mut plan = plan_custom(served, route, names)?;
         let namespace = route.namespace.as_deref();
         plan.target = namespace.and_then(|namespace| self.targets.lowest(namespace, &route.metric));
@@ -128,13 +134,17 @@ impl Answerer {
                 window: served.rule.window,
                 tally: Tally::default(),
                 warnings: Vec::new(),
-            });
+            }
+            .into());
         };
-        let Evaluated { rows, at, .. } = &*self.ask(&served.rule, ask, namespace, deadline).await?;
-        self.note_warnings(served, &rows.warnings);
-        let answer = project_custom(&plan, rows, *at).inspect_err(|failure| self.count(&failure.tally))?;
+        let evaluated = self.ask(&served.rule, ask, namespace, deadline).await?;
+        self.note_warnings(served, &evaluated.rows.warnings);
+        let answer = project_custom(&plan, &evaluated.rows, evaluated.at)
+            .inspect_err(|failure| self.count(&failure.tally))?;
         self.count(&answer.tally);
         self.warn(served, &answer.warnings).await;
+        let each = route.metric.len() + route.metric_selector.to_string().len() * 4;
+        let answer = self.place(answer, each, namespace, evaluated)?;
         self.note_answered(served);
         Ok(answer)
     }
@@ -148,7 +158,7 @@ impl Answerer {
         &self,
         route: &ExternalRoute,
         deadline: Instant,
-    ) -> Result<Answer<ExternalItem>, Failure> {
+    ) -> Result<Placed<Answer<ExternalItem>>, Failure> {
         let catalog = self.catalog();
         check_synced(&catalog.table)?;
         let namespace = route.namespace.as_str();
@@ -167,7 +177,7 @@ impl Answerer {
         served: &Served,
         route: &ExternalRoute,
         deadline: Instant,
-    ) -> Result<Answer<ExternalItem>, Failure> {
+    ) -> Result<Placed<Answer<ExternalItem>>, Failure> {
         let plan = plan_external(served, route)?;
         let Some(ask) = &plan.ask else {
             return Err(Failure::new(
@@ -176,11 +186,13 @@ impl Answerer {
             ));
         };
         let namespace = Some(route.namespace.as_str());
-        let Evaluated { rows, at, .. } = &*self.ask(&served.rule, ask, namespace, deadline).await?;
-        self.note_warnings(served, &rows.warnings);
-        let answer = project_external(&plan, rows, *at).inspect_err(|failure| self.count(&failure.tally))?;
+        let evaluated = self.ask(&served.rule, ask, namespace, deadline).await?;
+        self.note_warnings(served, &evaluated.rows.warnings);
+        let answer = project_external(&plan, &evaluated.rows, evaluated.at)
+            .inspect_err(|failure| self.count(&failure.tally))?;
         self.count(&answer.tally);
         self.warn(served, &answer.warnings).await;
+        let answer = self.place(answer, route.metric.len(), namespace, evaluated)?;
         self.note_answered(served);
         Ok(answer)
     }
@@ -234,6 +246,33 @@ impl Answerer {
         let answer = Arc::new(Evaluated::new(rows, at, asked));
         self.held.put(ask, namespace.as_ref(), &backend, &answer).await;
         Ok(answer)
+    }
+
+    /// Gives the items, and the reply that is made of them, their place in the budget; the rows keep theirs for as long, for
+    /// items share their labels. `each`: bytes that the request adds to each item of the reply.
+    fn place<Item: size::Encoded>(
+        &self,
+        answer: Answer<Item>,
+        each: usize,
+        namespace: Option<&str>,
+        rows: Arc<Evaluated>,
+    ) -> Result<Placed<Answer<Item>>, Failure> {
+        let reply: usize = answer.items.iter().map(|item| item.encoded() + each).sum();
+        if reply > MAX_REPLY {
+            let cause = format!(
+                "the reply would be larger than {} MiB; ask for fewer objects, or aggregate more in the rule's query",
+                MAX_REPLY >> 20
+            );
+            return Err(Failure::new(Reason::LimitExceeded, cause));
+        }
+        let mut place = self.pool.answers().place(namespace.map(Into::into)).keeping(rows);
+        // Twice: as it is encoded, and as it is escaped or packed.
+        let bytes = 2 * reply + answer.items.len() * size::ITEM;
+        place
+            .cover(bytes)
+            .map_err(|no_room| Failure::new(Reason::LimitExceeded, no_room.to_string()))?;
+        place.shrink(bytes);
+        Ok(Placed::new(answer, place))
     }
 
     fn count(&self, tally: &Tally) {

@@ -3,11 +3,13 @@
 //!
 //! What a rule's query meets, from the outside in: `flight` joins identical queries and holds back those that lapsed (`lapses`),
 //! `limits` lets nothing through to a backend that is gone (`breaker`), waits for a fair slot and the rate (`limiter`) and
-//! counts, [`prometheus`] asks. [`pool`] builds that stack for every `MetricBackend` and builds it again when its spec or
-//! its credentials change.
+//! counts, [`prometheus`] asks, and `budget` bounds the memory of what it answers. [`pool`] builds that stack for every
+//! `MetricBackend` and builds it again when its spec or its credentials change.
 
 pub mod auth;
 mod breaker;
+mod budget;
+mod clock;
 mod error;
 mod fair;
 mod flight;
@@ -18,6 +20,7 @@ mod limits;
 pub mod pool;
 pub mod prometheus;
 mod rate;
+mod redact;
 mod settings;
 mod tls;
 
@@ -27,15 +30,14 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::{
-    api::RuleKey,
-    sample::{InstantVector, SeriesSet},
-};
+use crate::api::RuleKey;
 
 pub use self::{
+    budget::{Budget, ListedSeries, NoRoom, Place, Placed, Rows},
     error::BackendError,
     fair::Ceiling,
     pool::{BackendInputs, Pool},
+    redact::Said,
 };
 
 /// A query that is evaluated at one instant.
@@ -62,7 +64,7 @@ pub struct InstantQuery {
 #[derive(Clone, Debug)]
 pub struct Evaluation {
     /// In the backend's own order.
-    pub rows: Arc<InstantVector>,
+    pub rows: Arc<Rows>,
     /// The instant of the evaluation: of whoever asked first, where several share the answer.
     pub at: Timestamp,
     /// The same on the clock that ages are read from.
@@ -78,6 +80,12 @@ pub struct SeriesQuery {
     pub start: Timestamp,
     /// Series without a sample before then are left out.
     pub end: Timestamp,
+    /// How many series count, in the order of their names; what only later ones need is not kept. `None`: all.
+    pub max_series: Option<u64>,
+    /// How many series are kept in full of those that have their name and the names of their labels in common.
+    pub examples: usize,
+    /// On whose behalf: the namespace of a `MetricRule`, `None` for a `ClusterMetricRule`.
+    pub namespace: Option<Arc<str>>,
     /// When the answer is of no use any more.
     pub deadline: Instant,
 }
@@ -89,6 +97,8 @@ pub struct BuildInfo {
     pub version: Option<String>,
     /// `Prometheus`, `Thanos`, `Mimir`, `VictoriaMetrics`, where what it tells suffices to know.
     pub flavour: Option<&'static str>,
+    /// How many seconds its clock is ahead of this replica's, negative where it is behind; `None` within about a second.
+    pub clock_offset: Option<i64>,
 }
 
 /// A place that values come from.
@@ -100,7 +110,7 @@ pub trait Backend: Send + Sync {
 
     /// Lists series. No limit is sent: which series a backend leaves out is its own choice, and differs from replica to
     /// replica of it. More than 500,000, or than 64 MiB of them, are `LimitExceeded`.
-    fn series(&self, query: SeriesQuery) -> BoxFuture<'_, Result<SeriesSet, BackendError>>;
+    fn series(&self, query: SeriesQuery) -> BoxFuture<'_, Result<ListedSeries, BackendError>>;
 
     /// Finds out whether the backend answers queries with the present credentials, and what it is.
     fn probe(&self, deadline: Instant) -> BoxFuture<'_, Result<BuildInfo, BackendError>>;

@@ -11,7 +11,7 @@ mod server;
 use std::sync::Arc;
 
 pub use self::{
-    backend::{BackendMetrics, CircuitState, InFlight, QueryKind},
+    backend::{BackendMetrics, BudgetKind, CircuitState, InFlight, QueryKind},
     controller::ControllerMetrics,
     rules::RuleMetrics,
     server::ServerMetrics,

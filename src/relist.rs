@@ -172,6 +172,9 @@ impl Relist {
                 selector: target.selector.clone(),
                 start: end.checked_sub(target.lookback).unwrap_or(Timestamp::UNIX_EPOCH),
                 end,
+                max_series: target.max_series,
+                examples: 0,
+                namespace: target.namespace.clone(),
                 deadline: started + DEADLINE,
             };
             let result = match pool.get(&target.backend) {

@@ -1,15 +1,23 @@
 //! What a backend answers with: labelled samples and series, free of any backend's wire format.
 
-use std::{collections::BTreeMap, fmt};
+mod series;
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use jiff::Timestamp;
+
+pub use self::series::{Collector, Full, SeriesGroup, SeriesSet};
 
 /// The label that holds a series' name in a Prometheus label set.
 pub const NAME_LABEL: &str = "__name__";
 
-/// A label set, ordered by label name, so that two equal sets compare and print alike on every replica.
+/// A label set, ordered by label name, so that two equal sets compare and print alike on every replica. A clone is the
+/// same set in memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Labels(BTreeMap<String, String>);
+pub struct Labels(Arc<[Label]>);
+
+/// Rows share the names of their labels, and hold the values each for itself.
+type Label = (Arc<str>, Box<str>);
 
 /// One value of one series at one instant.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,20 +45,15 @@ pub struct InstantVector {
     pub partial: bool,
 }
 
-/// The series that a selector matches, `__name__` included, sorted and without duplicates.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SeriesSet {
-    series: Vec<Labels>,
-}
-
 // === impl Labels ===
 
 impl Labels {
     /// The value of `name`; a label with an empty value counts as absent, as in Prometheus.
     pub fn get(&self, name: &str) -> Option<&str> {
+        let at = self.0.binary_search_by(|(label, _)| (**label).cmp(name)).ok()?;
         self.0
-            .get(name)
-            .map(String::as_str)
+            .get(at)
+            .map(|(_, value)| &**value)
             .filter(|value| !value.is_empty())
     }
 
@@ -61,7 +64,7 @@ impl Labels {
 
     /// All labels, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0.iter().map(|(name, value)| (&**name, &**value))
     }
 
     /// Whether there is no label at all.
@@ -71,32 +74,50 @@ impl Labels {
 
     /// The set without the label `name`.
     #[must_use]
-    pub fn without(mut self, name: &str) -> Self {
-        self.0.remove(name);
-        self
+    pub fn without(self, name: &str) -> Self {
+        if self.0.iter().all(|(label, _)| **label != *name) {
+            return self;
+        }
+        let rest = self.0.iter().filter(|(label, _)| **label != *name);
+        Self(rest.cloned().collect())
+    }
+
+    /// About its size in memory, in bytes, without the names, which are shared.
+    pub fn weight(&self) -> usize {
+        let values: usize = self.0.iter().map(|(_, value)| value.len()).sum();
+        Self::cost(self.0.len(), values)
+    }
+
+    /// About the size in memory of a set of so many labels, whose values take so many bytes.
+    pub const fn cost(labels: usize, values: usize) -> usize {
+        // Each value is an allocation of its own.
+        values + labels * (size_of::<Label>() + 16) + 32
     }
 }
 
-impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Labels {
+/// Of two labels of one name the later counts.
+impl<K: Into<Arc<str>>, V: Into<Box<str>>> FromIterator<(K, V)> for Labels {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        Self(
-            pairs
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        )
-    }
-}
-
-impl From<BTreeMap<String, String>> for Labels {
-    fn from(labels: BTreeMap<String, String>) -> Self {
-        Self(labels)
+        let pairs = pairs.into_iter().map(|(name, value)| (name.into(), value.into()));
+        let mut labels: Vec<Label> = pairs.collect();
+        if labels.is_sorted_by(|(a, _), (b, _)| a < b) {
+            return Self(labels.into());
+        }
+        // Stable, so that the later one stays the later.
+        labels.sort_by(|(a, _), (b, _)| a.cmp(b));
+        labels.reverse();
+        labels.dedup_by(|(a, _), (b, _)| a == b);
+        labels.reverse();
+        Self(labels.into())
     }
 }
 
 impl From<Labels> for BTreeMap<String, String> {
     fn from(labels: Labels) -> Self {
-        labels.0
+        labels
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
     }
 }
 
@@ -104,7 +125,7 @@ impl From<Labels> for BTreeMap<String, String> {
 impl fmt::Display for Labels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("{")?;
-        for (index, (name, value)) in self.0.iter().enumerate() {
+        for (index, (name, value)) in self.iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };
             write!(f, "{comma}{name}={value:?}")?;
         }
@@ -121,32 +142,36 @@ impl InstantVector {
         samples.sort_by(|a, b| a.labels.cmp(&b.labels));
         samples
     }
-}
 
-// === impl SeriesSet ===
-
-impl SeriesSet {
-    /// The series, ordered by their labels.
-    pub fn iter(&self) -> impl Iterator<Item = &Labels> {
-        self.series.iter()
-    }
-
-    /// How many series there are.
-    pub fn len(&self) -> usize {
-        self.series.len()
-    }
-
-    /// Whether the selector matched nothing.
-    pub fn is_empty(&self) -> bool {
-        self.series.is_empty()
+    /// About its size in memory, in bytes.
+    pub fn weight(&self) -> usize {
+        let rows = self
+            .samples
+            .iter()
+            .map(|row| size_of_val(row) + row.labels.weight());
+        let warnings = self
+            .warnings
+            .iter()
+            .map(|warning| warning.len() + size_of::<String>());
+        size_of::<Self>() + rows.sum::<usize>() + warnings.sum::<usize>()
     }
 }
 
-impl FromIterator<Labels> for SeriesSet {
-    fn from_iter<I: IntoIterator<Item = Labels>>(series: I) -> Self {
-        let mut series: Vec<_> = series.into_iter().collect();
-        series.sort_unstable();
-        series.dedup();
-        Self { series }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_labels_of_one_name_the_later_counts_and_all_are_ordered() {
+        let labels: Labels = [("b", "1"), ("a", "2"), ("b", "3"), ("c", ""), ("a", "4")]
+            .into_iter()
+            .collect();
+        assert_eq!(labels.to_string(), r#"{a="4",b="3",c=""}"#);
+        assert_eq!(
+            (labels.get("b"), labels.get("c"), labels.get("d")),
+            (Some("3"), None, None)
+        );
+        assert_eq!(labels.clone().without("b").to_string(), r#"{a="4",c=""}"#);
+        assert_eq!(labels.clone().without("x"), labels);
     }
 }

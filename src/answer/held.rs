@@ -10,17 +10,25 @@ use jiff::Timestamp;
 use moka::future::Cache;
 use tokio::time::Instant;
 
-use crate::{backend::Backend, metrics::Metrics, query::Ask, sample::InstantVector};
+use crate::{
+    backend::{Backend, Rows},
+    metrics::Metrics,
+    query::Ask,
+};
 
-/// About how many bytes all answers together may take.
-const CAPACITY: u64 = 64 << 20;
+/// About how many bytes all answers together may take; part of the sum in `backend::budget`.
+const CAPACITY: u64 = 32 << 20;
+/// An answer that takes more is not held: it would drive out those of many others.
+const LARGEST: usize = 4 << 20;
+/// What is larger makes room at once, and not when the cache next tidies up.
+const TIDY: usize = 64 << 10;
 /// The longest `refresh` of a rule; nothing is held for longer.
 const LONGEST: Duration = Duration::from_mins(1);
 
 /// An answer and when it was asked for.
 #[derive(Debug)]
 pub(super) struct Evaluated {
-    pub(super) rows: Arc<InstantVector>,
+    pub(super) rows: Arc<Rows>,
     /// The instant of the evaluation.
     pub(super) at: Timestamp,
     /// The same on the clock that ages are read from.
@@ -56,18 +64,13 @@ struct Entry {
 
 impl Evaluated {
     /// The answer to a query that was sent at `asked`.
-    pub(super) fn new(rows: Arc<InstantVector>, at: Timestamp, asked: Instant) -> Self {
+    pub(super) fn new(rows: Arc<Rows>, at: Timestamp, asked: Instant) -> Self {
         Self { rows, at, asked }
     }
 
     /// About its size in memory, in bytes.
     fn weight(&self) -> usize {
-        let label = |(name, value): (&str, &str)| name.len() + value.len() + 2 * size_of::<String>();
-        let rows = self.rows.samples.iter().map(|row| {
-            let labels: usize = row.labels.iter().map(label).sum();
-            size_of_val(row) + labels
-        });
-        size_of::<Self>() + rows.sum::<usize>()
+        size_of::<Self>() + self.rows.weight()
     }
 }
 
@@ -116,14 +119,20 @@ impl Held {
         client: &Arc<dyn Backend>,
         answer: &Arc<Evaluated>,
     ) {
-        if ask.refresh.is_zero() {
+        let weight = answer.weight();
+        if ask.refresh.is_zero() || weight > LARGEST {
             return;
         }
         let entry = Entry {
             answer: answer.clone(),
             client: Arc::downgrade(client),
         };
+        // From here on they count among what is held.
+        answer.rows.count_elsewhere();
         self.answers.insert(Key::of(ask, namespace), entry).await;
+        if weight > TIDY {
+            self.answers.run_pending_tasks().await;
+        }
         self.metrics.server.answers_held(self.answers.weighted_size());
     }
 }
@@ -147,9 +156,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        backend::{BackendError, BuildInfo, Evaluation, InstantQuery, SeriesQuery},
+        backend::{BackendError, BuildInfo, Evaluation, InstantQuery, ListedSeries, SeriesQuery},
         rule::testing::{REQUESTS, compiled},
-        sample::SeriesSet,
+        sample::{InstantVector, Sample},
     };
 
     struct Silent;
@@ -166,8 +175,8 @@ mod tests {
             .boxed()
         }
 
-        fn series(&self, _: SeriesQuery) -> BoxFuture<'_, Result<SeriesSet, BackendError>> {
-            async { Ok(SeriesSet::default()) }.boxed()
+        fn series(&self, _: SeriesQuery) -> BoxFuture<'_, Result<ListedSeries, BackendError>> {
+            async { Ok(ListedSeries::default()) }.boxed()
         }
 
         fn probe(&self, _: Instant) -> BoxFuture<'_, Result<BuildInfo, BackendError>> {
@@ -243,5 +252,37 @@ mod tests {
         assert!(held.get(&bound, Some(&shop), &client).await.is_none());
         let rebuilt = self::client();
         assert!(held.get(&ask("up", 60), Some(&shop), &rebuilt).await.is_none());
+    }
+
+    fn of_size(bytes: usize) -> Arc<Evaluated> {
+        let labels = [("text", "x".repeat(bytes))].into_iter().collect();
+        let sample = Sample {
+            labels,
+            value: 1.0,
+            timestamp: Timestamp::UNIX_EPOCH,
+        };
+        let rows = InstantVector {
+            samples: vec![sample],
+            ..InstantVector::default()
+        };
+        Arc::new(Evaluated::new(
+            Arc::new(rows.into()),
+            Timestamp::UNIX_EPOCH,
+            Instant::now(),
+        ))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_of_large_answers_stays_within_the_bound() {
+        let (held, client) = (Held::new(Metrics::new()), client());
+        for number in 0..60 {
+            let ask = ask(&format!("q{number}"), 60);
+            held.put(&ask, None, &client, &of_size(1 << 20)).await;
+            assert!(held.answers.weighted_size() <= CAPACITY);
+        }
+        assert!(held.answers.weighted_size() > CAPACITY / 2);
+        let huge = ask("huge", 60);
+        held.put(&huge, None, &client, &of_size(LARGEST)).await;
+        assert!(held.get(&huge, None, &client).await.is_none());
     }
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::Answerer;
+use super::{Answerer, Placed};
 use crate::{
     catalog::Served,
     logbook::Query,
@@ -18,8 +18,8 @@ impl Answerer {
     pub(super) fn note<T>(
         &self,
         served: &Served,
-        outcome: Result<Answer<T>, Failure>,
-    ) -> Result<Answer<T>, Failure> {
+        outcome: Result<Placed<Answer<T>>, Failure>,
+    ) -> Result<Placed<Answer<T>>, Failure> {
         let (query, now) = (query(served), Timestamp::now());
         let tally = match &outcome {
             Ok(answer) => &answer.tally,

@@ -9,7 +9,7 @@ use tokio::{sync::OnceCell, time::timeout};
 
 use crate::{
     backend::{
-        BackendError,
+        BackendError, Said,
         auth::{IssuedToken, TokenSource},
     },
     kubernetes::credentials::{TokenError, TokenRequests},
@@ -49,7 +49,7 @@ impl ClusterTokens {
                         Reason::BackendError,
                         "the operator could not find out who it is itself",
                     )
-                    .with_detail(&cause)
+                    .with_detail(&Said::ours(cause))
                 };
                 let answer = timeout(DEADLINE, api.create(&params, &review)).await;
                 let review = answer.map_err(|_| failed(format!("no answer within {DEADLINE:?}")))?;
@@ -84,7 +84,7 @@ impl TokenSource for ClusterTokens {
                     TokenError::Forbidden(_) | TokenError::Failed { .. } => Reason::BackendError,
                 };
                 BackendError::new(reason, "no token of the backend's ServiceAccount was issued")
-                    .with_detail(&error.to_string())
+                    .with_detail(&Said::ours(error.to_string()))
             })?;
             Ok(IssuedToken {
                 token: token.token.expose().into(),

@@ -115,19 +115,6 @@ impl Credential {
             Self::Bearer(token) => request.bearer_auth(token.expose()),
         }
     }
-
-    /// `text` without the secret, should a backend quote it.
-    pub(super) fn redact(&self, text: &str) -> String {
-        let secret = match self {
-            Self::None => return text.to_owned(),
-            Self::Basic { password, .. } => password,
-            Self::Bearer(token) => token,
-        };
-        if secret.0.is_empty() {
-            return text.to_owned();
-        }
-        text.replace(secret.expose(), "[redacted]")
-    }
 }
 
 // === impl Authorizer ===
@@ -351,9 +338,5 @@ mod tests {
             password: "pa55".into(),
         };
         assert!(!format!("{credential:?}").contains("pa55"));
-        assert_eq!(
-            credential.redact("bad password pa55!"),
-            "bad password [redacted]!"
-        );
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
+use super::Said;
 use crate::reason::Reason;
 
 /// The longest [`BackendError::detail`], in bytes.
@@ -37,21 +38,22 @@ impl BackendError {
         }
     }
 
-    /// Adds what the backend or the connection said: one line of at most 256 bytes, without user-info of addresses.
+    /// Adds what the backend or the connection said: one line of at most 256 bytes, without user-info of addresses. That it
+    /// holds no credential is what [`Said`] is for.
     #[must_use]
-    pub fn with_detail(mut self, text: &str) -> Self {
-        let line = tidy(text, MAX_DETAIL);
+    pub fn with_detail(mut self, said: &Said) -> Self {
+        let line = tidy(said.as_str(), MAX_DETAIL);
         if !line.is_empty() {
             self.detail = line.into();
-            self.whole = tidy(text, MAX_WHOLE).into();
+            self.whole = tidy(said.as_str(), MAX_WHOLE).into();
         }
         self
     }
 
     /// Adds what the backend's API gave as its `error`, redacted: one line. Other words of a body are none.
     #[must_use]
-    pub fn with_said(mut self, error: &str) -> Self {
-        let line = tidy(error, MAX_WHOLE);
+    pub fn with_said(mut self, error: &Said) -> Self {
+        let line = tidy(error.as_str(), MAX_WHOLE);
         if !line.is_empty() {
             self.said = Some(line.into());
         }
@@ -132,17 +134,17 @@ mod tests {
             ("see http://host/path@2", "see http://host/path@2"),
             ("://", "://"),
         ] {
-            let error = BackendError::new(Reason::BackendError, "failed").with_detail(text);
+            let error = BackendError::new(Reason::BackendError, "failed").with_detail(&Said::ours(text));
             assert_eq!(error.detail(), expected, "{text:?}");
         }
         assert_eq!(
             BackendError::new(Reason::BackendError, "x")
-                .with_detail(" \n")
+                .with_detail(&Said::ours(" \n"))
                 .detail(),
             "x"
         );
 
-        let long = BackendError::new(Reason::BackendError, "x").with_detail(&"é".repeat(500));
+        let long = BackendError::new(Reason::BackendError, "x").with_detail(&Said::ours("é".repeat(500)));
         let detail = long.detail();
         assert!(detail.len() <= 256 && detail.ends_with("é…"), "{}", detail.len());
     }
@@ -150,7 +152,7 @@ mod tests {
     #[test]
     fn the_detail_is_not_what_clients_see() {
         let error = BackendError::new(Reason::BackendDown, "it cannot be reached")
-            .with_detail("dns error: prom.corp");
+            .with_detail(&Said::ours("dns error: prom.corp"));
         assert_eq!(error.to_string(), "it cannot be reached");
     }
 }

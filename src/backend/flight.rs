@@ -22,11 +22,11 @@ use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Backend, BackendError, BuildInfo, Evaluation, InstantQuery, SeriesQuery,
+    Backend, BackendError, BuildInfo, Evaluation, InstantQuery, ListedSeries, SeriesQuery,
     health::Health,
     lapses::{QueryKey, Verdict},
 };
-use crate::{metrics::BackendMetrics, reason::Reason, sample::SeriesSet};
+use crate::{metrics::BackendMetrics, reason::Reason};
 
 /// For how long anyone waits for a query that lapsed before, or whose like did; with a short timeout of the backend a quarter of
 /// that.
@@ -155,7 +155,7 @@ impl<B: Backend + 'static> Backend for SingleFlight<B> {
         self.ask(query).boxed()
     }
 
-    fn series(&self, query: SeriesQuery) -> BoxFuture<'_, Result<SeriesSet, BackendError>> {
+    fn series(&self, query: SeriesQuery) -> BoxFuture<'_, Result<ListedSeries, BackendError>> {
         self.inner.series(query)
     }
 

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    BackendError, InstantQuery,
+    BackendError, InstantQuery, Said,
     breaker::{Breaker, LONGEST_WAIT, Next, is_of_backend},
     fair::Ceiling,
     lapses::{Lapses, QueryKey, Verdict},
@@ -363,7 +363,7 @@ impl Outage {
             since.strftime("%Y-%m-%dT%H:%M:%SZ"),
             LONGEST_WAIT.as_secs()
         );
-        BackendError::new(error.reason(), cause).with_detail(error.detail())
+        BackendError::new(error.reason(), cause).with_detail(&Said::ours(error.detail()))
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    Backend, BackendError, BuildInfo, Evaluation, InstantQuery, SeriesQuery,
+    Backend, BackendError, BuildInfo, Evaluation, InstantQuery, ListedSeries, SeriesQuery,
     breaker::is_of_backend,
     fair::{Tenant, Who},
     health::Health,
@@ -24,7 +24,6 @@ use super::{
 use crate::{
     metrics::{BackendMetrics, QueryKind},
     reason::Reason,
-    sample::SeriesSet,
 };
 
 /// The longest that a probe of the breaker may take; with a shorter timeout of the backend that.
@@ -186,7 +185,7 @@ impl<B: Backend + 'static> Backend for Limited<B> {
         .boxed()
     }
 
-    fn series(&self, query: SeriesQuery) -> BoxFuture<'_, Result<SeriesSet, BackendError>> {
+    fn series(&self, query: SeriesQuery) -> BoxFuture<'_, Result<ListedSeries, BackendError>> {
         async move {
             let who = Who {
                 tenant: Tenant::Listings,

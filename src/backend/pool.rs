@@ -14,16 +14,17 @@ use tokio::sync::watch;
 use super::{
     Backend, BackendError,
     auth::TokenSource,
+    budget::{ANSWERS, Budget, LISTINGS},
     flight::SingleFlight,
     health::{Board, Health, Healths},
     limiter::Limiter,
     limits::Limited,
-    prometheus::Prometheus,
+    prometheus::{Context, Prometheus},
     settings::Settings,
 };
 use crate::{
     api::{BackendLimits, CaRefKind, MetricBackendSpec},
-    metrics::BackendMetrics,
+    metrics::{BackendMetrics, BudgetKind},
     reason::Reason,
 };
 
@@ -49,6 +50,8 @@ pub struct Backends(BTreeMap<Arc<str>, Result<Arc<dyn Backend>, BackendError>>);
 struct Shared {
     metrics: BackendMetrics,
     tokens: Arc<dyn TokenSource>,
+    answers: Budget,
+    listings: Budget,
     state: Mutex<State>,
     published: watch::Sender<Arc<Backends>>,
     board: Board,
@@ -105,6 +108,8 @@ impl Pool {
     /// A pool without backends and credentials.
     pub fn new(metrics: BackendMetrics, tokens: Arc<dyn TokenSource>) -> Self {
         Self(Arc::new(Shared {
+            answers: Budget::new(BudgetKind::Answers, ANSWERS, metrics.clone()),
+            listings: Budget::new(BudgetKind::Listings, LISTINGS, metrics.clone()),
             metrics,
             tokens,
             state: Mutex::default(),
@@ -133,6 +138,11 @@ impl Pool {
     /// The client of a backend, or why there is none.
     pub fn get(&self, name: &str) -> Result<Arc<dyn Backend>, BackendError> {
         self.0.published.borrow().get(name)
+    }
+
+    /// The budget of bytes for all answers in flight.
+    pub fn answers(&self) -> &Budget {
+        &self.0.answers
     }
 
     /// Every change of the pool, as a whole.
@@ -221,7 +231,14 @@ impl Pool {
         limiter: Arc<Limiter>,
     ) -> Result<(Arc<Health>, Arc<dyn Backend>), BackendError> {
         let settings = desired.settings.as_ref().map_err(Clone::clone)?;
-        let client = Prometheus::new(settings, self.0.tokens.clone())?;
+        let context = Context {
+            name: name.clone(),
+            tokens: self.0.tokens.clone(),
+            metrics: self.0.metrics.clone(),
+            answers: self.0.answers.clone(),
+            listings: self.0.listings.clone(),
+        };
+        let client = Prometheus::new(settings, context)?;
         let (timeout, metrics) = (settings.timeout, &self.0.metrics);
         let patience = (timeout / 4).clamp(SHORTEST_SILENCE, SILENCE);
         let health = Health::new(name.clone(), metrics.clone(), self.0.board.clone(), patience);

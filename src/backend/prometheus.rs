@@ -8,39 +8,50 @@
 //! Proxies: `HTTP_PROXY` and the like are ignored, as in Prometheus' own configuration (`proxy_from_environment: false`):
 //! one operator talks to backends inside and outside the cluster, and credentials go where the `MetricBackend` says.
 
+mod body;
 mod decode;
 mod reply;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use futures::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
 use http::{HeaderMap, HeaderValue, header};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::{RequestBuilder, Response, Url};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Backend, BackendError, BuildInfo, Evaluation, InstantQuery, SeriesQuery,
+    Backend, BackendError, Budget, BuildInfo, Evaluation, InstantQuery, ListedSeries, Placed, Rows, Said,
+    SeriesQuery,
     auth::{Authorizer, Credential, TokenSource},
+    clock::{self, BackendClock, http_date},
+    redact::Redactor,
     settings::Settings,
     tls::unusable,
 };
 use crate::{
     api::{HttpMethod, PartialResponse},
+    metrics::BackendMetrics,
     reason::Reason,
-    sample::{InstantVector, SeriesSet},
+    sample::Collector,
 };
-use decode::{Answer, Build, Undecodable};
+use body::{LongText, Source};
+use decode::{Answer, Build, MAX_LISTING, MAX_TEXT, Meter, Undecodable};
 
-/// The longest body that is read, unpacked, in bytes; and the longest of a failure.
-const MAX_BODY: usize = 64 << 20;
+/// The longest body of a failure that is read, unpacked, in bytes.
 const MAX_FAILURE: usize = 16 << 10;
-/// The most series of one answer; what a rule may have is far less.
-const MAX_SERIES: u64 = 500_000;
+/// The longest text of a listing that is read; no name that is kept is as long.
+const LONG_NAME: usize = 2 << 10;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Prometheus closes an idle connection after 5 min; to be the first one avoids a race.
 const IDLE: Duration = Duration::from_mins(1);
+/// A reply that tells of a clock so much different from what was reckoned with is no answer to what was meant.
+const MISSED: SignedDuration = SignedDuration::from_secs(2);
 
 const USER_AGENT: &str = concat!("metricrule/", env!("CARGO_PKG_VERSION"));
 
@@ -48,10 +59,24 @@ const USER_AGENT: &str = concat!("metricrule/", env!("CARGO_PKG_VERSION"));
 pub(super) struct Prometheus {
     client: reqwest::Client,
     base: Url,
+    headers: HeaderMap,
     method: HttpMethod,
     timeout: Duration,
     partial_response: PartialResponse,
     authorizer: Authorizer,
+    redactor: Mutex<Option<(Credential, Redactor)>>,
+    clock: Mutex<BackendClock>,
+    context: Context,
+}
+
+/// What a client has in common with those of other backends, and its name.
+#[derive(Clone)]
+pub(super) struct Context {
+    pub(super) name: Arc<str>,
+    pub(super) tokens: Arc<dyn TokenSource>,
+    pub(super) metrics: BackendMetrics,
+    pub(super) answers: Budget,
+    pub(super) listings: Budget,
 }
 
 type Parameter = (&'static str, String);
@@ -59,7 +84,7 @@ type Parameter = (&'static str, String);
 // === impl Prometheus ===
 
 impl Prometheus {
-    pub(super) fn new(settings: &Settings, tokens: Arc<dyn TokenSource>) -> Result<Self, BackendError> {
+    pub(super) fn new(settings: &Settings, context: Context) -> Result<Self, BackendError> {
         // reqwest panics where there is none.
         if tokio_rustls::rustls::crypto::CryptoProvider::get_default().is_none() {
             return Err(BackendError::new(
@@ -89,39 +114,70 @@ impl Prometheus {
         Ok(Self {
             client,
             base,
+            headers: settings.headers.clone(),
             method: settings.method,
             timeout: settings.timeout,
             partial_response: settings.partial_response,
-            authorizer: Authorizer::new(settings.auth.clone(), tokens),
+            authorizer: Authorizer::new(settings.auth.clone(), context.tokens.clone()),
+            redactor: Mutex::default(),
+            clock: Mutex::default(),
+            context,
         })
     }
 
-    async fn ask_instant(&self, query: InstantQuery) -> Result<InstantVector, BackendError> {
+    async fn ask_instant(&self, query: InstantQuery) -> Result<Arc<Rows>, BackendError> {
         let deadline = self.ends(query.deadline);
-        let left = deadline.saturating_duration_since(Instant::now());
-        let parameters = vec![
-            ("query", query.promql.as_ref().to_owned()),
-            ("time", seconds(query.at)),
-            // In milliseconds, for Prometheus reads no fraction before a unit.
-            ("timeout", format!("{}ms", left.as_millis().max(1))),
-        ];
-        let decode = |body: &[u8]| decode::instant(body, query.max_samples);
-        let request = self.request(self.method, "query", &parameters);
-        self.within(deadline, self.exchange(request, query.max_samples, decode))
-            .await
+        let request = |ahead| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let parameters = [
+                ("query", query.promql.as_ref().to_owned()),
+                ("time", seconds(later(query.at, ahead))),
+                // In milliseconds, for Prometheus reads no fraction before a unit.
+                ("timeout", format!("{}ms", left.as_millis().max(1))),
+            ];
+            self.request(self.method, "query", &parameters)
+        };
+        let (max, place) = (
+            query.max_samples,
+            self.context.answers.place(query.namespace.clone()),
+        );
+        let decode = move |source: Source, ahead: SignedDuration, redactor: Redactor| {
+            let meter = Meter::new(max, redactor, place);
+            let mut answer = decode::instant(source, &meter)?;
+            for sample in &mut answer.value.samples {
+                sample.timestamp = later(sample.timestamp, -ahead);
+            }
+            Ok((answer, meter.into_place()))
+        };
+        let texts = (MAX_TEXT, LongText::Refuse);
+        let rows = self
+            .within(deadline, self.exchange(request, texts, decode))
+            .await?;
+        Ok(Arc::new(rows))
     }
 
-    async fn ask_series(&self, query: SeriesQuery) -> Result<SeriesSet, BackendError> {
+    async fn ask_series(&self, query: SeriesQuery) -> Result<ListedSeries, BackendError> {
         let deadline = self.ends(query.deadline);
-        let parameters = vec![
-            ("match[]", query.selector.as_ref().to_owned()),
-            ("start", seconds(query.start)),
-            ("end", seconds(query.end)),
-        ];
-        let decode = |body: &[u8]| decode::series(body, MAX_SERIES);
-        let request = self.request(self.method, "series", &parameters);
-        self.within(deadline, self.exchange(request, Some(MAX_SERIES), decode))
-            .await
+        let request = |ahead| {
+            let parameters = [
+                ("match[]", query.selector.as_ref().to_owned()),
+                ("start", seconds(later(query.start, ahead))),
+                ("end", seconds(later(query.end, ahead))),
+            ];
+            self.request(self.method, "series", &parameters)
+        };
+        let max = query
+            .max_series
+            .map(|max| usize::try_from(max).unwrap_or(usize::MAX));
+        let collector = Collector::new(max, query.examples, MAX_LISTING);
+        let place = self.context.listings.place(query.namespace.clone());
+        let decode = move |source: Source, _: SignedDuration, redactor: Redactor| {
+            let meter = Meter::new(None, redactor, place);
+            let answer = decode::series(source, collector, &meter)?;
+            Ok((answer, meter.into_place()))
+        };
+        let texts = (LONG_NAME, LongText::Cut);
+        self.within(deadline, self.exchange(request, texts, decode)).await
     }
 
     /// A query that any server answers tells what a rule's query would meet; who it is, it tells only if it likes to.
@@ -139,17 +195,22 @@ impl Prometheus {
         let request = self.request(HttpMethod::Get, "status/buildinfo", &[]);
         let build = async {
             let credential = self.authorizer.credential().await?;
-            let response = self.send(request, &credential).await?;
+            let redactor = self.redactor(&credential);
+            let response = self.send(request, &credential, &redactor).await?;
             if !response.status().is_success() {
                 return Ok(None);
             }
-            let body = read(response, MAX_FAILURE).await?;
-            Ok::<_, BackendError>(decode::build(&body))
+            let body = body::short(response, MAX_FAILURE, &redactor).await?;
+            Ok::<_, BackendError>(decode::build(body).map(|build| describe(&build, &redactor)))
         };
         let build = self.within(self.ends(deadline), build).await.ok().flatten();
-        Ok(build.map(|build| describe(&build)).unwrap_or_default())
+        Ok(BuildInfo {
+            clock_offset: self.clock().told(),
+            ..build.unwrap_or_default()
+        })
     }
 
+    /// The earlier of the query's deadline and the backend's timeout.
     fn ends(&self, deadline: Instant) -> Instant {
         deadline.min(Instant::now() + self.timeout)
     }
@@ -162,7 +223,7 @@ impl Prometheus {
         timeout_at(deadline, work).await.unwrap_or_else(|_| {
             Err(
                 BackendError::new(Reason::BackendTimeout, "the backend did not answer in time")
-                    .with_detail("no complete answer before the deadline"),
+                    .with_detail(&Said::ours("no complete answer before the deadline")),
             )
         })
     }
@@ -176,53 +237,116 @@ impl Prometheus {
         }
     }
 
-    async fn exchange<T>(
+    /// Asks; `request` is given how far the backend's clock is ahead, and so is `decode`.
+    async fn exchange<T: Send + 'static>(
         &self,
-        request: RequestBuilder,
-        max: Option<u64>,
-        decode: impl Fn(&[u8]) -> Result<Answer<T>, Undecodable>,
-    ) -> Result<T, BackendError> {
+        request: impl Fn(SignedDuration) -> RequestBuilder,
+        texts: (usize, LongText),
+        decode: impl FnOnce(Source, SignedDuration, Redactor) -> Result<(Answer<T>, super::Place), Undecodable>
+        + Send
+        + 'static,
+    ) -> Result<Placed<T>, BackendError> {
         let credential = self.authorizer.credential().await?;
-        let response = self.send(request, &credential).await?;
+        let redactor = self.redactor(&credential);
+        let mut ahead = self.ahead();
+        let mut response = self.send(request(ahead), &credential, &redactor).await?;
+        // The first reply of a backend tells what its clock is; so does the first one after a clock was set.
+        let known = self.ahead();
+        if (known - ahead).abs() > MISSED && known.abs() <= clock::BEYOND {
+            ahead = known;
+            response = self.send(request(ahead), &credential, &redactor).await?;
+        }
         let status = response.status();
         if !status.is_success() {
             if status == http::StatusCode::UNAUTHORIZED {
                 self.authorizer.refused(&credential);
             }
             let location = location(response.headers()).filter(|_| status.is_redirection());
-            let body = read(response, MAX_FAILURE).await.unwrap_or_default();
-            let complaint = decode::complaint(&body).map(|mut complaint| {
-                complaint.text = credential.redact(&complaint.text);
-                complaint
-            });
-            let text = credential.redact(&String::from_utf8_lossy(&body));
-            return Err(reply::refusal(
-                status,
-                location.as_deref(),
-                complaint.as_ref(),
-                &text,
-            ));
+            let location = location.map(|location| redactor.said(reply::without_query(&location)));
+            let body = body::short(response, MAX_FAILURE, &redactor)
+                .await
+                .unwrap_or_default();
+            let complaint = decode::complaint(&body, &redactor);
+            return Err(reply::refusal(status, location.as_ref(), complaint.as_ref()));
         }
-        let body = read(response, MAX_BODY).await?;
-        let answer = decode(&body).map_err(|error| reply::undecodable(error, max, &body))?;
+        if known.abs() > clock::BEYOND {
+            return Err(skew(known));
+        }
+        let decoded = {
+            let redactor = redactor.clone();
+            move |source| decode(source, ahead, redactor)
+        };
+        let (answer, place) = body::read(response, texts, &redactor, decoded)
+            .await?
+            .map_err(reply::undecodable)?;
         match (self.partial_response, answer.partial) {
             (PartialResponse::Fail, Some(said)) => {
                 let error = BackendError::new(Reason::PartialResponse, "the backend gave a partial answer");
-                Err(error.with_detail(&credential.redact(&said)))
+                Err(error.with_detail(&said))
             }
-            (PartialResponse::Accept, _) | (PartialResponse::Fail, None) => Ok(answer.value),
+            (PartialResponse::Accept, _) | (PartialResponse::Fail, None) => {
+                Ok(Placed::new(answer.value, place))
+            }
         }
     }
 
     /// Sends, and sends once more where a connection that was kept open turns out to be closed: queries change nothing.
-    async fn send(&self, request: RequestBuilder, credential: &Credential) -> Result<Response, BackendError> {
+    async fn send(
+        &self,
+        request: RequestBuilder,
+        credential: &Credential,
+        redactor: &Redactor,
+    ) -> Result<Response, BackendError> {
         let request = credential.apply(request);
         let again = request.try_clone();
-        match (request.send().await, again) {
+        let mut sent = Timestamp::now();
+        let response = match (request.send().await, again) {
             (Err(error), Some(again)) if error.is_request() && !error.is_connect() && !error.is_timeout() => {
-                again.send().await.map_err(reply::broken)
+                sent = Timestamp::now();
+                again.send().await
             }
-            (result, _) => result.map_err(reply::broken),
+            (result, _) => result,
+        };
+        let response = response.map_err(|error| reply::broken(error, redactor))?;
+        self.look_at_clock(&response, sent);
+        Ok(response)
+    }
+
+    /// A reply out of a cache, which has an `Age`, tells nothing; an error may be a proxy's.
+    fn look_at_clock(&self, response: &Response, sent: Timestamp) {
+        let received = Timestamp::now();
+        let date = response
+            .headers()
+            .get(header::DATE)
+            .and_then(|date| date.to_str().ok());
+        let fresh = response.status().is_success() && !response.headers().contains_key(header::AGE);
+        if let Some(date) = date.filter(|_| fresh).and_then(http_date) {
+            let now = Instant::now();
+            self.clock().replied(now, date, sent, received);
+            let ahead = self.clock().ahead(now);
+            self.context
+                .metrics
+                .clock_offset(&self.context.name, ahead.as_secs_f64());
+        }
+    }
+
+    fn ahead(&self) -> SignedDuration {
+        self.clock().ahead(Instant::now())
+    }
+
+    fn clock(&self) -> MutexGuard<'_, BackendClock> {
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn redactor(&self, credential: &Credential) -> Redactor {
+        let mut known = self.redactor.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*known {
+            Some((of, redactor)) if of == credential => redactor.clone(),
+            _ => {
+                let redactor = Redactor::new(&self.base, &self.headers, credential);
+                *known = Some((credential.clone(), redactor.clone()));
+                redactor
+            }
         }
     }
 }
@@ -231,15 +355,11 @@ impl Backend for Prometheus {
     fn instant(&self, query: InstantQuery) -> BoxFuture<'_, Result<Evaluation, BackendError>> {
         let (at, asked) = (query.at, Instant::now());
         self.ask_instant(query)
-            .map_ok(move |rows| Evaluation {
-                rows: Arc::new(rows),
-                at,
-                asked,
-            })
+            .map_ok(move |rows| Evaluation { rows, at, asked })
             .boxed()
     }
 
-    fn series(&self, query: SeriesQuery) -> BoxFuture<'_, Result<SeriesSet, BackendError>> {
+    fn series(&self, query: SeriesQuery) -> BoxFuture<'_, Result<ListedSeries, BackendError>> {
         self.ask_series(query).boxed()
     }
 
@@ -256,17 +376,18 @@ impl fmt::Debug for Prometheus {
     }
 }
 
-/// Reads a body of at most `max` bytes, unpacked.
-async fn read(mut response: Response, max: usize) -> Result<Vec<u8>, BackendError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(reply::broken)? {
-        if body.len() + chunk.len() > max {
-            let cause = format!("the backend's answer is larger than {} KiB", max >> 10);
-            return Err(BackendError::new(Reason::LimitExceeded, cause));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
+fn skew(ahead: SignedDuration) -> BackendError {
+    let minutes = (ahead.abs().as_secs() + 30) / 60;
+    let side = if ahead.is_negative() { "behind" } else { "ahead of" };
+    let cause = format!(
+        "the backend's clock is {minutes} minutes {side} the operator's, and nobody knows which is right; set both by NTP"
+    );
+    BackendError::new(Reason::ClockSkew, cause)
+}
+
+/// Out of range it stays as it is.
+fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.checked_add(by).unwrap_or(at)
 }
 
 fn location(headers: &HeaderMap) -> Option<String> {
@@ -284,7 +405,7 @@ fn seconds(at: Timestamp) -> String {
 }
 
 /// `VictoriaMetrics` names a Prometheus version and nothing else; Thanos has not reached 1.0.
-fn describe(build: &Build) -> BuildInfo {
+fn describe(build: &Build, redactor: &Redactor) -> BuildInfo {
     let Build {
         version,
         go_version,
@@ -301,10 +422,11 @@ fn describe(build: &Build) -> BuildInfo {
     } else {
         Some("Prometheus")
     };
-    let version = super::error::tidy(version, 64);
+    let version = super::error::tidy(redactor.said(version).as_str(), 64);
     BuildInfo {
         version: (!version.is_empty()).then_some(version),
         flavour,
+        clock_offset: None,
     }
 }
 

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::Url;
 
 use super::{
-    BackendError,
+    BackendError, Said,
     auth::{Auth, Credential, Secret},
     tls::{Tls, unusable},
 };
@@ -189,7 +189,7 @@ fn bytes(kind: CaRefKind, name: &str, key: &str, lookup: &Lookup<'_>) -> Result<
             Reason::CredentialsNotFound,
             "credentials that the MetricBackend names are not there",
         )
-        .with_detail(&format!("{kind:?} {name}, key {key}"))
+        .with_detail(&Said::ours(format!("{kind:?} {name}, key {key}")))
     })
 }
 
@@ -202,7 +202,8 @@ fn text(kind: CaRefKind, name: &str, key: &str, lookup: &Lookup<'_>) -> Result<S
 }
 
 fn invalid(detail: &str) -> BackendError {
-    BackendError::new(Reason::InvalidSpec, "the MetricBackend's spec is invalid").with_detail(detail)
+    BackendError::new(Reason::InvalidSpec, "the MetricBackend's spec is invalid")
+        .with_detail(&Said::ours(detail))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
 };
 
-use super::BackendError;
+use super::{BackendError, Said};
 use crate::reason::Reason;
 
 /// What a `MetricBackend` says about TLS, with the bytes that it names.
@@ -59,7 +59,7 @@ impl Tls {
         };
         let invalid = || {
             BackendError::new(Reason::InvalidSpec, "the MetricBackend's spec is invalid")
-                .with_detail("spec.prometheus.tls.serverName must be a DNS name")
+                .with_detail(&Said::ours("spec.prometheus.tls.serverName must be a DNS name"))
         };
         let host = url.host_str().unwrap_or_default();
         let authority = url
@@ -106,5 +106,5 @@ pub(super) fn unusable(detail: &str) -> BackendError {
         Reason::CredentialsInvalid,
         "the backend's credentials are not usable",
     )
-    .with_detail(detail)
+    .with_detail(&Said::ours(detail))
 }

@@ -13,7 +13,7 @@ use crate::{
         Association, CompiledRule,
         naming::{Filter, Rename, Source},
     },
-    sample::{Labels, NAME_LABEL, SeriesSet},
+    sample::{NAME_LABEL, SeriesGroup, SeriesSet},
 };
 
 /// How many discovered metrics a status shows.
@@ -126,31 +126,42 @@ impl Discovery<'_> {
             0 => usize::MAX,
             limit => usize::try_from(limit).unwrap_or(usize::MAX),
         };
-        if series.len() > limit {
-            *discovered.dropped.entry(Reason::Truncated).or_default() += series.len() - limit;
+        let usable = series.len() - series.unusable();
+        if usable > limit {
+            *discovered.dropped.entry(Reason::Truncated).or_default() += usable - limit;
+        }
+        if series.unusable() > 0 {
+            *discovered.dropped.entry(Reason::InvalidName).or_default() += series.unusable();
         }
         let mut found = Found::new();
         let mut shadowed: BTreeSet<(Arc<str>, Arc<str>)> = BTreeSet::new();
         // Many series share a name and a label; both are worked out once.
         let mut names: BTreeMap<&str, Result<Arc<str>, Reason>> = BTreeMap::new();
         let mut kinds: BTreeMap<&str, Option<Arc<ResourceInfo>>> = BTreeMap::new();
-        for labels in series.iter().take(limit) {
-            let series_name = labels.name().unwrap_or_default();
+        let mut left = limit;
+        for group in series.groups() {
+            // Of the last group that counts perhaps a part.
+            let count = group.count().min(left);
+            if count == 0 {
+                break;
+            }
+            left -= count;
+            let series_name = group.name();
             let metric = names
                 .entry(series_name)
                 .or_insert_with(|| self.metric_name(series_name))
                 .clone();
             let outcome = metric.and_then(|metric| {
-                let subjects = self.subjects(labels, &mut kinds)?;
+                let subjects = self.subjects(group, &mut kinds)?;
                 Ok((metric, subjects))
             });
             match outcome {
-                Err(reason) => *discovered.dropped.entry(reason).or_default() += 1,
+                Err(reason) => *discovered.dropped.entry(reason).or_default() += count,
                 Ok((metric, subjects)) => {
                     for subject in subjects {
                         let new = Metric {
                             name: metric.clone(),
-                            series: series_name.into(),
+                            series: series_name.clone(),
                             subject,
                         };
                         if let Some(other) = insert(&mut found, new, self.rule.like_adapter()) {
@@ -175,7 +186,7 @@ impl Discovery<'_> {
 
     fn subjects<'s>(
         &self,
-        labels: &'s Labels,
+        group: &'s SeriesGroup,
         kinds: &mut BTreeMap<&'s str, Option<Arc<ResourceInfo>>>,
     ) -> Result<Vec<Subject>, Reason> {
         if self.rule.api == MetricsApi::External {
@@ -188,11 +199,10 @@ impl Discovery<'_> {
                 .rule
                 .namespace_label
                 .as_deref()
-                .is_some_and(|label| labels.get(label).is_some());
+                .is_some_and(|label| group.has(label));
         let mut subjects = Vec::new();
         let mut lacking = Reason::NoResource;
-        for (label, value) in labels.iter().filter(|(_, value)| !value.is_empty()) {
-            let _ = value;
+        for label in group.labels() {
             if like_adapter && label == NAME_LABEL {
                 continue;
             }

@@ -247,6 +247,7 @@ fn backend_status(
     serde_json::to_value(MetricBackendStatus {
         conditions: conditions.collect(),
         version: desired.version.clone(),
+        clock_offset: desired.clock_offset,
         rules: Some(desired.rules),
         last_error: match &desired.error {
             Some((reason, message, _)) => Some(BackendError {

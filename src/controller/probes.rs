@@ -127,6 +127,7 @@ async fn probe(name: &str, backend: Result<Arc<dyn Backend>, BackendError>) -> O
     match outcome {
         Ok(info) => Some(Probe::Answered {
             version: info.version,
+            clock_offset: info.clock_offset,
         }),
         Err(error) if error.reason() == Reason::Throttled => {
             tracing::debug!(backend = name, %error, "the backend was not probed");

@@ -1,6 +1,6 @@
 //! Families of queries and relists.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::atomic::AtomicU64, time::Duration};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
@@ -27,6 +27,18 @@ pub struct BackendMetrics {
     relist_duration: Family<BackendLabels, Histogram, fn() -> Histogram>,
     relist_success: Family<BackendLabels, Gauge>,
     relist_errors: Family<RelistErrorLabels, Counter>,
+    clock_offset: Family<BackendLabels, Gauge<f64, AtomicU64>>,
+    budget_used: Family<BudgetLabels, Gauge>,
+    budget_refusals: Family<BudgetLabels, Counter>,
+}
+
+/// What a budget of bytes is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BudgetKind {
+    /// Answers in flight.
+    Answers,
+    /// Listings.
+    Listings,
 }
 
 /// What a query asks for.
@@ -94,6 +106,11 @@ struct CauseLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BudgetLabels {
+    budget: BudgetKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RelistErrorLabels {
     backend: String,
     reason: &'static str,
@@ -119,6 +136,9 @@ impl BackendMetrics {
             relist_duration: Family::new_with_constructor(seconds),
             relist_success: Family::default(),
             relist_errors: Family::default(),
+            clock_offset: Family::default(),
+            budget_used: Family::default(),
+            budget_refusals: Family::default(),
         };
         registry.register(
             "backend_queries",
@@ -192,6 +212,23 @@ impl BackendMetrics {
             "relist_errors",
             "Selectors that could not be listed and kept their last good series, by reason",
             metrics.relist_errors.clone(),
+        );
+        registry.register_with_unit(
+            "backend_clock_offset",
+            "How far a backend's clock is ahead of this replica's, negative where it is behind; 0 within about a second",
+            Unit::Seconds,
+            metrics.clock_offset.clone(),
+        );
+        registry.register_with_unit(
+            "budget_used",
+            "Memory that answers in flight and listings hold of their budget",
+            Unit::Bytes,
+            metrics.budget_used.clone(),
+        );
+        registry.register(
+            "budget_refusals",
+            "Answers and listings that were given up because their namespace held its share of the budget",
+            metrics.budget_refusals.clone(),
         );
         metrics
     }
@@ -300,6 +337,27 @@ impl BackendMetrics {
             .inc();
     }
 
+    /// How far the backend's clock is ahead, in seconds.
+    pub fn clock_offset(&self, backend: &str, seconds: f64) {
+        let labels = BackendLabels {
+            backend: backend.to_owned(),
+        };
+        self.clock_offset.get_or_create(&labels).set(seconds);
+    }
+
+    /// What is taken of a budget now, in bytes.
+    pub fn budget_used(&self, budget: BudgetKind, bytes: usize) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.budget_used
+            .get_or_create(&BudgetLabels { budget })
+            .set(bytes);
+    }
+
+    /// A holder that found no room in a budget.
+    pub fn budget_refused(&self, budget: BudgetKind) {
+        self.budget_refusals.get_or_create(&BudgetLabels { budget }).inc();
+    }
+
     /// Drops what names a backend that is gone, so that its age does not alert for ever.
     pub fn forget(&self, backend: &str) {
         let labels = BackendLabels {
@@ -314,6 +372,19 @@ impl BackendMetrics {
         }
         self.relist_duration.remove(&labels);
         self.relist_success.remove(&labels);
+        self.clock_offset.remove(&labels);
+    }
+}
+
+// === impl BudgetKind ===
+
+impl EncodeLabelValue for BudgetKind {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        let text = match self {
+            Self::Answers => "answers",
+            Self::Listings => "listings",
+        };
+        text.encode(encoder)
     }
 }
 

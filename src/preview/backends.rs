@@ -9,7 +9,7 @@ use reqwest::Url;
 use crate::{
     api::{MetricBackendSpec, TlsSpec},
     backend::{
-        BackendError, BackendInputs,
+        BackendError, BackendInputs, Said,
         auth::{IssuedToken, TokenSource},
     },
     kubernetes::{
@@ -176,7 +176,7 @@ fn no_token(detail: &str) -> BackendError {
         Reason::CredentialsNotFound,
         "no token of the backend's ServiceAccount was issued",
     )
-    .with_detail(detail)
+    .with_detail(&Said::ours(detail))
 }
 
 #[cfg(test)]

@@ -11,12 +11,13 @@ use crate::{
     reason::Reason,
     resource::{GroupResource, Resources},
     rule::CompiledRule,
-    sample::{Labels, SeriesSet},
+    sample::SeriesSet,
 };
 
 /// Names that are shown of each reason.
 const SAMPLE: usize = 5;
-/// Different series (by name and labels, whatever their values) that are looked at one by one.
+/// Different series (by name and labels, whatever their values) that are looked at one by one: what becomes of a series
+/// depends on nothing else.
 const LOOKED_AT: usize = 20_000;
 
 /// The counts that `whole` has, with names to each.
@@ -28,10 +29,9 @@ pub(super) fn dropped(
 ) -> Vec<Dropped> {
     let mut names: BTreeMap<Reason, BTreeSet<String>> = BTreeMap::new();
     let kept: BTreeSet<Key> = whole.metrics.iter().map(Key::of).collect();
-    for labels in different(series) {
-        let one: SeriesSet = [labels.clone()].into_iter().collect();
-        let alone = derive(rule, &one, resources);
-        let name = labels.name().unwrap_or_default();
+    for group in series.groups().take(LOOKED_AT) {
+        let alone = derive(rule, &group.single(), resources);
+        let name = &**group.name();
         for reason in alone.discovered.dropped.keys() {
             names.entry(*reason).or_default().insert(name.to_owned());
         }
@@ -67,23 +67,6 @@ pub(super) fn dropped(
             meaning: reason.text(),
         })
         .collect()
-}
-
-/// What becomes of a series depends on its name and on which labels it has, so one of each is enough.
-fn different(series: &SeriesSet) -> impl Iterator<Item = &Labels> {
-    let mut seen: BTreeSet<(&str, Vec<&str>)> = BTreeSet::new();
-    let new = move |labels| {
-        let present = labels_of(labels);
-        seen.insert((labels.name().unwrap_or_default(), present))
-            .then_some(labels)
-    };
-    series.iter().filter_map(new).take(LOOKED_AT)
-}
-
-/// The names of those that have a value.
-fn labels_of(labels: &Labels) -> Vec<&str> {
-    let present = labels.iter().filter(|(_, value)| !value.is_empty());
-    present.map(|(name, _)| name).collect()
 }
 
 /// A metric by its name and kind.

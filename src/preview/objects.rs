@@ -9,7 +9,7 @@ use crate::{
     catalog::{Metric, RuleMetrics, Subject},
     resource::Scope,
     rule::CompiledRule,
-    sample::SeriesSet,
+    sample::{SeriesGroup, SeriesSet},
 };
 
 /// Objects of one namespace that are remembered.
@@ -35,7 +35,8 @@ impl Known {
             wanted.entry(&metric.series).or_default().insert(label, scope);
         }
         let mut found: BTreeMap<(Arc<str>, Arc<str>), ByNamespace> = BTreeMap::new();
-        for labels in series.iter() {
+        let examples = series.groups().flat_map(SeriesGroup::examples);
+        for labels in examples {
             let name = labels.name().unwrap_or_default();
             let Some(places) = wanted.get(name) else { continue };
             let namespace = rule

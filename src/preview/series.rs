@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     api::metric_rule::RuleKey,
-    backend::{BackendError, SeriesQuery},
+    backend::{BackendError, ListedSeries, SeriesQuery},
     catalog::{Catalog, Entry, Listing, RuleMetrics, derive},
     reason::Reason,
     rule::{BackendRecord, CompiledRule, RuleTable},
@@ -30,13 +30,15 @@ use crate::{
 /// Of one listing.
 const DEADLINE: Duration = Duration::from_secs(30);
 const CONCURRENCY: usize = 8;
+/// Series of one name that are kept in full, to ask for the objects that they name.
+const EXAMPLES: usize = 2_000;
 /// Selectors of other rules that are listed, to see who claims the same metrics.
 const OTHERS: usize = 500;
 /// For all of them.
 const OTHERS_DEADLINE: Duration = Duration::from_mins(2);
 
 type Key = (Arc<str>, Arc<str>);
-type Outcome = Result<Arc<SeriesSet>, BackendError>;
+type Outcome = Result<Arc<ListedSeries>, BackendError>;
 
 /// By backend and selector.
 pub(super) struct Listings {
@@ -76,7 +78,7 @@ impl Listings {
             progress("listing the series of the rule");
         }
         let deadline = Instant::now() + DEADLINE;
-        self.found.extend(list_all(world, mine, deadline).await);
+        self.found.extend(list_all(world, mine, EXAMPLES, deadline).await);
         if !others.is_empty() {
             progress(&format!(
                 "listing the series of {} other selectors, to see who claims the same metrics",
@@ -84,7 +86,7 @@ impl Listings {
             ));
             let deadline = Instant::now() + OTHERS_DEADLINE;
             let some = others.into_iter().take(OTHERS).collect();
-            self.found.extend(list_all(world, some, deadline).await);
+            self.found.extend(list_all(world, some, 0, deadline).await);
         }
         for rule in world.after.rules.iter() {
             if let Some((key, _)) = target(&world.after, rule)
@@ -104,7 +106,7 @@ impl Listings {
         let entries = table.rules.iter().map(|rule| {
             let found = target(table, rule).and_then(|(key, _)| self.found.get(&key));
             let series = found.and_then(|found| found.as_ref().ok());
-            let metrics = derive(rule, series.map_or(&none, |series| &**series), &table.resources);
+            let metrics = derive(rule, series.map_or(&none, |series| &***series), &table.resources);
             Entry {
                 metrics: Arc::new(metrics),
                 listing: Listing::Current,
@@ -194,21 +196,31 @@ fn target(table: &RuleTable, rule: &CompiledRule) -> Option<(Key, Arc<BackendRec
 async fn list_all(
     world: &World,
     targets: Vec<(Key, Arc<BackendRecord>)>,
+    examples: usize,
     deadline: Instant,
 ) -> Vec<(Key, Outcome)> {
     let listed = stream::iter(targets).map(|(key, backend)| async move {
-        let outcome = list_one(world, &key.1, &backend, deadline).await;
+        let outcome = list_one(world, &key.1, &backend, examples, deadline).await;
         (key, outcome)
     });
     listed.buffer_unordered(CONCURRENCY).collect().await
 }
 
-async fn list_one(world: &World, selector: &Arc<str>, backend: &BackendRecord, deadline: Instant) -> Outcome {
+async fn list_one(
+    world: &World,
+    selector: &Arc<str>,
+    backend: &BackendRecord,
+    examples: usize,
+    deadline: Instant,
+) -> Outcome {
     let end = Timestamp::now();
     let query = SeriesQuery {
         selector: selector.clone(),
         start: end.checked_sub(backend.lookback).unwrap_or(Timestamp::UNIX_EPOCH),
         end,
+        max_series: None,
+        examples,
+        namespace: None,
         deadline: deadline.min(Instant::now() + DEADLINE),
     };
     let series = world.pool.get(&backend.name)?.series(query).await?;

@@ -18,7 +18,7 @@ use super::{
     world::World,
 };
 use crate::{
-    backend::InstantQuery,
+    backend::{InstantQuery, Rows},
     catalog::{Metric, RuleMetrics, Served},
     query::{Ask, Plan, project_custom, project_external, route::ObjectName},
     reason::Reason,
@@ -216,7 +216,7 @@ async fn ask(world: &World, plan: &Plan, request: &Request, report: &mut MetricR
     }
 }
 
-async fn rows(world: &World, ask: &Ask, request: &Request, at: Timestamp) -> Result<InstantVector, String> {
+async fn rows(world: &World, ask: &Ask, request: &Request, at: Timestamp) -> Result<Arc<Rows>, String> {
     let query = InstantQuery {
         promql: ask.promql.clone(),
         at,
@@ -232,7 +232,7 @@ async fn rows(world: &World, ask: &Ask, request: &Request, at: Timestamp) -> Res
         Err(error) => Err(error),
     };
     asked
-        .map(|answer| Arc::unwrap_or_clone(answer.rows))
+        .map(|answer| answer.rows)
         .map_err(|error| format!("{}: {}", error.reason().code(), error.detail()))
 }
 

@@ -15,7 +15,7 @@ use crate::{
     reason::Reason,
     resource::GroupResource,
     rule::testing::{REQUESTS, compiled, labels, series},
-    sample::{InstantVector, Sample},
+    sample::{InstantVector, Sample, SeriesGroup},
 };
 
 const EXTERNAL: &str = "api: External\nseriesQuery: queue_length{queue!=\"\"}\nmetricsQuery: sum by (queue) (<<.Series>>{<<.LabelMatchers>>})";
@@ -35,7 +35,8 @@ fn served(at: &str, spec: &str) -> Served {
     ]);
     let metrics = Arc::new(derive(
         &rule,
-        &set.iter()
+        &set.groups()
+            .flat_map(SeriesGroup::examples)
             .filter(|labels| rule.api == MetricsApi::External || labels.name() == Some("http_requests_total"))
             .cloned()
             .collect(),

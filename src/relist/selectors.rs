@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     api::metric_rule::RuleKey,
-    backend::BackendError,
+    backend::{BackendError, ListedSeries},
     catalog::{Catalog, Entry, Listing, RuleMetrics, derive},
     reason::Reason,
     resource::Resources,
@@ -38,6 +38,10 @@ pub(super) struct Target {
     pub(super) selector: Arc<str>,
     /// How far back.
     pub(super) lookback: Duration,
+    /// How many series the rules look at that share it; `None`: all.
+    pub(super) max_series: Option<u64>,
+    /// Whose it is; `None` for a `ClusterMetricRule`.
+    pub(super) namespace: Option<Arc<str>>,
     interval: Duration,
     /// Which state of the backend was asked; an answer of a former one is dropped.
     backend_version: (String, i64),
@@ -45,7 +49,7 @@ pub(super) struct Target {
 
 /// What listing a selector came to.
 pub(super) struct Outcome {
-    pub(super) result: Result<SeriesSet, BackendError>,
+    pub(super) result: Result<ListedSeries, BackendError>,
     pub(super) at: Timestamp,
     pub(super) took: Duration,
 }
@@ -83,7 +87,7 @@ type Key = (Arc<str>, Arc<str>);
 
 struct State {
     target: Target,
-    series: Arc<SeriesSet>,
+    series: Arc<ListedSeries>,
     /// Whether any listing has succeeded.
     listed: bool,
     attempted: bool,
@@ -99,7 +103,7 @@ struct State {
 
 struct Derived {
     rule: Arc<CompiledRule>,
-    series: Option<Arc<SeriesSet>>,
+    series: Option<Arc<ListedSeries>>,
     resources: Arc<Resources>,
     metrics: Arc<RuleMetrics>,
 }
@@ -124,13 +128,21 @@ impl Selectors {
             if let Some(target) = target(table, rule) {
                 needed
                     .entry((target.backend.clone(), target.selector.clone()))
+                    .and_modify(|other| other.share(&target))
                     .or_insert(target);
             }
         }
         self.known.retain(|key, _| needed.contains_key(key));
         for (key, target) in needed {
             match self.known.get_mut(&key) {
-                Some(state) if state.target.backend_version == target.backend_version => {}
+                Some(state) if state.target.backend_version == target.backend_version => {
+                    // A rule that looks at more series than were kept has them listed for it.
+                    if state.target.keeps_less_than(&target) {
+                        state.due = Instant::now();
+                    }
+                    state.target.max_series = target.max_series;
+                    state.target.namespace = target.namespace;
+                }
                 // The backend changed: what it said stays until it has answered again, and it is asked at once.
                 Some(state) => {
                     self.health.remove(&key.0);
@@ -291,7 +303,7 @@ impl Selectors {
         &mut self,
         table: &RuleTable,
         rule: &Arc<CompiledRule>,
-        series: Option<Arc<SeriesSet>>,
+        series: Option<Arc<ListedSeries>>,
     ) -> Arc<RuleMetrics> {
         if let Some(known) = self.derived.get(rule.key())
             && Arc::ptr_eq(&known.rule, rule)
@@ -301,7 +313,11 @@ impl Selectors {
             return known.metrics.clone();
         }
         let none = SeriesSet::default();
-        let metrics = Arc::new(derive(rule, series.as_deref().unwrap_or(&none), &table.resources));
+        let metrics = Arc::new(derive(
+            rule,
+            series.as_ref().map_or(&none, |series| &***series),
+            &table.resources,
+        ));
         let derived = Derived {
             rule: rule.clone(),
             series,
@@ -330,6 +346,26 @@ impl Selectors {
             took,
             succeeded_at: (!failed).then(|| at.as_second()),
         })
+    }
+}
+
+// === impl Target ===
+
+impl Target {
+    /// One listing for two rules: as many series as either looks at, on behalf of nobody in particular.
+    fn share(&mut self, other: &Self) {
+        self.max_series = self.max_series.zip(other.max_series).map(|(a, b)| a.max(b));
+        if self.namespace != other.namespace {
+            self.namespace = None;
+        }
+    }
+
+    fn keeps_less_than(&self, other: &Self) -> bool {
+        match (self.max_series, other.max_series) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(a), Some(b)) => a < b,
+        }
     }
 }
 
@@ -371,6 +407,8 @@ fn target(table: &RuleTable, rule: &CompiledRule) -> Option<Target> {
         backend: backend.name.clone(),
         selector,
         lookback: backend.lookback,
+        max_series: Some(u64::from(rule.limits.max_series)).filter(|max| *max > 0),
+        namespace: rule.key().namespace.as_deref().map(Into::into),
         interval: backend.interval,
         backend_version: (backend.uid.clone(), backend.generation),
     })
@@ -412,7 +450,7 @@ fn former(
     Some(Arc::new(metrics))
 }
 
-fn same(a: Option<&Arc<SeriesSet>>, b: Option<&Arc<SeriesSet>>) -> bool {
+fn same(a: Option<&Arc<ListedSeries>>, b: Option<&Arc<ListedSeries>>) -> bool {
     match (a, b) {
         (Some(a), Some(b)) => Arc::ptr_eq(a, b),
         (None, None) => true,

@@ -95,7 +95,7 @@ fn reads_all_series(rule: &CompiledRule) -> Option<Problem> {
         most => format!("up to limits.maxSeries, {most}"),
     };
     let message = format!(
-        "no matcher narrows the series, so that each look reads every series of the backend, {most}, and keeps them in memory"
+        "no matcher narrows the series, so that each look reads every series of the backend and keeps the names of their metrics and labels, {most}"
     );
     Some(
         Problem::new(Reason::ReadsAllSeries, "spec.seriesQuery", message)

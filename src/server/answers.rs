@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 
 use crate::{
+    answer::Placed,
     catalog::Catalog,
     query::{
         Answer, CustomItem, ExternalItem, Failure,
@@ -18,19 +19,19 @@ pub trait Answers: Send + Sync {
     /// The catalog in force.
     fn catalog(&self) -> Arc<Catalog>;
 
-    /// The values of a metric of objects.
+    /// The values of a metric of objects; their place in memory is given back with them.
     fn custom<'a>(
         &'a self,
         route: &'a CustomRoute,
         deadline: Instant,
-    ) -> BoxFuture<'a, Result<Answer<CustomItem>, Failure>>;
+    ) -> BoxFuture<'a, Result<Placed<Answer<CustomItem>>, Failure>>;
 
     /// The values of an external metric.
     fn external<'a>(
         &'a self,
         route: &'a ExternalRoute,
         deadline: Instant,
-    ) -> BoxFuture<'a, Result<Answer<ExternalItem>, Failure>>;
+    ) -> BoxFuture<'a, Result<Placed<Answer<ExternalItem>>, Failure>>;
 }
 
 impl Answers for crate::answer::Answerer {
@@ -42,7 +43,7 @@ impl Answers for crate::answer::Answerer {
         &'a self,
         route: &'a CustomRoute,
         deadline: Instant,
-    ) -> BoxFuture<'a, Result<Answer<CustomItem>, Failure>> {
+    ) -> BoxFuture<'a, Result<Placed<Answer<CustomItem>>, Failure>> {
         Box::pin(self.custom(route, deadline))
     }
 
@@ -50,7 +51,7 @@ impl Answers for crate::answer::Answerer {
         &'a self,
         route: &'a ExternalRoute,
         deadline: Instant,
-    ) -> BoxFuture<'a, Result<Answer<ExternalItem>, Failure>> {
+    ) -> BoxFuture<'a, Result<Placed<Answer<ExternalItem>>, Failure>> {
         Box::pin(self.external(route, deadline))
     }
 }

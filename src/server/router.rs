@@ -95,7 +95,8 @@ impl Default for RequestLimits {
     fn default() -> Self {
         Self {
             in_flight: 400,
-            reply_room: 128 * 1024 * 1024,
+            // Part of the sum in `backend::budget`.
+            reply_room: 32 * 1024 * 1024,
             deadline: Duration::from_mins(1),
         }
     }

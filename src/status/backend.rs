@@ -16,6 +16,8 @@ pub enum Probe {
     Answered {
         /// The version that it says it has.
         version: Option<String>,
+        /// How many seconds its clock is ahead; `None` within about one.
+        clock_offset: Option<i64>,
     },
     /// It did not, or not as it should.
     Failed {
@@ -33,6 +35,8 @@ pub struct DesiredBackend {
     pub conditions: Vec<(BackendCondition, Option<bool>, Reason, String)>,
     /// The version that the server says it has.
     pub version: Option<String>,
+    /// How many seconds its clock is ahead.
+    pub clock_offset: Option<i64>,
     /// How many rules use it.
     pub rules: u64,
     /// What fails now: why, in whose words, and since when where that is known.
@@ -41,6 +45,17 @@ pub struct DesiredBackend {
 
 /// The longest `lastError.message`, in bytes.
 const MESSAGE_MAX: usize = 256;
+const TAKES_CREDENTIALS: &str = "it takes the credentials, or needs none";
+/// The condition `Ready` speaks of clocks that are at least so many seconds apart.
+const NOTED: u64 = 5;
+
+fn off_by(offset: i64) -> String {
+    let side = if offset < 0 { "behind" } else { "ahead of" };
+    format!(
+        "it answers queries; its clock is {} s {side} the operator's, which is taken into account: set both by NTP",
+        offset.unsigned_abs()
+    )
+}
 
 /// The status of the backend `name` of `table`. `probe` is `None` until the first one has ended.
 ///
@@ -59,6 +74,7 @@ pub fn desired_backend(
     let mut desired = DesiredBackend {
         conditions: Vec::new(),
         version: None,
+        clock_offset: None,
         rules: u64::try_from(users.count()).unwrap_or(u64::MAX),
         error: None,
     };
@@ -93,17 +109,24 @@ pub fn desired_backend(
             let pending = "the first probe has not ended";
             all([None; 3], [Reason::Pending; 3], [pending; 3]);
         }
-        Some(Probe::Answered { version }) => {
+        Some(Probe::Answered {
+            version,
+            clock_offset,
+        }) => {
+            let ready = clock_offset
+                .filter(|offset| offset.unsigned_abs() >= NOTED)
+                .map(off_by);
             all(
                 [Some(true); 3],
                 [Reason::Reachable, Reason::Authenticated, Reason::Ready],
                 [
                     "it answers",
-                    "it takes the credentials, or needs none",
-                    "it answers queries",
+                    TAKES_CREDENTIALS,
+                    ready.as_deref().unwrap_or("it answers queries"),
                 ],
             );
             desired.version = version.clone().map(super::bounded);
+            desired.clock_offset = *clock_offset;
             desired.error = failing.map(|failing| {
                 let detail = &failing.detail;
                 let message = &detail[..detail.floor_char_boundary(MESSAGE_MAX)];
@@ -117,6 +140,11 @@ pub fn desired_backend(
                 Reason::CredentialsNotFound | Reason::CredentialsInvalid => {
                     ((None, Reason::Pending), (Some(false), *reason))
                 }
+                // It was measured from a good answer.
+                Reason::ClockSkew => (
+                    (Some(true), Reason::Reachable),
+                    (Some(true), Reason::Authenticated),
+                ),
                 _ => ((Some(false), *reason), (None, Reason::Pending)),
             };
             all(
@@ -128,10 +156,10 @@ pub fn desired_backend(
                     } else {
                         message
                     },
-                    if authenticated.0.is_none() {
-                        "not known while it does not answer"
-                    } else {
-                        message
+                    match authenticated.0 {
+                        None => "not known while it does not answer",
+                        Some(true) => TAKES_CREDENTIALS,
+                        Some(false) => message,
                     },
                     message,
                 ],

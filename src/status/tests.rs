@@ -176,12 +176,42 @@ fn a_backend_that_refuses_the_credentials_is_reachable() {
     );
     let answered = Probe::Answered {
         version: Some("3.5.0".to_owned()),
+        clock_offset: None,
     };
     assert!(
         reasons(Some(&answered))
             .iter()
             .all(|(status, _)| *status == Some(true))
     );
+    assert_eq!(
+        reasons(Some(&failed(Reason::ClockSkew))),
+        [
+            (Some(true), Reason::Reachable),
+            (Some(true), Reason::Authenticated),
+            (Some(false), Reason::ClockSkew)
+        ]
+    );
+}
+
+#[test]
+fn a_backend_whose_clock_is_off_says_so_and_stays_ready() {
+    let table = index().table();
+    for (clock_offset, words) in [
+        (None, "it answers queries"),
+        (Some(4), "it answers queries"),
+        (Some(60), "its clock is 60 s ahead of the operator's"),
+        (Some(-5), "its clock is 5 s behind the operator's"),
+    ] {
+        let probe = Probe::Answered {
+            version: None,
+            clock_offset,
+        };
+        let desired = desired_backend(&table, "default", Some(&probe), None);
+        assert_eq!(desired.clock_offset, clock_offset);
+        let (_, status, reason, message) = desired.conditions.last().unwrap();
+        assert_eq!((*status, *reason), (Some(true), Reason::Ready));
+        assert!(message.contains(words), "{message}");
+    }
 }
 
 fn failing(reason: Reason) -> Failing {
@@ -323,7 +353,10 @@ fn a_backend_tells_the_whole_text_of_a_rules_failure_and_several_do_not_take_tur
     );
     let told = failing_of(&outcomes, "default", Some(Reason::QueryRejected)).unwrap();
     assert_eq!(told.reason, Reason::QueryRejected);
-    let probe = Probe::Answered { version: None };
+    let probe = Probe::Answered {
+        version: None,
+        clock_offset: None,
+    };
     let status = desired_backend(&table, "default", Some(&probe), Some(told));
     let (reason, message, since) = status.error.unwrap();
     assert_eq!(reason, Reason::QueryRejected);

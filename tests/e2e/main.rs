@@ -25,3 +25,4 @@ mod support;
 mod tenancy;
 mod traffic;
 mod uninstall;
+mod untrusted;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use metricrule::metrics::{CircuitState, Metrics, QueryKind};
+use metricrule::metrics::{BudgetKind, CircuitState, Metrics, QueryKind};
 
 use crate::repository;
 
@@ -35,6 +35,9 @@ fn filled() -> Metrics {
     metrics.backend.circuit("default", CircuitState::Closed);
     metrics.backend.refused("default", "query");
     metrics.backend.failures_held("default", 0);
+    metrics.backend.clock_offset("default", 1.0);
+    metrics.backend.budget_used(BudgetKind::Answers, 1);
+    metrics.backend.budget_refused(BudgetKind::Answers);
     metrics.backend.relist("default", second, Some(1));
     metrics.backend.relist_error("default", "BackendDown");
     metrics.controller.rules([(("Ready", "True", "Serving"), 1)]);

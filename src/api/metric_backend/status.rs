@@ -20,6 +20,11 @@ pub struct MetricBackendStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 
+    /// How many seconds the server's clock is ahead of the operator's, negative where it is behind; queries take it into
+    /// account. Measured from the `Date` of its replies; absent where the clocks agree within about a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_offset: Option<i64>,
+
     /// How many rules, of both kinds, use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<u64>,

@@ -1,7 +1,7 @@
 use std::sync::atomic::AtomicUsize;
 
 use super::*;
-use crate::{backend::health::Board, metrics::Metrics, sample::InstantVector};
+use crate::{backend::health::Board, metrics::Metrics};
 
 /// Answers after a while, with what went on counted.
 struct Slow {
@@ -44,7 +44,7 @@ impl Backend for Slow {
                 return Err(BackendError::new(Reason::BackendDown, "down"));
             }
             Ok(Evaluation {
-                rows: Arc::new(InstantVector::default()),
+                rows: Arc::default(),
                 at: query.at,
                 asked,
             })
@@ -52,8 +52,8 @@ impl Backend for Slow {
         .boxed()
     }
 
-    fn series(&self, _: SeriesQuery) -> BoxFuture<'_, Result<SeriesSet, BackendError>> {
-        async { Ok(SeriesSet::default()) }.boxed()
+    fn series(&self, _: SeriesQuery) -> BoxFuture<'_, Result<ListedSeries, BackendError>> {
+        async { Ok(ListedSeries::default()) }.boxed()
     }
 
     fn probe(&self, _: Instant) -> BoxFuture<'_, Result<BuildInfo, BackendError>> {

@@ -1,56 +1,54 @@
 //! The JSON of the Prometheus HTTP API, read with bounds: <https://prometheus.io/docs/prometheus/latest/querying/api/>.
 //!
-//! Rows are counted while they are read, so that an answer that is too large costs no more memory than one that is not.
+//! Rows and their bytes are counted while they are read, so that an answer that is too large costs no more memory than one
+//! that is not. Nothing of a body goes into an error but what the API has for that, and that without credentials.
 
 mod json;
-
-use std::cell::Cell;
+mod meter;
 
 use jiff::Timestamp;
 use serde::{Deserialize, de::DeserializeSeed};
 
-use self::json::{Bound, Element, EnvelopeSeed, FloatText, ResultData, ResultSeed, Row, SeriesSeed};
+use self::json::{Element, EnvelopeSeed, FloatText, ResultData, ResultKind, ResultSeed, Row, SeriesSeed};
+pub(super) use self::meter::{MAX_LISTING, MAX_TEXT, Meter, Over};
+use super::body::Source;
 use crate::{
-    backend::error::tidy,
-    sample::{InstantVector, Labels, Sample, SeriesSet},
+    backend::{Said, redact::Redactor},
+    sample::{Collector, InstantVector, Labels, Sample, SeriesSet},
 };
 
-/// How many warnings of an answer are kept, and how long each may be, in bytes.
-const MAX_WARNINGS: usize = 16;
-const MAX_WARNING: usize = 256;
-
-/// Warnings of `PromQL` itself, about the query and not about missing data: Prometheus' `util/annotations` begins them so.
-const PROMQL: [&str; 2] = ["PromQL warning: ", "PromQL info: "];
-
 /// What an answer holds, and what the backend said beside it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Answer<T> {
     pub(super) value: T,
-    pub(super) warnings: Vec<String>,
     /// Why the answer may lack data, in the backend's words.
-    pub(super) partial: Option<String>,
+    pub(super) partial: Option<Said>,
 }
 
 /// Why a body is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Undecodable {
-    /// It is not the JSON of the API; the decoder's words.
+    /// It is not the JSON of the API; where that shows.
     Garbage(String),
+    /// It is a page for people.
+    Page,
     /// `status` is not `success`.
     Failed(Complaint),
-    /// The result is of another type, for example `matrix`.
-    Type(String),
-    /// There are more rows than asked for.
-    TooMany,
+    /// The result is of another type.
+    Type(&'static str),
+    /// It is beyond a bound.
+    Over(Over),
+    /// It repeats a credential.
+    Betrayal,
 }
 
 /// What a failed query is answered with.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Complaint {
-    /// `errorType`, for example `bad_data`; empty where there is none.
-    pub(super) kind: String,
+    /// `errorType`, for example `bad_data`; empty where there is none that is known.
+    pub(super) kind: &'static str,
     /// `error`.
-    pub(super) text: String,
+    pub(super) text: Said,
 }
 
 /// What `/api/v1/status/buildinfo` holds.
@@ -65,19 +63,31 @@ pub(super) struct Build {
     pub(super) application: String,
 }
 
+/// The types of errors of Prometheus (`web/api/v1/api.go`) and Mimir.
+const KINDS: [&str; 10] = [
+    "bad_data",
+    "execution",
+    "timeout",
+    "canceled",
+    "unavailable",
+    "internal",
+    "not_found",
+    "not_acceptable",
+    "too_many_requests",
+    "too_large_request",
+];
+
 /// Reads the answer of `/api/v1/query`. A scalar is one sample without labels.
-pub(super) fn instant(body: &[u8], max: Option<u64>) -> Result<Answer<InstantVector>, Undecodable> {
-    let over = Cell::new(false);
-    let answer = envelope(body, ResultSeed(Bound { max, over: &over }), &over)?;
-    let Answer {
+pub(super) fn instant(source: Source, meter: &Meter) -> Result<Answer<InstantVector>, Undecodable> {
+    let Envelope {
         value: ResultData { kind, elements },
         mut warnings,
         partial,
-    } = answer;
-    let (samples, histograms) = match kind.as_str() {
-        "vector" => vector(elements)?,
-        "scalar" => (vec![scalar(elements)?], 0),
-        _ => return Err(Undecodable::Type(tidy(&kind, 32))),
+    } = envelope(source, ResultSeed(meter), meter)?;
+    let (samples, histograms) = match kind {
+        ResultKind::Vector => vector(elements)?,
+        ResultKind::Scalar => (vec![scalar(elements)?], 0),
+        other => return Err(Undecodable::Type(other.name())),
     };
     if histograms > 0 {
         warnings.push(format!(
@@ -86,42 +96,40 @@ pub(super) fn instant(body: &[u8], max: Option<u64>) -> Result<Answer<InstantVec
     }
     let value = InstantVector {
         samples,
-        warnings: warnings.clone(),
-        scalar: kind == "scalar",
+        warnings,
+        scalar: kind == ResultKind::Scalar,
         histograms,
         partial: partial.is_some(),
     };
+    meter.settle(value.weight());
+    Ok(Answer { value, partial })
+}
+
+/// Reads the answer of `/api/v1/series` into `collector`.
+pub(super) fn series(
+    source: Source,
+    collector: Collector,
+    meter: &Meter,
+) -> Result<Answer<SeriesSet>, Undecodable> {
+    let Envelope { value, partial, .. } = envelope(source, SeriesSeed { collector, meter }, meter)?;
+    meter.settle(value.bytes());
     Ok(Answer {
-        value,
-        warnings,
+        value: value.finish(),
         partial,
     })
 }
 
-/// Reads the answer of `/api/v1/series`.
-pub(super) fn series(body: &[u8], max: u64) -> Result<Answer<SeriesSet>, Undecodable> {
-    let over = Cell::new(false);
-    let bound = Bound {
-        max: Some(max),
-        over: &over,
-    };
-    let answer = envelope(body, SeriesSeed(bound), &over)?;
-    Ok(Answer {
-        value: answer.value.into_iter().map(Labels::from).collect(),
-        warnings: answer.warnings,
-        partial: answer.partial,
-    })
-}
-
 /// Reads the answer of `/api/v1/status/buildinfo`.
-pub(super) fn build(body: &[u8]) -> Option<Build> {
-    envelope(body, std::marker::PhantomData::<Build>, &Cell::new(false))
+pub(super) fn build(body: Vec<u8>) -> Option<Build> {
+    let meter = Meter::default();
+    let seed = std::marker::PhantomData::<Build>;
+    envelope(Source::Whole(body), seed, &meter)
         .ok()
-        .map(|answer| answer.value)
+        .map(|envelope| envelope.value)
 }
 
 /// Reads the body of a failed query: Prometheus' own form, or Google's with an object under `error`.
-pub(super) fn complaint(body: &[u8]) -> Option<Complaint> {
+pub(super) fn complaint(body: &[u8], redactor: &Redactor) -> Option<Complaint> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum ErrorText {
@@ -136,10 +144,14 @@ pub(super) fn complaint(body: &[u8]) -> Option<Complaint> {
     }
     let failure: Failure = serde_json::from_slice(body).ok()?;
     let (ErrorText::Plain(text) | ErrorText::Google { message: text }) = failure.error;
-    Some(Complaint {
-        kind: failure.kind,
-        text,
-    })
+    Some(Complaint::new(&failure.kind, &text, redactor))
+}
+
+/// The data of a success, and what was said beside it.
+struct Envelope<T> {
+    value: T,
+    warnings: Vec<String>,
+    partial: Option<Said>,
 }
 
 /// The rows with a number, and how many are native histograms.
@@ -169,10 +181,10 @@ fn scalar(elements: Vec<Element>) -> Result<Sample, Undecodable> {
         (Some(Element::Number(timestamp)), Some(Element::Text(value))) => Ok(Sample {
             labels: Labels::default(),
             value: float(&value)
-                .ok_or_else(|| Undecodable::Garbage("a value that is no number".to_owned()))?,
+                .ok_or_else(|| Undecodable::Garbage("a value that is not a number".to_owned()))?,
             timestamp: instant_of(timestamp)?,
         }),
-        _ => Err(Undecodable::Garbage("a scalar that is none".to_owned())),
+        _ => Err(Undecodable::Garbage("a scalar without a value".to_owned())),
     }
 }
 
@@ -193,44 +205,63 @@ fn instant_of(seconds: f64) -> Result<Timestamp, Undecodable> {
     Timestamp::from_millisecond(millis as i64).map_err(|_| garbage())
 }
 
-fn envelope<'de, S>(body: &'de [u8], seed: S, over: &Cell<bool>) -> Result<Answer<S::Value>, Undecodable>
+fn envelope<S, T>(source: Source, seed: S, meter: &Meter) -> Result<Envelope<T>, Undecodable>
 where
-    S: DeserializeSeed<'de>,
+    S: for<'de> DeserializeSeed<'de, Value = T>,
 {
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let read = EnvelopeSeed(seed).deserialize(&mut deserializer);
-    let envelope = read
-        .and_then(|envelope| deserializer.end().map(|()| envelope))
-        .map_err(|error| {
-            if over.get() {
-                Undecodable::TooMany
-            } else {
-                Undecodable::Garbage(error.to_string())
-            }
-        })?;
-    if envelope.status != "success" {
-        let complaint = complaint(body).unwrap_or_default();
-        return Err(Undecodable::Failed(complaint));
+    let seed = EnvelopeSeed { data: seed, meter };
+    let (read, page) = match source {
+        Source::Whole(body) => {
+            let page = body.trim_ascii_start().starts_with(b"<");
+            let mut json = serde_json::Deserializer::from_slice(&body);
+            let read = seed.deserialize(&mut json);
+            (read.and_then(|read| json.end().map(|()| read)), page)
+        }
+        Source::Pieces(reader) => {
+            let mut json = serde_json::Deserializer::from_reader(reader);
+            let read = seed.deserialize(&mut json);
+            (read.and_then(|read| json.end().map(|()| read)), false)
+        }
+    };
+    let read = read.map_err(|error| meter.cause(&error, page))?;
+    if !read.success {
+        return Err(Undecodable::Failed(Complaint::new(
+            &read.kind,
+            &read.error,
+            meter.redactor(),
+        )));
     }
-    let value = envelope
+    let value = read
         .data
         .ok_or_else(|| Undecodable::Garbage("no data".to_owned()))?;
-    // `results truncated due to limit` (`web/api/v1` of Prometheus) is one of them, whoever set the limit.
-    let missing = |warning: &&String| !PROMQL.iter().any(|prefix| warning.starts_with(prefix));
-    let partial = if envelope.partial {
-        Some("isPartial: true".to_owned())
+    let partial = if read.partial {
+        Some(Said::ours("isPartial: true"))
     } else {
-        envelope.warnings.iter().find(missing).cloned()
+        read.warnings.missing
     };
-    let said = envelope.warnings.iter().chain(&envelope.infos);
-    Ok(Answer {
+    let said = read.warnings.said.into_iter().chain(read.infos.said);
+    Ok(Envelope {
         value,
-        warnings: said
-            .take(MAX_WARNINGS)
-            .map(|text| tidy(text, MAX_WARNING))
-            .collect(),
+        warnings: said.take(json::MAX_WARNINGS).collect(),
         partial,
     })
+}
+
+// === impl Complaint ===
+
+impl Complaint {
+    fn new(kind: &str, text: &str, redactor: &Redactor) -> Self {
+        let known = KINDS.into_iter().find(|known| *known == kind);
+        let text = if known.is_none() && !kind.is_empty() {
+            redactor.said(&format!("{kind}: {text}"))
+        } else {
+            redactor.said(text)
+        };
+        Self {
+            kind: known.unwrap_or_default(),
+            text,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -3,17 +3,20 @@
 use http::StatusCode;
 
 use super::decode::{Complaint, Undecodable};
-use crate::{backend::BackendError, reason::Reason};
+use crate::{
+    backend::{BackendError, Said, redact::Redactor},
+    reason::Reason,
+};
 
-/// A reply whose status is no success. `location` is where a redirect leads; `body` may be cut.
+/// A reply whose status is no success. `location` is where a redirect leads. A body that is no complaint of the API is not
+/// quoted: its status says what there is to know, and a proxy's page may hold anything.
 pub(super) fn refusal(
     status: StatusCode,
-    location: Option<&str>,
+    location: Option<&Said>,
     complaint: Option<&Complaint>,
-    body: &str,
 ) -> BackendError {
     let code = status.as_u16();
-    let kind = complaint.map_or("", |complaint| complaint.kind.as_str());
+    let kind = complaint.map_or("", |complaint| complaint.kind);
     let (reason, cause) = match (code, kind) {
         (300..=399, _) => (
             Reason::RedirectRefused,
@@ -43,16 +46,14 @@ pub(super) fn refusal(
         _ => (Reason::BackendError, "the backend answered with an error"),
     };
     let said = match (complaint, location) {
-        (_, Some(location)) => format!("leads to {}", without_query(location)),
-        (Some(complaint), _) if complaint.kind.is_empty() => complaint.text.clone(),
+        (_, Some(location)) => format!("leads to {location}"),
+        (Some(complaint), _) if complaint.kind.is_empty() => complaint.text.to_string(),
         (Some(complaint), _) => format!("{}: {}", complaint.kind, complaint.text),
-        // A page says nothing that its status does not.
-        (None, None) if body.trim_start().starts_with('<') => String::new(),
-        (None, None) => body.to_owned(),
+        (None, None) => String::new(),
     };
     let status = status.to_string();
-    let error =
-        BackendError::new(reason, cause).with_detail(format!("{status}: {said}").trim_end_matches(": "));
+    let said = format!("{status}: {said}");
+    let error = BackendError::new(reason, cause).with_detail(&Said::ours(said.trim_end_matches(": ")));
     match complaint {
         Some(complaint) => error.with_said(&complaint.text),
         None => error,
@@ -60,38 +61,36 @@ pub(super) fn refusal(
 }
 
 /// A reply with a success status whose body is no answer.
-pub(super) fn undecodable(error: Undecodable, max: Option<u64>, body: &[u8]) -> BackendError {
+pub(super) fn undecodable(error: Undecodable) -> BackendError {
     match error {
-        Undecodable::Failed(complaint) => refusal(StatusCode::OK, None, Some(&complaint), ""),
+        Undecodable::Failed(complaint) => refusal(StatusCode::OK, None, Some(&complaint)),
         Undecodable::Type(kind) => BackendError::new(
             Reason::UnexpectedResult,
             format!("the query gives a {kind}, not an instant vector"),
         ),
-        Undecodable::TooMany => BackendError::new(
-            Reason::LimitExceeded,
-            format!(
-                "the backend's answer has more than {} rows",
-                max.unwrap_or_default()
-            ),
+        Undecodable::Over(over) => BackendError::new(Reason::LimitExceeded, over.to_string()),
+        Undecodable::Page => BackendError::new(
+            Reason::BackendError,
+            "the backend answered with a page, not with the Prometheus API",
         ),
-        Undecodable::Garbage(words) => {
-            let page = body.trim_ascii_start().starts_with(b"<");
-            let cause = if page {
-                "the backend answered with a page, not with the Prometheus API"
-            } else {
-                "the backend's answer is not that of the Prometheus API"
-            };
-            BackendError::new(Reason::BackendError, cause).with_detail(&words)
-        }
+        Undecodable::Garbage(words) => BackendError::new(
+            Reason::BackendError,
+            "the backend's answer is not that of the Prometheus API",
+        )
+        .with_detail(&Said::ours(words)),
+        Undecodable::Betrayal => BackendError::new(
+            Reason::BackendError,
+            "the backend's answer repeats the operator's credentials, and is not passed on",
+        ),
     }
 }
 
 /// A request that got no reply, or half of one.
-pub(super) fn broken(error: reqwest::Error) -> BackendError {
+pub(super) fn broken(error: reqwest::Error, redactor: &Redactor) -> BackendError {
     let error = error.without_url();
-    let detail = chain(&error);
+    let detail = redactor.said(&chain(&error));
     // A server that wants a client certificate says so after the handshake; HTTP/2 hands only the words of that on.
-    let alerted = detail.contains("received fatal alert");
+    let alerted = detail.as_str().contains("received fatal alert");
     if alerted || caused_by::<tokio_rustls::rustls::Error>(&error) {
         return BackendError::new(Reason::TlsFailed, "the TLS handshake with the backend failed")
             .with_detail(&detail);
@@ -140,18 +139,19 @@ fn caused_by<E: std::error::Error + 'static>(error: &(dyn std::error::Error + 's
 }
 
 /// A redirect to a log-in page carries state in its query.
-fn without_query(location: &str) -> &str {
+pub(super) fn without_query(location: &str) -> &str {
     location.split(['?', '#']).next().unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::prometheus::decode::complaint;
+    use crate::backend::prometheus::decode::{Over, complaint};
 
     fn expect(status: u16, body: &str, reason: Reason, detail: &str) {
         let code = StatusCode::from_u16(status).unwrap();
-        let error = refusal(code, None, complaint(body.as_bytes()).as_ref(), body);
+        let complaint = complaint(body.as_bytes(), &Redactor::default());
+        let error = refusal(code, None, complaint.as_ref());
         assert_eq!(
             (error.reason(), error.detail()),
             (reason, detail),
@@ -192,32 +192,17 @@ mod tests {
     }
 
     #[test]
-    fn statuses_without_one_have_their_reasons() {
+    fn statuses_without_one_have_their_reasons_and_their_bodies_are_not_quoted() {
         for (status, body, reason, detail) in [
-            (
-                401,
-                "no org id\n",
-                Reason::Unauthenticated,
-                "401 Unauthorized: no org id",
-            ),
+            (401, "no org id\n", Reason::Unauthenticated, "401 Unauthorized"),
             (
                 403,
                 "<html>Forbidden</html>",
                 Reason::Unauthenticated,
                 "403 Forbidden",
             ),
-            (
-                404,
-                "404 page not found",
-                Reason::BackendError,
-                "404 Not Found: 404 page not found",
-            ),
-            (
-                429,
-                "slow down",
-                Reason::BackendError,
-                "429 Too Many Requests: slow down",
-            ),
+            (404, "404 page not found", Reason::BackendError, "404 Not Found"),
+            (429, "slow down", Reason::BackendError, "429 Too Many Requests"),
             (
                 502,
                 "<html><h1>Bad gateway</h1>",
@@ -229,7 +214,7 @@ mod tests {
                 504,
                 "upstream timed out",
                 Reason::BackendTimeout,
-                "504 Gateway Timeout: upstream timed out",
+                "504 Gateway Timeout",
             ),
             (400, "<html>", Reason::BackendError, "400 Bad Request"),
             (413, "", Reason::QueryRejected, "413 Payload Too Large"),
@@ -240,32 +225,23 @@ mod tests {
 
     #[test]
     fn a_redirect_names_its_target_without_state() {
-        let target = Some("https://u:p@sso.corp/login?state=s3cr3t#x");
-        let error = refusal(StatusCode::FOUND, target, None, "");
+        let target = without_query("https://u:p@sso.corp/login?state=s3cr3t#x");
+        let error = refusal(StatusCode::FOUND, Some(&Redactor::default().said(target)), None);
         assert_eq!(error.reason(), Reason::RedirectRefused);
         assert_eq!(error.detail(), "302 Found: leads to https://sso.corp/login");
     }
 
     #[test]
     fn bodies_that_are_no_answer_have_their_reasons() {
-        for (error, body, reason) in [
-            (Undecodable::Type("matrix".into()), "{}", Reason::UnexpectedResult),
-            (Undecodable::TooMany, "{}", Reason::LimitExceeded),
-            (Undecodable::Garbage("x".into()), " <html>", Reason::BackendError),
-            (Undecodable::Garbage("x".into()), "{}", Reason::BackendError),
-            (
-                Undecodable::Failed(Complaint::default()),
-                "{}",
-                Reason::BackendError,
-            ),
+        for (error, reason) in [
+            (Undecodable::Type("matrix"), Reason::UnexpectedResult),
+            (Undecodable::Over(Over::Rows(5)), Reason::LimitExceeded),
+            (Undecodable::Garbage("x".into()), Reason::BackendError),
+            (Undecodable::Page, Reason::BackendError),
+            (Undecodable::Betrayal, Reason::BackendError),
         ] {
-            assert_eq!(
-                undecodable(error.clone(), Some(5), body.as_bytes()).reason(),
-                reason,
-                "{error:?}"
-            );
+            assert_eq!(undecodable(error.clone()).reason(), reason, "{error:?}");
         }
-        let page = undecodable(Undecodable::Garbage("x".into()), None, b"<html>");
-        assert!(page.cause().contains("a page"), "{page}");
+        assert!(undecodable(Undecodable::Page).cause().contains("a page"));
     }
 }

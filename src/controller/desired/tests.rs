@@ -124,7 +124,13 @@ async fn a_change_of_the_leader_sends_no_backend_through_pending() {
         None,
         "nothing is known before the first probe"
     );
-    world.probed(1, Probe::Answered { version: None });
+    world.probed(
+        1,
+        Probe::Answered {
+            version: None,
+            clock_offset: None,
+        },
+    );
     let target = world.target().await.unwrap();
     assert_eq!(target.term, world.leadership.term());
     let merged = merge(

@@ -2,10 +2,9 @@ use futures::{FutureExt as _, future::BoxFuture};
 
 use super::*;
 use crate::{
-    backend::{Backend, BackendError, BuildInfo, Evaluation, InstantQuery, SeriesQuery},
+    backend::{Backend, BackendError, BuildInfo, Evaluation, InstantQuery, ListedSeries, SeriesQuery},
     controller::leadership::leadership,
     rule::testing::index,
-    sample::SeriesSet,
 };
 
 /// A backend whose probe ends so.
@@ -16,7 +15,7 @@ impl Backend for Stub {
         async { Err(BackendError::new(Reason::Internal, "not asked")) }.boxed()
     }
 
-    fn series(&self, _: SeriesQuery) -> BoxFuture<'_, Result<SeriesSet, BackendError>> {
+    fn series(&self, _: SeriesQuery) -> BoxFuture<'_, Result<ListedSeries, BackendError>> {
         async { Err(BackendError::new(Reason::Internal, "not asked")) }.boxed()
     }
 
@@ -42,7 +41,10 @@ async fn a_probe_that_gets_no_slot_says_nothing_about_the_backend() {
     assert_eq!(probe("default", stub(Err(down))).await, Some(expected));
     assert_eq!(
         probe("default", stub(Ok(BuildInfo::default()))).await,
-        Some(Probe::Answered { version: None })
+        Some(Probe::Answered {
+            version: None,
+            clock_offset: None,
+        })
     );
 }
 
@@ -54,7 +56,10 @@ async fn what_a_former_term_found_out_is_forgotten_when_the_next_begins() {
     claim.held(Instant::now() + Duration::from_mins(1));
     let first = leadership.term().unwrap();
     begin(&probes, first, &table);
-    let answered = Probe::Answered { version: None };
+    let answered = Probe::Answered {
+        version: None,
+        clock_offset: None,
+    };
     publish(&probes, |known| {
         known.of.insert("default".into(), (1, answered.clone()));
         known.of.insert("gone".into(), (1, answered.clone()));

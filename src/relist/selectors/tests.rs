@@ -43,7 +43,7 @@ impl World {
             asked.push(target.selector.to_string());
             let result = answer(&target.selector);
             let outcome = Outcome {
-                result,
+                result: result.map(Into::into),
                 at: Timestamp::UNIX_EPOCH,
                 took: Duration::ZERO,
             };
@@ -217,7 +217,7 @@ async fn a_changed_backend_is_asked_at_once_and_a_late_answer_of_the_former_is_d
     world.index.apply_backend(changed);
     world.publish();
     let outcome = Outcome {
-        result: Ok(SeriesSet::default()),
+        result: Ok(ListedSeries::default()),
         at: Timestamp::UNIX_EPOCH,
         took: Duration::ZERO,
     };
@@ -363,7 +363,7 @@ async fn an_outage_is_one_line_of_the_log_and_not_one_for_each_selector() {
         while let Some(target) = world.selectors.take_due(Instant::now()) {
             let result = if second < 600 { Err(down()) } else { Ok(requests()) };
             let outcome = Outcome {
-                result,
+                result: result.map(Into::into),
                 at: Timestamp::UNIX_EPOCH,
                 took: Duration::ZERO,
             };
@@ -387,7 +387,7 @@ async fn a_selector_that_alone_fails_is_told_once_an_hour() {
                 Ok(requests())
             };
             let outcome = Outcome {
-                result,
+                result: result.map(Into::into),
                 at: Timestamp::UNIX_EPOCH,
                 took: Duration::ZERO,
             };
@@ -421,4 +421,31 @@ async fn a_backend_with_another_client_is_listed_within_seconds() {
     world.selectors.renewed(&"default".into(), Instant::now());
     let asked = asked_within(&mut world, 5, |_| Ok(requests())).await;
     assert_eq!(asked.iter().sum::<usize>(), 20, "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_that_looks_at_more_series_than_were_kept_has_them_listed_at_once() {
+    let mut world = World::new();
+    world.edit(
+        "shop/requests",
+        1,
+        &format!("{REQUESTS}\nlimits: {{maxSeries: 10}}"),
+    );
+    assert_eq!(world.list(|_| Ok(requests())).len(), 1);
+    world.edit(
+        "shop/requests",
+        2,
+        &format!("{REQUESTS}\nlimits: {{maxSeries: 5}}"),
+    );
+    assert!(world.list(|_| Ok(requests())).is_empty(), "there is enough");
+    world.edit(
+        "shop/requests",
+        3,
+        &format!("{REQUESTS}\nlimits: {{maxSeries: 20}}"),
+    );
+    let target = world.selectors.take_due(Instant::now()).unwrap();
+    assert_eq!(
+        (target.max_series, target.namespace.as_deref()),
+        (Some(20), Some("shop"))
+    );
 }

@@ -19,6 +19,7 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::{
+    answer::Placed,
     catalog::Catalog,
     kubernetes::reviews::{AccessOutcome, ReviewError, Reviewer, Token, TokenOutcome},
     language::quantity::Milli,
@@ -95,13 +96,13 @@ impl Values {
     }
 }
 
-fn answer<Item>(items: Vec<Item>) -> Answer<Item> {
-    Answer {
+fn answer<Item>(items: Vec<Item>) -> Placed<Answer<Item>> {
+    Placed::from(Answer {
         items,
         window: Some(Duration::from_mins(1)),
         tally: Tally::default(),
         warnings: Vec::new(),
-    }
+    })
 }
 
 impl Answers for Values {
@@ -113,7 +114,7 @@ impl Answers for Values {
         &'a self,
         route: &'a CustomRoute,
         _: Instant,
-    ) -> BoxFuture<'a, Result<Answer<CustomItem>, Failure>> {
+    ) -> BoxFuture<'a, Result<Placed<Answer<CustomItem>>, Failure>> {
         Box::pin(async move {
             let item = |name: &str| CustomItem {
                 kind: "Pod".into(),
@@ -151,7 +152,7 @@ impl Answers for Values {
         &'a self,
         _: &'a ExternalRoute,
         _: Instant,
-    ) -> BoxFuture<'a, Result<Answer<ExternalItem>, Failure>> {
+    ) -> BoxFuture<'a, Result<Placed<Answer<ExternalItem>>, Failure>> {
         Box::pin(async move {
             let item = ExternalItem {
                 labels: Some([("zeta", "1"), ("alpha", "2<>&")].into_iter().collect()),

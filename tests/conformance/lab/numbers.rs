@@ -36,7 +36,7 @@ pub(super) const POINTS: &[Point] = &[
     .beyond("passes them; a negative sum sends an HPA of 1.34 and later to its maximum"),
     lab(
         99,
-        "the timestamp is that of the sample, one older than 5 minutes is no answer, the window of the query is reported",
+        "the timestamp is that of the row, which backends set to the evaluation; a row that is 5 minutes older is no answer; the window of the query is reported",
         || Box::pin(timestamps()),
     )
     .beyond("takes the time of the request, whatever the age of the sample, and reports no window"),

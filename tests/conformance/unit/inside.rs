@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use futures::future::BoxFuture;
 use k8s_openapi::api::authentication::v1::UserInfo;
 use k8s_openapi::api::authorization::v1::SubjectAccessReviewSpec;
+use metricrule::answer::Placed;
 use metricrule::catalog::Catalog;
 use metricrule::kubernetes::reviews::{AccessOutcome, ReviewError, Reviewer, Token, TokenOutcome};
 use metricrule::language::quantity::Milli;
@@ -132,13 +133,13 @@ fn items(metric: &str, namespace: Option<&str>) -> Result<Vec<CustomItem>> {
     Ok((0..pods).map(item).collect())
 }
 
-fn answer<Item>(items: Vec<Item>) -> Answer<Item> {
-    Answer {
+fn answer<Item>(items: Vec<Item>) -> Placed<Answer<Item>> {
+    Placed::from(Answer {
         items,
         window: None,
         tally: Tally::default(),
         warnings: Vec::new(),
-    }
+    })
 }
 
 impl Answers for Named {
@@ -150,7 +151,7 @@ impl Answers for Named {
         &'a self,
         route: &'a CustomRoute,
         _: Instant,
-    ) -> BoxFuture<'a, Result<Answer<CustomItem>, Failure>> {
+    ) -> BoxFuture<'a, Result<Placed<Answer<CustomItem>>, Failure>> {
         Box::pin(async move {
             if let Ok(reason) = route.metric.parse::<Reason>() {
                 return Err(Failure::new(reason, "as asked"));
@@ -166,7 +167,7 @@ impl Answers for Named {
         &'a self,
         _: &'a ExternalRoute,
         _: Instant,
-    ) -> BoxFuture<'a, Result<Answer<ExternalItem>, Failure>> {
+    ) -> BoxFuture<'a, Result<Placed<Answer<ExternalItem>>, Failure>> {
         Box::pin(async { Ok(answer(Vec::new())) })
     }
 }

@@ -1,24 +1,48 @@
-//! The shape of the JSON: one pass, elements counted as they come.
+//! The shape of the JSON: one pass, everything counted as it comes.
 
-use std::{cell::Cell, collections::BTreeMap, fmt};
+use std::{fmt, sync::Arc};
 
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-use super::float;
-use crate::sample::Labels;
+use super::{Meter, float, meter::MAX_TEXT};
+use crate::{
+    backend::{Said, error::tidy},
+    sample::{Collector, Labels, NAME_LABEL},
+};
+
+/// How many warnings of an answer are kept, and how long each may be, in bytes.
+pub(super) const MAX_WARNINGS: usize = 16;
+const MAX_WARNING: usize = 256;
+
+/// Warnings of `PromQL` itself, about the query and not about missing data: Prometheus' `util/annotations` begins them so.
+const PROMQL: [&str; 2] = ["PromQL warning: ", "PromQL info: "];
 
 pub(super) struct Envelope<T> {
-    pub(super) status: String,
+    pub(super) success: bool,
     pub(super) data: Option<T>,
-    pub(super) warnings: Vec<String>,
-    pub(super) infos: Vec<String>,
+    pub(super) warnings: Notes,
+    pub(super) infos: Notes,
     pub(super) partial: bool,
+    /// `errorType`.
+    pub(super) kind: String,
+    pub(super) error: String,
 }
 
-pub(super) struct EnvelopeSeed<S>(pub(super) S);
+/// What a backend says beside its data.
+#[derive(Default)]
+pub(super) struct Notes {
+    pub(super) said: Vec<String>,
+    /// The first that says that data are missing.
+    pub(super) missing: Option<Said>,
+}
+
+pub(super) struct EnvelopeSeed<'m, S> {
+    pub(super) data: S,
+    pub(super) meter: &'m Meter,
+}
 
 #[derive(Deserialize)]
 #[serde(field_identifier, rename_all = "camelCase")]
@@ -28,11 +52,13 @@ enum EnvelopeField {
     Warnings,
     Infos,
     IsPartial,
+    ErrorType,
+    Error,
     #[serde(other)]
     Other,
 }
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for EnvelopeSeed<S> {
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for EnvelopeSeed<'_, S> {
     type Value = Envelope<S::Value>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -40,7 +66,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for EnvelopeSeed<S> {
     }
 }
 
-impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for EnvelopeSeed<S> {
+impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for EnvelopeSeed<'_, S> {
     type Value = Envelope<S::Value>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,31 +74,119 @@ impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for EnvelopeSeed<S> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut seed = Some(self.0);
-        let (mut status, mut data) = (String::new(), None);
-        let (mut warnings, mut infos, mut partial) = (None, None, false);
+        let mut seed = Some(self.data);
+        let mut read = Envelope {
+            success: false,
+            data: None,
+            warnings: Notes::default(),
+            infos: Notes::default(),
+            partial: false,
+            kind: String::new(),
+            error: String::new(),
+        };
         while let Some(field) = map.next_key()? {
             match field {
-                EnvelopeField::Status => status = map.next_value()?,
+                EnvelopeField::Status => read.success = map.next_value_seed(Text)? == "success",
                 EnvelopeField::Data => {
                     let seed = seed.take().ok_or_else(|| A::Error::duplicate_field("data"))?;
-                    data = map.next_value_seed(Nullable(seed))?;
+                    read.data = map.next_value_seed(Nullable(seed))?;
                 }
-                EnvelopeField::Warnings => warnings = map.next_value::<Option<Vec<String>>>()?,
-                EnvelopeField::Infos => infos = map.next_value::<Option<Vec<String>>>()?,
-                EnvelopeField::IsPartial => partial = map.next_value()?,
+                EnvelopeField::Warnings => read.warnings = map.next_value_seed(NotesSeed(self.meter))?,
+                EnvelopeField::Infos => read.infos = map.next_value_seed(NotesSeed(self.meter))?,
+                EnvelopeField::IsPartial => read.partial = map.next_value()?,
+                EnvelopeField::ErrorType => read.kind = map.next_value_seed(Text)?,
+                EnvelopeField::Error => read.error = map.next_value_seed(Text)?,
                 EnvelopeField::Other => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
         }
-        Ok(Envelope {
-            status,
-            data,
-            warnings: warnings.unwrap_or_default(),
-            infos: infos.unwrap_or_default(),
-            partial,
-        })
+        Ok(read)
+    }
+}
+
+/// A text, or nothing of what is none; at most a line of it. Google has an object with a `message` for an error.
+struct Text;
+
+impl<'de> DeserializeSeed<'de> for Text {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Text {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<String, E> {
+        Ok(text
+            .get(..text.floor_char_boundary(MAX_TEXT))
+            .unwrap_or_default()
+            .to_owned())
+    }
+
+    fn visit_unit<E>(self) -> Result<String, E> {
+        Ok(String::new())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<String, A::Error> {
+        let mut message = String::new();
+        while let Some(field) = map.next_key_seed(Text)? {
+            if field == "message" {
+                message = map.next_value_seed(Text)?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(message)
+    }
+}
+
+struct NotesSeed<'m>(&'m Meter);
+
+impl<'de> DeserializeSeed<'de> for NotesSeed<'_> {
+    type Value = Notes;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Notes, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for NotesSeed<'_> {
+    type Value = Notes;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of texts")
+    }
+
+    fn visit_unit<E>(self) -> Result<Notes, E> {
+        Ok(Notes::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Notes, A::Error> {
+        let mut notes = Notes::default();
+        while let Some(text) = seq.next_element_seed(Text)? {
+            let of_promql = PROMQL.iter().any(|prefix| text.starts_with(prefix));
+            // `results truncated due to limit` (`web/api/v1` of Prometheus) is one of them, whoever set the limit.
+            let missing = notes.missing.is_none() && !of_promql;
+            // The others are not even looked through.
+            if !missing && notes.said.len() >= MAX_WARNINGS {
+                continue;
+            }
+            let said = self.0.redactor().said(&text);
+            if notes.said.len() < MAX_WARNINGS {
+                notes.said.push(tidy(said.as_str(), MAX_WARNING));
+            }
+            if missing {
+                notes.missing = Some(said);
+            }
+        }
+        Ok(notes)
     }
 }
 
@@ -107,32 +221,41 @@ impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for Nullable<S> {
     }
 }
 
-/// How many elements a sequence may have, and the mark that it had more.
-#[derive(Clone, Copy)]
-pub(super) struct Bound<'c> {
-    pub(super) max: Option<u64>,
-    pub(super) over: &'c Cell<bool>,
+/// The types of a result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum ResultKind {
+    Vector,
+    Scalar,
+    Matrix,
+    String,
+    #[default]
+    Other,
 }
 
-impl Bound<'_> {
-    fn read<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
-        let mut elements = Vec::new();
-        while let Some(element) = seq.next_element()? {
-            if self.max.is_some_and(|max| elements.len() as u64 >= max) {
-                self.over.set(true);
-                return Err(A::Error::custom("too many"));
-            }
-            elements.push(element);
+impl ResultKind {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Vector => "vector",
+            Self::Scalar => "scalar",
+            Self::Matrix => "matrix",
+            Self::String => "string",
+            Self::Other => "result of another type",
         }
-        Ok(elements)
+    }
+
+    fn of(text: &str) -> Self {
+        [Self::Vector, Self::Scalar, Self::Matrix, Self::String]
+            .into_iter()
+            .find(|kind| kind.name() == text)
+            .unwrap_or_default()
     }
 }
 
-pub(super) struct ResultSeed<'c>(pub(super) Bound<'c>);
+pub(super) struct ResultSeed<'m>(pub(super) &'m Meter);
 
 #[derive(Default)]
 pub(super) struct ResultData {
-    pub(super) kind: String,
+    pub(super) kind: ResultKind,
     pub(super) elements: Vec<Element>,
 }
 
@@ -164,59 +287,48 @@ impl<'de> Visitor<'de> for ResultSeed<'_> {
         let mut data = ResultData::default();
         while let Some(field) = map.next_key()? {
             match field {
-                ResultField::ResultType => data.kind = map.next_value()?,
-                // A scalar's two parts come here as well, and must not count as rows.
-                ResultField::Result => {
-                    data.elements = map.next_value_seed(SequenceSeed::<Element>(
-                        Bound {
-                            max: self.0.max.map(|max| max.max(2)),
-                            over: self.0.over,
-                        },
-                        std::marker::PhantomData,
-                    ))?;
-                }
+                ResultField::ResultType => data.kind = ResultKind::of(&map.next_value_seed(Text)?),
+                ResultField::Result => data.elements = map.next_value_seed(Elements(self.0))?,
                 ResultField::Other => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
         }
-        if data.kind == "vector" && self.0.max.is_some_and(|max| data.elements.len() as u64 > max) {
-            self.0.over.set(true);
-            return Err(A::Error::custom("too many"));
+        if data.kind == ResultKind::Vector {
+            self.0.bound(data.elements.len())?;
         }
         Ok(data)
     }
 }
 
-pub(super) struct SeriesSeed<'c>(pub(super) Bound<'c>);
+struct Elements<'m>(&'m Meter);
 
-impl<'de> DeserializeSeed<'de> for SeriesSeed<'_> {
-    type Value = Vec<BTreeMap<String, String>>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        SequenceSeed(self.0, std::marker::PhantomData).deserialize(deserializer)
-    }
-}
-
-struct SequenceSeed<'c, T>(Bound<'c>, std::marker::PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for SequenceSeed<'_, T> {
-    type Value = Vec<T>;
+impl<'de> DeserializeSeed<'de> for Elements<'_> {
+    type Value = Vec<Element>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_seq(self)
     }
 }
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for SequenceSeed<'_, T> {
-    type Value = Vec<T>;
+impl<'de> Visitor<'de> for Elements<'_> {
+    type Value = Vec<Element>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-        self.0.read(seq)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut elements = Vec::new();
+        while let Some(element) = seq.next_element_seed(ElementSeed(self.0))? {
+            elements.push(element);
+            // A scalar's two parts come here as well, and must not count as rows.
+            if elements.len() > 2 {
+                self.0.bound(elements.len())?;
+            }
+            self.0.row()?;
+        }
+        Ok(elements)
     }
 }
 
@@ -238,9 +350,9 @@ pub(super) struct FloatText(pub(super) f64);
 
 impl<'de> Deserialize<'de> for FloatText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
+        struct Number;
 
-        impl Visitor<'_> for Text {
+        impl Visitor<'_> for Number {
             type Value = FloatText;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -250,11 +362,11 @@ impl<'de> Deserialize<'de> for FloatText {
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<FloatText, E> {
                 float(text)
                     .map(FloatText)
-                    .ok_or_else(|| E::custom("a value that is no number"))
+                    .ok_or_else(|| E::custom("a value that is not a number"))
             }
         }
 
-        deserializer.deserialize_str(Text)
+        deserializer.deserialize_str(Number)
     }
 }
 
@@ -268,54 +380,205 @@ enum RowField {
     Other,
 }
 
-impl<'de> Deserialize<'de> for Element {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
+struct ElementSeed<'m>(&'m Meter);
 
-        impl<'de> Visitor<'de> for Any {
-            type Value = Element;
+impl<'de> DeserializeSeed<'de> for ElementSeed<'_> {
+    type Value = Element;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a row, a number or a string")
-            }
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Element, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
 
-            fn visit_f64<E>(self, number: f64) -> Result<Element, E> {
-                Ok(Element::Number(number))
-            }
+impl<'de> Visitor<'de> for ElementSeed<'_> {
+    type Value = Element;
 
-            #[expect(clippy::cast_precision_loss, reason = "seconds since 1970, far below 2^53")]
-            fn visit_u64<E>(self, number: u64) -> Result<Element, E> {
-                Ok(Element::Number(number as f64))
-            }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a row, a number or a string")
+    }
 
-            #[expect(clippy::cast_precision_loss, reason = "seconds since 1970, far above -2^53")]
-            fn visit_i64<E>(self, number: i64) -> Result<Element, E> {
-                Ok(Element::Number(number as f64))
-            }
+    fn visit_f64<E>(self, number: f64) -> Result<Element, E> {
+        Ok(Element::Number(number))
+    }
 
-            fn visit_str<E>(self, text: &str) -> Result<Element, E> {
-                Ok(Element::Text(text.to_owned()))
-            }
+    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970, far below 2^53")]
+    fn visit_u64<E>(self, number: u64) -> Result<Element, E> {
+        Ok(Element::Number(number as f64))
+    }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Element, A::Error> {
-                let mut row = Row::default();
-                while let Some(field) = map.next_key()? {
-                    match field {
-                        RowField::Metric => row.labels = map.next_value::<BTreeMap<String, String>>()?.into(),
-                        RowField::Value => row.value = Some(map.next_value()?),
-                        RowField::Histogram => {
-                            map.next_value::<IgnoredAny>()?;
-                            row.histogram = true;
-                        }
-                        RowField::Other => {
-                            map.next_value::<IgnoredAny>()?;
-                        }
-                    }
+    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970, far above -2^53")]
+    fn visit_i64<E>(self, number: i64) -> Result<Element, E> {
+        Ok(Element::Number(number as f64))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Element, E> {
+        Ok(Element::Text(self.0.value::<E>(text)?.into()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Element, A::Error> {
+        let mut row = Row::default();
+        while let Some(field) = map.next_key()? {
+            match field {
+                RowField::Metric => row.labels = map.next_value_seed(LabelsSeed(self.0))?,
+                RowField::Value => row.value = Some(map.next_value()?),
+                RowField::Histogram => {
+                    map.next_value::<IgnoredAny>()?;
+                    row.histogram = true;
                 }
-                Ok(Element::Row(row))
+                RowField::Other => {
+                    map.next_value::<IgnoredAny>()?;
+                }
             }
         }
+        Ok(Element::Row(row))
+    }
+}
 
-        deserializer.deserialize_any(Any)
+/// The labels of a row.
+struct LabelsSeed<'m>(&'m Meter);
+
+impl<'de> DeserializeSeed<'de> for LabelsSeed<'_> {
+    type Value = Labels;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Labels, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for LabelsSeed<'_> {
+    type Value = Labels;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("labels")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Labels, A::Error> {
+        let mut labels: Vec<(Arc<str>, Box<str>)> = Vec::new();
+        let mut values = 0;
+        while let Some(name) = map.next_key_seed(Shown(|name: &str| self.0.name(name)))? {
+            let value = map.next_value_seed(Shown(|value: &str| self.0.value(value)))?;
+            values += value.len();
+            labels.push((name, value));
+            self.0.labels(labels.len(), values)?;
+        }
+        let labels: Labels = labels.into_iter().collect();
+        self.0.keep(&labels)?;
+        Ok(labels)
+    }
+}
+
+/// A text that a function makes something of, without a copy in between.
+struct Shown<F>(F);
+
+/// The error of a function that does not know which decoder calls it.
+type Stopped = serde::de::value::Error;
+
+impl<'de, T, F: FnOnce(&str) -> Result<T, Stopped>> DeserializeSeed<'de> for Shown<F> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<T, F: FnOnce(&str) -> Result<T, Stopped>> Visitor<'_> for Shown<F> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        (self.0)(text).map_err(E::custom)
+    }
+}
+
+/// Series, of which the collector keeps what is needed.
+pub(super) struct SeriesSeed<'m> {
+    pub(super) collector: Collector,
+    pub(super) meter: &'m Meter,
+}
+
+impl<'de> DeserializeSeed<'de> for SeriesSeed<'_> {
+    type Value = Collector;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Collector, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for SeriesSeed<'_> {
+    type Value = Collector;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of series")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<Collector, A::Error> {
+        let mut name = String::new();
+        loop {
+            let one = OneSeries {
+                collector: &mut self.collector,
+                meter: self.meter,
+                name: &mut name,
+            };
+            if seq.next_element_seed(one)?.is_none() {
+                return Ok(self.collector);
+            }
+            let kept = self.collector.end().map(|()| self.collector.bytes());
+            self.meter.listing(self.collector.total(), kept)?;
+        }
+    }
+}
+
+struct OneSeries<'c, 'm> {
+    collector: &'c mut Collector,
+    meter: &'m Meter,
+    /// Of the label that is being read; one piece of memory for all.
+    name: &'c mut String,
+}
+
+impl<'de> DeserializeSeed<'de> for OneSeries<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for OneSeries<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a series")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self {
+            collector,
+            meter,
+            name,
+        } = self;
+        loop {
+            name.clear();
+            let keep = |label: &str| {
+                name.push_str(label);
+                Ok(())
+            };
+            if map.next_key_seed(Shown(keep))?.is_none() {
+                return Ok(());
+            }
+            let label = name.as_str();
+            let take = |value: &str| {
+                // Names alone go on to anyone.
+                if label == NAME_LABEL {
+                    meter.show(value)?;
+                }
+                meter.show(label)?;
+                collector.label(label, value);
+                Ok(())
+            };
+            map.next_value_seed(Shown(take))?;
+        }
     }
 }

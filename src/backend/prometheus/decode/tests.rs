@@ -2,6 +2,23 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::{
+    backend::{Budget, Place},
+    metrics::{BudgetKind, Metrics},
+};
+
+fn metered(max: Option<u64>) -> Meter {
+    Meter::new(max, Redactor::default(), Place::default())
+}
+
+fn instant(body: &[u8], max: Option<u64>) -> Result<Answer<InstantVector>, Undecodable> {
+    super::instant(Source::Whole(body.to_vec()), &metered(max))
+}
+
+fn series(body: &[u8]) -> Result<Answer<SeriesSet>, Undecodable> {
+    let collector = Collector::new(None, 0, MAX_LISTING);
+    super::series(Source::Whole(body.to_vec()), collector, &metered(None))
+}
 
 fn vector_of(rows: &Value) -> Vec<u8> {
     json!({"status": "success", "data": {"resultType": "vector", "result": rows}})
@@ -82,17 +99,17 @@ fn other_types_are_told_apart_from_garbage() {
     for (body, expected) in [
         (
             r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[1,"2"]]}]}}"#,
-            Undecodable::Type("matrix".into()),
+            Undecodable::Type("matrix"),
         ),
         (
             r#"{"status":"success","data":{"resultType":"string","result":[1,"x"]}}"#,
-            Undecodable::Type("string".into()),
+            Undecodable::Type("string"),
         ),
         (
             r#"{"status":"error","errorType":"execution","error":"boom","data":null}"#,
             Undecodable::Failed(Complaint {
-                kind: "execution".into(),
-                text: "boom".into(),
+                kind: "execution",
+                text: Said::ours("boom"),
             }),
         ),
     ] {
@@ -115,7 +132,10 @@ fn other_types_are_told_apart_from_garbage() {
     ] {
         let error = instant(body.as_bytes(), None).unwrap_err();
         assert!(
-            matches!(error, Undecodable::Garbage(_) | Undecodable::Failed(_)),
+            matches!(
+                error,
+                Undecodable::Garbage(_) | Undecodable::Page | Undecodable::Failed(_)
+            ),
             "{body}: {error:?}"
         );
     }
@@ -145,12 +165,12 @@ fn an_answer_that_a_limit_cut_counts_as_whole_no_more() {
         {"metric": {}, "value": [1, "5"]},
     ]}});
     let answer = instant(cut.to_string().as_bytes(), None).unwrap();
-    assert_eq!(answer.partial.as_deref(), Some(said[0]));
+    assert_eq!(answer.partial.as_ref().map(Said::as_str), Some(said[0]));
     assert!(answer.value.partial);
     let cut = json!({"status": "success", "warnings": said, "data": [{"__name__": "a"}]});
-    let answer = series(cut.to_string().as_bytes(), 10).unwrap();
+    let answer = series(cut.to_string().as_bytes()).unwrap();
     assert_eq!(
-        answer.partial.as_deref(),
+        answer.partial.as_ref().map(Said::as_str),
         Some(said[0]),
         "or what was cut off loses its claims"
     );
@@ -166,18 +186,24 @@ fn rows_are_bounded() {
     for max in [0, 1, 2, 4] {
         assert_eq!(
             instant(&body, Some(max)).unwrap_err(),
-            Undecodable::TooMany,
+            Undecodable::Over(Over::Rows(max)),
             "{max}"
         );
     }
     let one =
         vector_of(&json!([{"metric": {}, "value": [1, "1"]}, {"metric": {"a": "b"}, "value": [1, "1"]}]));
-    assert_eq!(instant(&one, Some(1)).unwrap_err(), Undecodable::TooMany);
+    assert_eq!(
+        instant(&one, Some(1)).unwrap_err(),
+        Undecodable::Over(Over::Rows(1))
+    );
 
     // The bound holds while reading: what comes after the row too many is not even looked at.
     let mut cut = body.clone();
     cut.truncate(cut.len() - 10);
-    assert_eq!(instant(&cut, Some(3)).unwrap_err(), Undecodable::TooMany);
+    assert_eq!(
+        instant(&cut, Some(3)).unwrap_err(),
+        Undecodable::Over(Over::Rows(3))
+    );
 }
 
 #[test]
@@ -227,7 +253,8 @@ fn warnings_are_kept_short_and_say_whether_data_is_missing() {
         let answer = instant(body.to_string().as_bytes(), None).unwrap();
         let starts = answer
             .partial
-            .as_deref()
+            .as_ref()
+            .map(Said::as_str)
             .map(|text| partial.is_some_and(|partial| text.starts_with(partial)));
         assert_eq!(starts, partial.map(|_| true), "{body}: {:?}", answer.partial);
         let said = warnings.as_array().map_or(0, Vec::len) + infos.as_array().map_or(0, Vec::len);
@@ -235,22 +262,119 @@ fn warnings_are_kept_short_and_say_whether_data_is_missing() {
     }
 
     let many: Vec<_> = (0..100).map(|_| "w ".repeat(1000)).collect();
-    let body = json!({"status": "success", "warnings": many, "data": []});
-    let answer = series(body.to_string().as_bytes(), 10).unwrap();
-    assert_eq!(answer.warnings.len(), 16);
-    assert!(answer.warnings.iter().all(|warning| warning.len() <= 256));
+    let body = json!({"status": "success", "warnings": many, "data": {"resultType": "vector", "result": []}});
+    let warnings = instant(body.to_string().as_bytes(), None).unwrap().value.warnings;
+    assert_eq!(warnings.len(), 16);
+    assert!(warnings.iter().all(|warning| warning.len() <= 256));
 }
 
 #[test]
-fn series_are_sorted_and_bounded() {
+fn series_are_counted_by_their_names_and_labels() {
     let body = json!({"status": "success", "data": [
-        {"__name__": "b", "pod": "x"}, {"__name__": "a"}, {"__name__": "b", "pod": "x"},
+        {"__name__": "b", "pod": "x"}, {"__name__": "a"}, {"__name__": "b", "pod": "y"},
     ]});
-    let body = body.to_string();
-    let answer = series(body.as_bytes(), 3).unwrap();
-    let names: Vec<_> = answer.value.iter().filter_map(Labels::name).collect();
-    assert_eq!(names, ["a", "b"]);
-    assert_eq!(series(body.as_bytes(), 2).unwrap_err(), Undecodable::TooMany);
+    let set = series(body.to_string().as_bytes()).unwrap().value;
+    let names: Vec<(&str, usize)> = set
+        .groups()
+        .map(|group| (&**group.name(), group.count()))
+        .collect();
+    assert_eq!(
+        (names.as_slice(), set.len()),
+        ([("a", 1), ("b", 2)].as_slice(), 3)
+    );
+}
+
+#[test]
+fn a_listing_of_too_many_series_or_names_is_refused() {
+    let many = |series: &dyn Fn(usize) -> String, count: usize| {
+        let series: Vec<String> = (0..count).map(series).collect();
+        format!(r#"{{"status":"success","data":[{}]}}"#, series.join(","))
+    };
+    let alike = many(&|_| r#"{"__name__":"a"}"#.to_owned(), meter::MAX_SERIES);
+    assert_eq!(series(alike.as_bytes()).unwrap().value.len(), meter::MAX_SERIES);
+    let more = alike.replace("]}", r#",{"__name__":"a"}]}"#);
+    assert_eq!(
+        series(more.as_bytes()).unwrap_err(),
+        Undecodable::Over(Over::Series)
+    );
+    let different = many(
+        &|number| format!(r#"{{"__name__":"name_{number}","l_{number}":"x"}}"#),
+        100_000,
+    );
+    assert_eq!(
+        series(different.as_bytes()).unwrap_err(),
+        Undecodable::Over(Over::Listing)
+    );
+}
+
+#[test]
+fn labels_are_bounded() {
+    let one = |labels: Value| instant(&vector_of(&json!([{"metric": labels, "value": [1, "1"]}])), None);
+    let many = |count: usize, value: &str| -> Value {
+        (0..count)
+            .map(|number| (format!("l{number}"), json!(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    };
+    for (labels, over) in [
+        (json!({"a": "x".repeat(8192)}), None),
+        (json!({"a": "x".repeat(8193)}), Some(Over::Value)),
+        (json!({"x".repeat(1024): "a"}), None),
+        (json!({"x".repeat(1025): "a"}), Some(Over::Name)),
+        (many(256, "x"), None),
+        (many(257, "x"), Some(Over::Labels)),
+        (many(5, &"x".repeat(8000)), Some(Over::Labels)),
+    ] {
+        assert_eq!(one(labels).err(), over.map(Undecodable::Over));
+    }
+}
+
+#[test]
+fn rows_without_end_are_given_up_when_they_take_too_much() {
+    let rows = (0..60_000).map(|number| {
+        let value = format!("{number:06}{}", "x".repeat(500));
+        json!({"metric": {"a": value, "b": "y".repeat(100)}, "value": [1, "1"]})
+    });
+    let body = vector_of(&rows.collect::<Vec<_>>().into());
+    assert_eq!(instant(&body, None).unwrap_err(), Undecodable::Over(Over::Answer));
+}
+
+#[test]
+fn an_answer_takes_its_place_in_the_budget_while_it_is_read() {
+    let rows = (0..1000).map(|number| json!({"metric": {"a": number.to_string()}, "value": [1, "1"]}));
+    let body = vector_of(&rows.collect::<Vec<_>>().into());
+    let read = |budget: &Budget| {
+        let meter = Meter::new(None, Redactor::default(), budget.place(Some("shop".into())));
+        let answer = super::instant(Source::Whole(body.clone()), &meter)?;
+        Ok((answer.value.weight(), meter.into_place()))
+    };
+    let budget = |bytes| Budget::new(BudgetKind::Answers, bytes, Metrics::new().backend);
+    let large = budget(10 << 20);
+    let (weight, place) = read(&large).unwrap();
+    assert_eq!(large.used(), weight);
+    drop(place);
+    assert_eq!(large.used(), 0);
+    let small = budget(100 << 10);
+    let error: Undecodable = read(&small).map(|_| ()).unwrap_err();
+    assert!(matches!(error, Undecodable::Over(Over::Room(_))), "{error:?}");
+    assert_eq!(small.used(), 0);
+}
+
+#[test]
+fn the_decoders_words_quote_nothing_of_the_body() {
+    for body in [
+        r#"{"status":"success","data":"hunter2"}"#,
+        r#"{"status":"success","data":{"resultType":"hunter2","result":[]}}"#,
+        r#"{"status":"success","data":{"resultType":"vector","result":["hunter2"]}}"#,
+        r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"a":5},"value":"hunter2"}]}}"#,
+        r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"hunter2"]}]}}"#,
+        r#"{"status":"success","isPartial":"hunter2"}"#,
+        r#"{"status":"success","warnings":"hunter2"}"#,
+        "hunter2",
+    ] {
+        let error = instant(body.as_bytes(), None).unwrap_err();
+        assert!(!format!("{error:?}").contains("hunter2"), "{body}: {error:?}");
+    }
 }
 
 #[test]
@@ -268,12 +392,12 @@ fn complaints_are_read_in_both_forms() {
         ),
     ] {
         let expected = Complaint {
-            kind: kind.into(),
-            text: text.into(),
+            kind,
+            text: Said::ours(text),
         };
-        assert_eq!(complaint(body.as_bytes()), Some(expected));
+        assert_eq!(complaint(body.as_bytes(), &Redactor::default()), Some(expected));
     }
     for body in ["", "no org id", "<html></html>", "{}", r#"{"message":"x"}"#] {
-        assert_eq!(complaint(body.as_bytes()), None, "{body}");
+        assert_eq!(complaint(body.as_bytes(), &Redactor::default()), None, "{body}");
     }
 }

@@ -5,7 +5,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 use super::*;
 
-async fn outcome(response: ResponseTemplate, spec: Value) -> (Result<InstantVector, BackendError>, Duration) {
+async fn outcome(response: ResponseTemplate, spec: Value) -> (Result<Arc<Rows>, BackendError>, Duration) {
     let server = MockServer::start().await;
     Mock::given(any()).respond_with(response).mount(&server).await;
     let mut spec = spec;
@@ -13,10 +13,7 @@ async fn outcome(response: ResponseTemplate, spec: Value) -> (Result<InstantVect
     let client = client(&spec, &[]);
     let started = Instant::now();
     (
-        client
-            .instant(query("up"))
-            .await
-            .map(|answer| Arc::unwrap_or_clone(answer.rows)),
+        client.instant(query("up")).await.map(|answer| answer.rows),
         started.elapsed(),
     )
 }
@@ -118,7 +115,10 @@ async fn a_result_of_another_type_and_too_many_rows_are_told() {
     let error = result.unwrap_err();
     assert_eq!(
         (error.reason(), error.cause()),
-        (Reason::LimitExceeded, "the backend's answer has more than 3 rows")
+        (
+            Reason::LimitExceeded,
+            "the backend's answer has more than 3 rows, limits.maxSamples of the rule"
+        )
     );
 }
 

@@ -207,12 +207,12 @@ async fn unusable_credentials_are_told_when_the_client_is_built() {
     ] {
         let secrets: &[(&str, &[u8])] = &[(key, bytes.as_bytes()), ("tls.key", b"")];
         let settings = settings(&json!({"url": url, "tls": tls}), secrets);
-        let error = Prometheus::new(&settings, Arc::new(Tokens)).unwrap_err();
+        let error = Prometheus::new(&settings, context()).unwrap_err();
         assert_eq!(error.reason(), Reason::CredentialsInvalid, "{tls} {error:?}");
     }
     let settings = settings(&json!({"url": url, "tls": {"serverName": "10.0.0.1"}}), &[]);
     assert_eq!(
-        Prometheus::new(&settings, Arc::new(Tokens)).unwrap_err().reason(),
+        Prometheus::new(&settings, context()).unwrap_err().reason(),
         Reason::InvalidSpec
     );
 }
