@@ -68,6 +68,7 @@ reasons! {
         MatchAll 500 "`seriesQuery` has no selective matcher and would read every series: add a name or a label matcher, or in a `ClusterMetricRule` set `limits.allowMatchAll`."
         RangeTooLong 500 "The query of a `MetricRule` reads further back than `limits.perRule.maxRange` of its `MetricBackend` allows: shorten the range, or ask the platform team."
         NotConfinable 500 "The query of a `MetricRule` cannot be confined to its namespace: write it without the part named, or ask the platform team for a `ClusterMetricRule`."
+        QuotaExceeded 500 "The namespace's rules take more than its share of the operator's memory, and this is one of the youngest: make them fewer, or their patterns simpler and their queries shorter."
         Undecodable 500 "The object does not decode at all: correct the field named, or apply the CRDs of the operator's version."
     }
     ResolvedRefs {

@@ -6,6 +6,7 @@
 pub mod advice;
 pub mod association;
 pub mod backend;
+pub mod budget;
 mod ceilings;
 pub mod compile;
 pub mod index;
@@ -20,6 +21,7 @@ pub mod table;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod weight;
 
 pub use self::{
     advice::Assumptions,

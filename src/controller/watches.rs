@@ -1,7 +1,12 @@
 //! Drives the index: one guarded watch per kind, each with its own back-off, into one synchronous index, out as whole
 //! tables.
 
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    sync::Arc,
+    time::Duration,
+};
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
@@ -18,7 +23,7 @@ use crate::{
         ClusterMetricRule, MetricBackend, MetricRule,
         metric_rule::{RuleKey, RuleResource},
     },
-    kubernetes::watch::{Change, ObjectKey, config, drive},
+    kubernetes::watch::{Change, ObjectKey, Step, config, drive, drive_each},
     metrics::ControllerMetrics,
     resource::Resources,
     rule::{BackendObject, Index, Namespaces, RuleObject, RuleTable, index::RuleScope},
@@ -31,6 +36,11 @@ pub type ObservedStatuses = BTreeMap<StatusKey, Arc<ObservedStatus>>;
 
 /// Between two publications of statuses: a burst of them is worth one.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// Objects of one answer to a list of rules: one of them may have a megabyte.
+const PAGE: u32 = 32;
+/// From the moment in which there is room again for rules to their listing.
+const LIST_ANEW: Duration = Duration::from_secs(5);
 
 /// A status and which object it is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +66,10 @@ pub struct Watches {
 #[derive(Default)]
 struct State {
     index: Index,
+    /// The kinds that are being listed, and what came of them so far.
+    listing: BTreeMap<StatusKind, BTreeSet<RuleKey>>,
+    /// Complete lists of `MetricRule`s.
+    listings: u64,
     statuses: ObservedStatuses,
     /// Raised when the table differs, so that a status that comes back does not make a new one.
     revision: u64,
@@ -92,12 +106,12 @@ impl Watches {
 
     /// Runs for as long as it is polled.
     pub async fn run(self) -> Infallible {
-        let rules = self.drive::<MetricRule>("MetricRule", |state, change| {
-            state.apply_rules::<MetricRule>(RuleScope::Namespaced, StatusKind::MetricRule, change);
-        });
-        let cluster_rules = self.drive::<ClusterMetricRule>("ClusterMetricRule", |state, change| {
-            state.apply_rules::<ClusterMetricRule>(RuleScope::Cluster, StatusKind::ClusterMetricRule, change);
-        });
+        let rules = self.rules();
+        let cluster_rules = self.drive_rules::<ClusterMetricRule>(
+            "ClusterMetricRule",
+            RuleScope::Cluster,
+            StatusKind::ClusterMetricRule,
+        );
         let backends = self.drive::<MetricBackend>("MetricBackend", State::apply_backends);
         let namespaces = drive(
             Api::<PartialObjectMeta<Namespace>>::all(self.client.clone()),
@@ -135,6 +149,42 @@ impl Watches {
         .await
     }
 
+    /// Lists anew where the index wants rules whose specs it did not keep.
+    async fn rules(&self) -> Infallible {
+        loop {
+            let listings = self.state.borrow().listings;
+            let rules =
+                self.drive_rules::<MetricRule>("MetricRule", RuleScope::Namespaced, StatusKind::MetricRule);
+            let again = async {
+                let mut state = self.state.subscribe();
+                let wants = |state: &State| {
+                    state.listings > listings && state.listing.is_empty() && state.index.wants_rules()
+                };
+                if state.wait_for(wants).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+                tokio::time::sleep(LIST_ANEW).await;
+            };
+            tokio::select! {
+                never = rules => return never,
+                () = again => tracing::info!("MetricRules are listed anew: there is room for some that were refused"),
+            }
+        }
+    }
+
+    /// As [`Self::drive`], object by object: of a whole list of rules as they are stored there may be more than memory.
+    async fn drive_rules<K>(&self, kind: &'static str, scope: RuleScope, status: StatusKind) -> Infallible
+    where
+        K: RuleResource + DeserializeOwned,
+    {
+        let resource = ApiResource::erase::<K>(&());
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+        drive_each(api, config().page_size(PAGE), kind, &self.metrics, |step| {
+            self.change(|state| state.apply_rules::<K>(scope, status, step));
+        })
+        .await
+    }
+
     fn change(&self, change: impl FnOnce(&mut State)) {
         self.state.send_modify(change);
     }
@@ -162,7 +212,9 @@ impl Watches {
         loop {
             {
                 let state = state.borrow_and_update();
-                if state.revision != published {
+                // A list that comes object by object is shown when it is complete.
+                let half = !state.listing.is_empty() && self.tables.borrow().synced;
+                if state.revision != published && !half {
                     published = state.revision;
                     self.tables.send_replace(Arc::new(state.index.table()));
                 }
@@ -198,31 +250,50 @@ impl Watches {
 // === impl State ===
 
 impl State {
-    fn apply_rules<K>(&mut self, scope: RuleScope, kind: StatusKind, change: Change<DynamicObject>)
+    fn apply_rules<K>(&mut self, scope: RuleScope, kind: StatusKind, step: Step<DynamicObject>)
     where
         K: RuleResource + DeserializeOwned,
     {
-        let changed = match change {
-            Change::Reset(objects) => {
-                let objects: Vec<DynamicObject> = objects.into_iter().filter_map(decoded).collect();
-                self.reset_statuses(kind, &objects);
+        let changed = match step {
+            Step::Begin => {
+                self.listing.insert(kind, BTreeSet::new());
+                false
+            }
+            Step::Listed(entry) => {
+                if let Some(object) = decoded(entry) {
+                    self.observe(kind, &object);
+                    let object = RuleObject::read::<K>(object);
+                    self.listing.entry(kind).or_default().insert(object.key.clone());
+                    self.index.apply_rule(object);
+                }
+                false
+            }
+            Step::End => {
+                let listed = self.listing.remove(&kind).unwrap_or_default();
+                let listed_statuses: BTreeSet<StatusKey> =
+                    listed.iter().map(|key| rule_status_key(kind, key)).collect();
+                self.status_revision += 1;
+                self.statuses
+                    .retain(|key, _| key.kind != kind || listed_statuses.contains(key));
+                self.index.end_listing(scope, &listed);
+                self.listings += u64::from(scope == RuleScope::Namespaced);
                 // The first listing is news even when it is empty: it says that there are no rules.
-                self.index
-                    .reset_rules(scope, objects.into_iter().map(RuleObject::read::<K>).collect());
                 true
             }
-            Change::Apply(object) => decoded(object).is_some_and(|object| {
+            Step::Change(Change::Apply(object)) => decoded(object).is_some_and(|object| {
                 self.observe(kind, &object);
                 self.index.apply_rule(RuleObject::read::<K>(object))
             }),
-            Change::Delete(key) => {
+            Step::Change(Change::Delete(key)) => {
                 self.forget(kind, &key);
                 self.index.delete_rule(&RuleKey {
                     namespace: key.namespace,
                     name: key.name,
                 })
             }
-            Change::Failed(_) => false,
+            // A list that broke off begins anew; until then readers see what came of it rather than nothing new at all.
+            Step::Change(Change::Failed(_)) => self.listing.remove(&kind).is_some(),
+            Step::Change(Change::Reset(_)) => false,
         };
         self.revision += u64::from(changed);
     }
@@ -299,6 +370,14 @@ fn status_key(kind: StatusKind, key: &ObjectKey) -> StatusKey {
     }
 }
 
+fn rule_status_key(kind: StatusKind, key: &RuleKey) -> StatusKey {
+    StatusKey {
+        kind,
+        namespace: key.namespace.as_deref().map(Into::into),
+        name: key.name.as_str().into(),
+    }
+}
+
 fn observed(object: &DynamicObject) -> ObservedStatus {
     ObservedStatus {
         uid: object.uid().unwrap_or_default(),
@@ -328,6 +407,54 @@ mod tests {
             "status": {"rules": version},
         }))
         .unwrap()
+    }
+
+    fn rule(name: &str) -> DynamicObject {
+        serde_json::from_value(json!({
+            "apiVersion": "metricrule.dev/v1alpha1", "kind": "MetricRule",
+            "metadata": {"name": name, "namespace": "shop", "uid": name, "generation": 1, "resourceVersion": "1"},
+            "spec": {"seriesQuery": "up", "metricsQuery": "<<.Series>>", "resources": {"template": "<<.Resource>>"}},
+        }))
+        .unwrap()
+    }
+
+    fn take(state: &mut State, step: Step<DynamicObject>) {
+        state.apply_rules::<MetricRule>(RuleScope::Namespaced, StatusKind::MetricRule, step);
+    }
+
+    fn names(state: &State) -> Vec<String> {
+        let table = state.index.table();
+        let rules = table.rules.iter();
+        rules.map(|rule| rule.key().name.clone()).collect()
+    }
+
+    #[test]
+    fn a_list_that_comes_rule_by_rule_takes_none_away_before_it_is_complete() {
+        let mut state = State::default();
+        for step in [
+            Step::Begin,
+            Step::Listed(Ok(rule("a"))),
+            Step::Listed(Ok(rule("b"))),
+            Step::End,
+        ] {
+            take(&mut state, step);
+        }
+        assert_eq!(names(&state), ["a", "b"]);
+        take(&mut state, Step::Begin);
+        take(&mut state, Step::Listed(Ok(rule("c"))));
+        let failure = crate::kubernetes::watch::Failure {
+            code: Some(500),
+            message: String::new(),
+        };
+        take(&mut state, Step::Change(Change::Failed(failure)));
+        assert_eq!(names(&state), ["a", "b", "c"], "it broke off");
+        take(&mut state, Step::Begin);
+        take(&mut state, Step::Listed(Ok(rule("c"))));
+        assert!(!state.listing.is_empty(), "a half is not shown");
+        take(&mut state, Step::End);
+        assert!(state.listing.is_empty());
+        assert_eq!(names(&state), ["c"]);
+        assert_eq!(state.statuses.len(), 1);
     }
 
     #[test]

@@ -36,6 +36,19 @@ pub enum Change<K> {
 /// An object, or what is left of one that does not decode: its metadata and the decoder's words.
 pub type Entry<K> = Result<K, Box<InvalidObject>>;
 
+/// What a watch says next where a list is taken object by object: a kind of which one object may be large.
+#[derive(Debug)]
+pub enum Step<K> {
+    /// A list begins, perhaps after one that broke off.
+    Begin,
+    /// An object of the list.
+    Listed(Entry<K>),
+    /// The list is complete: what was not in it is gone.
+    End,
+    /// Anything else; never [`Change::Reset`].
+    Change(Change<K>),
+}
+
 /// What tells two objects of one kind apart.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey {
@@ -80,26 +93,44 @@ pub async fn drive<W: Watched>(
     metrics: &ControllerMetrics,
     mut handler: impl FnMut(Change<W::Object>),
 ) -> Infallible {
+    let mut listed = Vec::new();
+    drive_each(api, config, kind, metrics, |step| match step {
+        Step::Begin => listed.clear(),
+        Step::Listed(entry) => listed.push(entry),
+        Step::End => handler(Change::Reset(std::mem::take(&mut listed))),
+        Step::Change(change) => handler(change),
+    })
+    .await
+}
+
+/// [`drive`] for a kind of which a whole list is too much to hold: `handler` gets each object as it comes, and keeps readers
+/// from seeing a half by itself.
+pub async fn drive_each<W: Watched>(
+    api: Api<W>,
+    config: watcher::Config,
+    kind: &'static str,
+    metrics: &ControllerMetrics,
+    mut handler: impl FnMut(Step<W::Object>),
+) -> Infallible {
     // It starts over by itself once it was not needed for two minutes, so a watch that lists well and then fails at
     // once does not count as healthy.
     let mut backoff = DefaultBackoff::default();
     metrics.watch_start(kind);
     loop {
         let mut events = pin!(watcher(api.clone(), config.clone()));
-        let mut listed = Vec::new();
         while let Some(event) = events.next().await {
             let change = match event {
                 Ok(Event::Init) => {
-                    listed.clear();
+                    handler(Step::Begin);
                     continue;
                 }
                 Ok(Event::InitApply(object)) => {
-                    listed.push(stripped(object).into_entry());
+                    handler(Step::Listed(stripped(object).into_entry()));
                     continue;
                 }
-                Ok(Event::InitDone) => Change::Reset(std::mem::take(&mut listed)),
-                Ok(Event::Apply(object)) => Change::Apply(stripped(object).into_entry()),
-                Ok(Event::Delete(object)) => Change::Delete(ObjectKey::of(object.meta())),
+                Ok(Event::InitDone) => Step::End,
+                Ok(Event::Apply(object)) => Step::Change(Change::Apply(stripped(object).into_entry())),
+                Ok(Event::Delete(object)) => Step::Change(Change::Delete(ObjectKey::of(object.meta()))),
                 Err(error) => {
                     let failure = Failure::of(&error);
                     // client-go relists on a 410 that answers the watch request itself; kube's watcher does so only
@@ -109,7 +140,7 @@ pub async fn drive<W: Watched>(
                     let relist = matches!(failure.code, Some(401 | 403 | 404 | 410));
                     tracing::warn!(kind, code = failure.code, error = %failure.message, "watch failed");
                     metrics.watch_restart(kind);
-                    handler(Change::Failed(failure));
+                    handler(Step::Change(Change::Failed(failure)));
                     let delay = backoff.next().unwrap_or(std::time::Duration::from_secs(30));
                     tokio::time::sleep(delay).await;
                     if relist {

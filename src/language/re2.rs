@@ -30,12 +30,19 @@ pub const MAX_DEPTH: u32 = 50;
 /// The largest compiled program, in bytes.
 pub const SIZE_LIMIT: usize = 2 << 20;
 
+/// The size that is tried first: most programs are smaller.
+const FIRST_LIMIT: usize = 4 << 10;
+/// What a program takes besides, its caches included.
+const OVERHEAD: usize = 2 << 10;
+
 /// A compiled pattern. Two are equal if they were compiled from the same text in the same way.
 #[derive(Clone)]
 pub struct Re2 {
     pattern: String,
     anchored: bool,
     regex: Regex,
+    /// The least power of two, of [`FIRST_LIMIT`] or more, that bounds its program.
+    size: usize,
     /// The name of each group, from group 1 on.
     names: Vec<Option<String>>,
 }
@@ -67,23 +74,25 @@ impl Re2 {
         if anchored {
             translation.regex = format!(r"\A(?:{})\z", translation.regex);
         }
-        let regex = RegexBuilder::new(&translation.regex)
-            .size_limit(SIZE_LIMIT)
-            .dfa_size_limit(SIZE_LIMIT)
-            .build()
-            .map_err(|error| Re2Error {
-                message: match error {
-                    regex::Error::CompiledTooBig(_) => format!("expression too large: `{pattern}`"),
-                    error => format!("expression not supported: `{pattern}`: {error}"),
-                },
-                offset: 0,
-            })?;
+        let (regex, size) = sized(&translation.regex).map_err(|error| Re2Error {
+            message: match error {
+                regex::Error::CompiledTooBig(_) => format!("expression too large: `{pattern}`"),
+                error => format!("expression not supported: `{pattern}`: {error}"),
+            },
+            offset: 0,
+        })?;
         Ok(Self {
             pattern: pattern.to_owned(),
             anchored,
             regex,
+            size,
             names: translation.names,
         })
+    }
+
+    /// What the compiled pattern takes of memory, in bytes, about: a pattern of ten letters may take half a megabyte.
+    pub const fn weight(&self) -> usize {
+        self.size + self.size / 2 + OVERHEAD
     }
 
     /// The pattern as it was given.
@@ -164,6 +173,21 @@ pub fn quote(text: &str) -> String {
 /// Whether a Prometheus matcher `=~ pattern` holds for a label value.
 pub fn matches_fully(pattern: &str, text: &str) -> Result<bool, Re2Error> {
     Ok(Re2::compile_anchored(pattern)?.is_match(text))
+}
+
+/// Compiles a pattern under the least limit that does, since an expression does not say how large it is.
+fn sized(pattern: &str) -> Result<(Regex, usize), regex::Error> {
+    let mut limit = FIRST_LIMIT;
+    loop {
+        let built = RegexBuilder::new(pattern)
+            .size_limit(limit)
+            .dfa_size_limit(SIZE_LIMIT)
+            .build();
+        match built {
+            Err(regex::Error::CompiledTooBig(_)) if limit < SIZE_LIMIT => limit *= 2,
+            built => return built.map(|regex| (regex, limit)),
+        }
+    }
 }
 
 #[cfg(test)]

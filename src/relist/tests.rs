@@ -44,10 +44,10 @@ async fn hanging() -> (Pool, TcpListener) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn readiness_does_not_wait_for_each_of_2000_selectors_of_a_backend_that_hangs() {
+async fn readiness_does_not_wait_for_each_selector_of_a_backend_that_hangs() {
     let (pool, _listener) = hanging().await;
     let mut index = index();
-    for n in 0..2000 {
+    for n in 0..300 {
         let spec = REQUESTS.replace("http_requests_total", &format!("series_{n}_total"));
         index.apply_rule(rule(&format!("rule-{n}"), &spec));
     }

@@ -38,6 +38,12 @@ struct AdapterReading {
 // === impl Association ===
 
 impl Association {
+    /// What its pattern takes, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        let pattern = self.adapter.as_ref().and_then(|reading| reading.pattern.as_ref());
+        pattern.map_or(0, Re2::weight)
+    }
+
     /// Resolves every override and parses the template.
     ///
     /// # Errors

@@ -151,8 +151,18 @@ impl CompiledRule {
         }
     }
 
-    fn refused(object: RuleObject, backend: Result<Arc<BackendRecord>, Problem>, problem: Problem) -> Self {
-        let mut rule = Self::empty(object, backend, &RuleSpec::default());
+    /// A rule that is not compiled, for that reason.
+    pub(super) fn refused(
+        object: RuleObject,
+        backend: Result<Arc<BackendRecord>, Problem>,
+        problem: Problem,
+    ) -> Self {
+        let spec = object
+            .spec
+            .as_ref()
+            .map(|spec| (**spec).clone())
+            .unwrap_or_default();
+        let mut rule = Self::empty(object, backend, &spec);
         rule.refusals.push(problem);
         rule
     }

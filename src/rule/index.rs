@@ -11,6 +11,7 @@ use std::{
 use super::{
     Association, BackendObject, BackendRecord, CompiledRule, Namespaces, Problem, RuleObject, RuleTable,
     backend::{self, Backends},
+    budget::Budget,
     compile,
 };
 use crate::{
@@ -23,6 +24,11 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Index {
     rules: BTreeMap<RuleKey, Arc<CompiledRule>>,
+    budget: Budget,
+    /// The rules that there is no room for: neither their spec nor what is made of it is kept.
+    beyond: BTreeSet<RuleKey>,
+    /// The rules that there is room for again, to be read anew.
+    wanted: BTreeSet<RuleKey>,
     backends: Arc<Backends>,
     namespaces: Arc<Namespaces>,
     resources: Arc<Resources>,
@@ -51,6 +57,9 @@ pub enum RuleScope {
     Cluster,
 }
 
+/// The most that is kept of the decoder's words on a rule that there is no room for, in characters.
+const MAX_MESSAGE: usize = 256;
+
 // === impl Index ===
 
 impl Index {
@@ -58,34 +67,60 @@ impl Index {
     pub fn apply_rule(&mut self, object: RuleObject) -> bool {
         if let Some(known) = self.rules.get(&object.key)
             && is_same(&known.object, &object)
+            && !self.wanted.contains(&object.key)
         {
             return false;
         }
+        self.wanted.remove(&object.key);
+        self.beyond.remove(&object.key);
         let rule = self.compile(object);
+        self.budget.set(rule.key(), rule.object.created, rule.weight());
         self.rules.insert(rule.key().clone(), Arc::new(rule));
+        self.keep_budget();
         true
     }
 
     /// A rule is gone. Keyed by name, so that it is honoured for an object that no longer decodes.
     pub fn delete_rule(&mut self, key: &RuleKey) -> bool {
-        self.rules.remove(key).is_some()
+        self.forget(key);
+        let changed = self.rules.remove(key).is_some();
+        self.keep_budget();
+        changed
+    }
+
+    /// Whether there is room again for rules whose specs were not kept: they are to be listed anew.
+    pub fn wants_rules(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
+    /// A watch listed all rules of its kind, each of which was applied: those that are missing are gone.
+    pub fn end_listing(&mut self, scope: RuleScope, listed: &BTreeSet<RuleKey>) {
+        self.listed(scope);
+        let gone: Vec<RuleKey> = self
+            .rules
+            .keys()
+            .filter(|key| scope.holds(key) && !listed.contains(*key))
+            .cloned()
+            .collect();
+        for key in &gone {
+            self.forget(key);
+            self.rules.remove(key);
+        }
+        // A rule that is wanted and was applied is there; one that was not is gone.
+        self.wanted.retain(|key| !scope.holds(key));
+        self.keep_budget();
     }
 
     /// A watch listed all rules of its kind: those that are missing are gone.
     pub fn reset_rules(&mut self, scope: RuleScope, objects: Vec<RuleObject>) -> bool {
-        match scope {
-            RuleScope::Namespaced => self.listed.rules = true,
-            RuleScope::Cluster => self.listed.cluster_rules = true,
-        }
         let listed: BTreeSet<RuleKey> = objects.iter().map(|object| object.key.clone()).collect();
         let before = self.rules.len();
-        self.rules
-            .retain(|key, _| !scope.holds(key) || listed.contains(key));
-        let mut changed = self.rules.len() != before;
+        let mut changed = false;
         for object in objects {
             changed |= self.apply_rule(object);
         }
-        changed
+        self.end_listing(scope, &listed);
+        changed || self.rules.len() != before
     }
 
     /// A backend was added or changed.
@@ -170,8 +205,55 @@ impl Index {
         }
     }
 
+    const fn listed(&mut self, scope: RuleScope) {
+        match scope {
+            RuleScope::Namespaced => self.listed.rules = true,
+            RuleScope::Cluster => self.listed.cluster_rules = true,
+        }
+    }
+
+    fn forget(&mut self, key: &RuleKey) {
+        self.budget.remove(key);
+        self.beyond.remove(key);
+        self.wanted.remove(key);
+    }
+
+    /// Refuses the rules that there is no room for, and asks for those that there is room for again.
+    fn keep_budget(&mut self) {
+        let beyond = self.budget.beyond();
+        if beyond == self.beyond {
+            return;
+        }
+        let before = std::mem::replace(&mut self.beyond, beyond);
+        self.wanted.extend(before.difference(&self.beyond).cloned());
+        let refused: Vec<RuleObject> = self
+            .beyond
+            .difference(&before)
+            .filter_map(|key| self.rules.get(key))
+            .map(|rule| lean(&rule.object))
+            .collect();
+        for object in &refused {
+            self.wanted.remove(&object.key);
+        }
+        self.compile_again(refused);
+    }
+
+    /// Why a rule that there is no room for is not accepted.
+    fn no_room(&self) -> Problem {
+        let share = self.budget.share() >> 20;
+        let message = format!(
+            "the namespace's rules take more than the {share} MiB of memory that it may have, and this is one of the \
+             youngest: make them fewer, or their patterns simpler and their queries shorter"
+        );
+        Problem::new(Reason::QuotaExceeded, "spec", message)
+    }
+
     fn compile(&self, object: RuleObject) -> CompiledRule {
         let backend = self.backend_of(&object);
+        // What is left of its spec until it is read anew is no rule.
+        if self.beyond.contains(&object.key) || self.wanted.contains(&object.key) {
+            return CompiledRule::refused(object, backend, self.no_room());
+        }
         compile(object, backend, &self.resources)
     }
 
@@ -215,6 +297,7 @@ impl Index {
             .values()
             .filter(|rule| rule.backend != self.backend_of(&rule.object));
         self.compile_again(rebound.map(|rule| rule.object.clone()).collect());
+        self.keep_budget();
     }
 
     /// Compiles the rules again whose labels name other kinds now, or name kinds again that were gone: a template is read
@@ -222,6 +305,7 @@ impl Index {
     fn remap(&mut self, before: &Resources) {
         let remapped = self.rules.values().filter(|rule| self.is_remapped(rule, before));
         self.compile_again(remapped.map(|rule| rule.object.clone()).collect());
+        self.keep_budget();
     }
 
     fn is_remapped(&self, rule: &CompiledRule, before: &Resources) -> bool {
@@ -244,6 +328,10 @@ impl Index {
     fn compile_again(&mut self, objects: Vec<RuleObject>) {
         for object in objects {
             let rule = self.compile(object);
+            // What is left of a rule without room weighs nothing; the rule weighs what it did.
+            if !self.beyond.contains(rule.key()) && !self.wanted.contains(rule.key()) {
+                self.budget.set(rule.key(), rule.object.created, rule.weight());
+            }
             self.rules.insert(rule.key().clone(), Arc::new(rule));
         }
     }
@@ -254,6 +342,26 @@ impl Index {
 impl RuleScope {
     fn holds(self, key: &RuleKey) -> bool {
         key.namespace.is_some() == (self == Self::Namespaced)
+    }
+}
+
+/// What is kept of a rule that there is no room for: who it is, and what it would have been.
+fn lean(object: &RuleObject) -> RuleObject {
+    let lean = |spec: &RuleSpec| RuleSpec {
+        api: spec.api,
+        backend_ref: spec.backend_ref.clone(),
+        priority: spec.priority,
+        semantics: spec.semantics,
+        ..RuleSpec::default()
+    };
+    RuleObject {
+        spec: object
+            .spec
+            .as_ref()
+            .map(|spec| Arc::new(lean(spec)))
+            .map_err(|message| message.chars().take(MAX_MESSAGE).collect()),
+        violations: Vec::new(),
+        ..object.clone()
     }
 }
 

@@ -58,6 +58,22 @@ pub struct Rename {
     expansion: Expansion,
 }
 
+// === impl Naming ===
+
+impl Naming {
+    /// What its patterns take, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        let source = match &self.source {
+            Source::Series { filters, rename, .. } => {
+                let filters: usize = filters.iter().map(|filter| filter.pattern.weight()).sum();
+                filters.saturating_add(rename.matches.weight())
+            }
+            Source::Static { .. } => 0,
+        };
+        source.saturating_add(self.association.weight())
+    }
+}
+
 // === impl Filter ===
 
 impl Filter {

@@ -1,6 +1,7 @@
 //! What a spec compiles to, and what the index makes of events in whatever order.
 
 mod adapter;
+mod budget;
 mod thousand;
 
 use std::sync::Arc;
