@@ -215,6 +215,7 @@ impl Reason {
                 | Self::CredentialsNotFound
                 | Self::CredentialsInvalid
                 | Self::TooManyRequests
+                | Self::Throttled
         )
     }
 

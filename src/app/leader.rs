@@ -106,11 +106,7 @@ impl Leader<'_> {
             Ok(certificates)
         });
         let registration = RegistrationConfig {
-            mode: match self.config.register {
-                Register::Auto => RegisterMode::Auto,
-                Register::Always => RegisterMode::Always,
-                Register::Never => RegisterMode::Never,
-            },
+            mode: self.mode(),
             namespace: namespace.clone(),
             service: self.config.service_name.clone(),
             cluster_role: self.config.cluster_role.clone(),
@@ -130,10 +126,7 @@ impl Leader<'_> {
 
         let (trust, distrust) = Trust::new(
             service,
-            match &self.config.certificate {
-                Certificate::OwnCa { secret_name } => format!("{namespace}/{secret_name}"),
-                Certificate::Files { .. } => String::new(),
-            },
+            self.bundle_secret(&namespace),
             leadership.clone(),
             clock.clone(),
             event_sink.clone(),
@@ -176,6 +169,22 @@ impl Leader<'_> {
         let writer = StatusWriter::new(client, desired, leadership, event_sink, clock, counts.clone());
         tasks.spawn_until(stop, "status", writer.run(stop.clone()));
         Ok(serving)
+    }
+
+    fn mode(&self) -> RegisterMode {
+        match self.config.register {
+            Register::Auto => RegisterMode::Auto,
+            Register::Always => RegisterMode::Always,
+            Register::Never => RegisterMode::Never,
+        }
+    }
+
+    /// Where the bundle of our own CA is to be had; for people.
+    fn bundle_secret(&self, namespace: &str) -> String {
+        match &self.config.certificate {
+            Certificate::OwnCa { secret_name } => format!("{namespace}/{secret_name}"),
+            Certificate::Files { .. } => String::new(),
+        }
     }
 
     fn certificate(

@@ -172,7 +172,7 @@ impl Trust {
             });
             let lasts = now.duration_since(lacking.since);
             if lasts < GRACE {
-                again = again.min(GRACE - lasts);
+                again = again.min(GRACE.saturating_sub(lasts));
                 continue;
             }
             lasting.insert(api_service, ending);

@@ -134,7 +134,7 @@ pub fn decode(text: &str) -> Result<Report, WireError> {
         return Err(WireError::Version(head.version));
     }
     let text: Text = serde_json::from_str(text).map_err(|error| garbled(&error))?;
-    let rules = text.rules.into_iter().take(RULES).filter(|row| row.is_bounded());
+    let rules = text.rules.into_iter().take(RULES).filter(Row::is_bounded);
     let outcomes = rules.map(|row| {
         let key = RuleKey {
             namespace: row.namespace,

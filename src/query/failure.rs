@@ -24,7 +24,7 @@ pub struct Failure {
     /// Whether Kubernetes' sentence stands alone, as prometheus-adapter has it.
     pub terse: bool,
     /// What the backend said, where it did: for logs and for the rule's status, and for no reply.
-    pub words: Option<Words>,
+    pub words: Option<Box<Words>>,
 }
 
 /// What a backend said of a query that failed.
@@ -61,7 +61,7 @@ impl Failure {
     /// The same, with what the backend said.
     #[must_use]
     pub fn saying(mut self, words: Words) -> Self {
-        self.words = Some(words);
+        self.words = Some(Box::new(words));
         self
     }
 

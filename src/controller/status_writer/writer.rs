@@ -174,23 +174,22 @@ impl StatusWriter {
             let judged = queued
                 .as_ref()
                 .filter(|queued| Arc::ptr_eq(&queued.target, target));
-            let urgency = match judged {
-                Some(queued) => queued.urgency,
-                None => {
-                    let merged = merge(entry.observed(target), &target.desired, self.clock.now());
-                    match Urgency::of(key.kind, &merged) {
-                        None => {
-                            entry.settled = Some(Arc::clone(target));
-                            continue;
-                        }
-                        Some(Urgency::Now) => {
-                            entry.in_flight = true;
-                            let target = Arc::clone(target);
-                            in_flight.push(self.write(key.clone(), target, merged, Urgency::Now));
-                            continue;
-                        }
-                        Some(later) => later,
+            let urgency = if let Some(queued) = judged {
+                queued.urgency
+            } else {
+                let merged = merge(entry.observed(target), &target.desired, self.clock.now());
+                match Urgency::of(key.kind, &merged) {
+                    None => {
+                        entry.settled = Some(Arc::clone(target));
+                        continue;
                     }
+                    Some(Urgency::Now) => {
+                        entry.in_flight = true;
+                        let target = Arc::clone(target);
+                        in_flight.push(self.write(key.clone(), target, merged, Urgency::Now));
+                        continue;
+                    }
+                    Some(later) => later,
                 }
             };
             let since = queued
