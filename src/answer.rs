@@ -18,7 +18,7 @@ use self::{
 };
 use crate::{
     backend::{BackendError, Evaluation, InstantQuery, pool::Pool},
-    catalog::{Catalog, Served},
+    catalog::{Catalog, ClaimKey, Served, Standing},
     kubernetes::{
         objects::{Objects, ObjectsError},
         targets::Targets,
@@ -56,6 +56,8 @@ pub struct Answerer {
 const WARN_AGAIN: Duration = Duration::from_mins(10);
 /// Rules that are remembered; those beyond are written of more often.
 const WARNED: u64 = 4096;
+/// How many rules the reply to a request for an unknown metric names.
+const NEAR_MISSES: usize = 3;
 
 // === impl Answerer ===
 
@@ -165,7 +167,8 @@ impl Answerer {
         let served = catalog.external(&route.metric, namespace).ok_or_else(|| {
             let cause = "no rule makes an external metric of that name for this namespace; `kubectl get \
                          metricrules,clustermetricrules -A` shows the rules";
-            Failure::new(Reason::UnknownMetric, cause).after(route.sought())
+            let near = near_misses(&catalog, None, &route.metric, Some(namespace));
+            Failure::new(Reason::UnknownMetric, format!("{cause}{near}")).after(route.sought())
         })?;
         check(&catalog.table, served, Some(namespace))?;
         let answer = self.evaluate_external(served, route, deadline).await;
@@ -357,7 +360,27 @@ fn unknown_custom(catalog: &Catalog, resource: &ResourceInfo, route: &CustomRout
             others.join(", ")
         )
     };
-    Failure::new(Reason::UnknownMetric, cause).after(route.sought_kind())
+    let near = near_misses(catalog, Some(resource), &route.metric, namespace);
+    Failure::new(Reason::UnknownMetric, format!("{cause}{near}")).after(route.sought_kind())
+}
+
+/// The rules that may make the metric once they are in force; nothing of their text.
+fn near_misses(
+    catalog: &Catalog,
+    resource: Option<&ResourceInfo>,
+    metric: &str,
+    namespace: Option<&str>,
+) -> String {
+    let sought = ClaimKey {
+        resource: resource.map(|resource| resource.group_resource.clone()),
+        name: metric.into(),
+    };
+    let near = catalog.near_misses(&sought, namespace, NEAR_MISSES);
+    let near = near.iter().map(|(rule, reason)| {
+        let reason = reason.code();
+        format!("; the {rule} is not in force ({reason}) and may make it")
+    });
+    near.collect()
 }
 
 fn check(table: &RuleTable, served: &Served, namespace: Option<&str>) -> Result<(), Failure> {
@@ -367,5 +390,23 @@ fn check(table: &RuleTable, served: &Served, namespace: Option<&str>) -> Result<
     }
     table
         .check_backend(rule, namespace)
-        .map_err(|problem| Failure::new(problem.reason, problem.message))
+        .map_err(|problem| Failure::new(problem.reason, problem.message))?;
+    let because = |failure: Option<Reason>| {
+        failure.map_or_else(String::new, |reason| {
+            format!(" (the last look failed: {})", reason.code())
+        })
+    };
+    let waits_for = match served.standing {
+        Standing::Answers => return Ok(()),
+        Standing::Unrecorded => "its claim is recorded, for another rule may make it as well".to_owned(),
+        Standing::Edited(failure) => {
+            format!("its series are listed for its new spec{}", because(failure))
+        }
+        Standing::Unlisted(failure) => format!("its series are listed{}", because(failure)),
+    };
+    let cause = format!(
+        "the rule {} claims this metric, and answers when {waits_for}",
+        rule.key()
+    );
+    Err(Failure::new(Reason::NotSynced, cause))
 }

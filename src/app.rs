@@ -28,6 +28,7 @@ use self::{
 use crate::{
     answer::Answerer,
     backend::pool::Pool,
+    catalog::{Recorded, recorded::RecordSource},
     controller::watches::Watches,
     kubernetes::{
         authentication::{AuthenticationConfig, AuthenticationWatch},
@@ -77,6 +78,8 @@ pub struct Config {
     pub objects: Vec<GroupResource>,
     /// The Lease of the leader.
     pub lease_name: String,
+    /// The `ConfigMap` of the record of claims.
+    pub claims_name: String,
     /// This replica's name.
     pub identity: String,
     /// From SIGTERM to the end of accepting.
@@ -125,6 +128,7 @@ struct Sockets {
 struct Gates {
     authentication: Gate,
     rules: Gate,
+    claims: Gate,
     relist: Gate,
     pods: Gate,
     tls: Gate,
@@ -191,6 +195,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let gates = Gates {
         authentication: health.gate("authentication"),
         rules: health.gate("rules"),
+        claims: health.gate("claims"),
         relist: health.gate("relist"),
         pods: health.gate("pods"),
         tls: health.gate("tls"),
@@ -312,8 +317,18 @@ impl Parts {
         let (clients, tables, needs) = Clients::new(tables, credential_values, pool.clone());
         tasks.spawn("clients", clients.run());
         tasks.open_when("rules", gates.rules, tables.clone(), |table| table.synced);
+        let (recorded, recorded_claims) = watch::channel(Recorded::default());
+        tasks.open_when("claims", gates.claims, recorded_claims.clone(), |recorded| {
+            recorded.source != RecordSource::Unread
+        });
         let identity = &config.identity;
-        let (relist, listings) = Relist::new(tables.clone(), pool.clone(), identity, metrics.clone());
+        let (relist, listings) = Relist::new(
+            tables.clone(),
+            recorded_claims,
+            pool.clone(),
+            identity,
+            metrics.clone(),
+        );
         tasks.spawn("relist", relist.run());
         tasks.open_when("relist", gates.relist, listings.ready, |ready| *ready);
         let catalog = listings.catalog;
@@ -351,10 +366,12 @@ impl Parts {
             config,
             connection,
             counts,
+            claims: &metrics.claims,
             stop: shutdown.begun.clone(),
         };
         let known = Known {
             catalog,
+            recorded,
             attempted: listings.attempted,
             observed,
             outcomes,

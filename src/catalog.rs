@@ -1,10 +1,13 @@
-//! What is served: the rule table joined with the series that the backends have.
+//! What is served: the rule table joined with the series that the backends have, and had.
 //!
-//! [`derive()`] gives one rule's metrics; [`Catalog::build`] joins those of all rules, decides who answers where several
-//! claim the same metric, and is published whole.
+//! [`derive()`] gives one rule's metrics; [`recorded`] what the cluster keeps of them. [`Catalog::build_recorded`] joins the
+//! claims of all rules, decides who answers where several claim the same metric, and is published whole.
 
 pub mod claims;
 pub mod derive;
+mod join;
+mod possible;
+pub mod recorded;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +19,11 @@ use std::{
 pub use self::{
     claims::{Claims, Conflict},
     derive::{Discovered, Metric, RuleMetrics, Subject, derive},
+    recorded::{ClaimKey, Recorded},
+};
+use self::{
+    join::Join,
+    possible::{Possible, may_be_about},
 };
 use crate::{
     api::metric_rule::RuleKey,
@@ -60,22 +68,50 @@ pub struct Catalog {
     custom: BTreeMap<GroupResource, (ResourceInfo, BTreeMap<Arc<str>, Claims>)>,
     external: BTreeMap<Arc<str>, Claims>,
     conflicts: BTreeMap<RuleKey, Conflict>,
+    /// How many claims each rule has.
+    claimed: BTreeMap<RuleKey, usize>,
 }
 
-/// The rule that answers a request, and with which of its metrics.
+/// The rule that a request belongs to, and which of its metrics is meant.
 #[derive(Clone, Debug)]
 pub struct Served {
     /// It may be refused: the claim stands all the same, and is answered with the reason.
     pub rule: Arc<CompiledRule>,
     /// What is asked for.
     pub metric: Metric,
+    /// Whether the rule, where nothing is wrong with it, can be asked.
+    pub standing: Standing,
+}
+
+/// What a claim is founded on, and so whether it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// A good listing, or a static name: it is answered.
+    Answers,
+    /// This replica's own listing alone, and another rule could claim the same: it is answered once it is recorded, for
+    /// until then another replica may know only the other rule.
+    Unrecorded,
+    /// A listing of a former spec; how the listing of the present one failed, if it did.
+    Edited(Option<Reason>),
+    /// The words of the spec, for no listing has succeeded; how it failed, if it did.
+    Unlisted(Option<Reason>),
 }
 
 // === impl Catalog ===
 
 impl Catalog {
-    /// Joins the metrics of all rules of `table`. `entries` are in any order; the outcome does not depend on it.
+    /// The catalog of what was listed alone, where nobody keeps a record.
     pub fn build(table: Arc<RuleTable>, entries: impl IntoIterator<Item = Entry>) -> Self {
+        Self::build_recorded(table, entries, &Recorded::nothing())
+    }
+
+    /// Joins the claims of all rules of `table`: what is recorded of them, and what `entries` tells. `entries` are in any
+    /// order; the outcome does not depend on it.
+    pub fn build_recorded(
+        table: Arc<RuleTable>,
+        entries: impl IntoIterator<Item = Entry>,
+        recorded: &Recorded,
+    ) -> Self {
         let entries: BTreeMap<RuleKey, Entry> = entries
             .into_iter()
             .map(|entry| (entry.metrics.rule.key().clone(), entry))
@@ -84,28 +120,56 @@ impl Catalog {
             table,
             ..Self::default()
         };
-        for entry in entries.values() {
-            for metric in &entry.metrics.metrics {
-                let served = Served {
-                    rule: entry.metrics.rule.clone(),
-                    metric: metric.clone(),
-                };
-                catalog.claims_of(metric).add(served);
+        let table = catalog.table.clone();
+        let mut join = Join::new(&table, recorded);
+        let mut unrecorded = false;
+        for rule in table.rules.iter() {
+            let claims = join.claims(rule, entries.get(rule.key()));
+            if !claims.is_empty() {
+                catalog.claimed.insert(rule.key().clone(), claims.len());
             }
+            for served in claims {
+                unrecorded |= served.standing == Standing::Unrecorded;
+                catalog.claims_of(&served.metric).add(served);
+            }
+        }
+        if unrecorded {
+            catalog.let_alone(&table);
         }
         let claims = catalog
             .custom
             .values_mut()
             .flat_map(|(_, metrics)| metrics.iter_mut());
         for (name, claims) in claims.chain(catalog.external.iter_mut()) {
-            claims.settle(name, &catalog.table.namespaces, &mut catalog.conflicts);
+            claims.settle(name, &table.namespaces, &mut catalog.conflicts);
         }
         for (key, conflict) in &mut catalog.conflicts {
-            let claimed = entries.get(key).map_or(0, |entry| entry.metrics.metrics.len());
+            let claimed = catalog.claimed.get(key).copied().unwrap_or_default();
             conflict.serves_nothing = conflict.total >= claimed;
         }
         catalog.entries = entries;
         catalog
+    }
+
+    /// What no other rule could claim is answered before it is recorded.
+    fn let_alone(&mut self, table: &RuleTable) {
+        let possible = Possible::new(table);
+        for (kind, (_, metrics)) in &mut self.custom {
+            for (name, claims) in metrics {
+                let key = ClaimKey {
+                    resource: Some(kind.clone()),
+                    name: name.clone(),
+                };
+                claims.let_alone(&key, &possible);
+            }
+        }
+        for (name, claims) in &mut self.external {
+            let key = ClaimKey {
+                resource: None,
+                name: name.clone(),
+            };
+            claims.let_alone(&key, &possible);
+        }
     }
 
     /// The rule that answers for a metric of objects of a kind, in a request of `namespace` (`None`: root-scoped).
@@ -136,14 +200,49 @@ impl Catalog {
         }
     }
 
-    /// Every kind with a metric, and its metrics' names, in order.
+    /// Every kind with a metric that some listing has found, and its metrics' names, in order.
     pub fn custom_metrics(&self) -> impl Iterator<Item = (&ResourceInfo, impl Iterator<Item = &Arc<str>>)> {
-        self.custom.values().map(|(info, metrics)| (info, metrics.keys()))
+        self.custom.values().map(|(info, metrics)| (info, found(metrics)))
     }
 
-    /// The names of the external metrics, in order.
+    /// The names of the external metrics that some listing has found, in order.
     pub fn external_metrics(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.external.keys()
+        found(&self.external)
+    }
+
+    /// The rules that may be what a request for an unknown metric is about: not in force for its namespace, or not listed yet, so
+    /// that what they would claim is not known. At most `limit`, in the order of their keys, with the reason of each.
+    pub fn near_misses(
+        &self,
+        sought: &ClaimKey,
+        namespace: Option<&str>,
+        limit: usize,
+    ) -> Vec<(&RuleKey, Reason)> {
+        let rules = self.table.rules.iter();
+        let near = rules.filter_map(|rule| {
+            // A reach that cannot be read may be any.
+            let covers = rule.scope.covers(namespace, &self.table.namespaces)
+                || !rule.reach_is_known && !rule.is_namespaced();
+            if !covers || !may_be_about(rule, sought, &self.table.resources) {
+                return None;
+            }
+            let refusal = rule.refusal().map(|problem| problem.reason);
+            let refusal = refusal.or_else(|| {
+                let problem = self.table.check_backend(rule, namespace).err()?;
+                Some(problem.reason)
+            });
+            let unlisted = || {
+                let entry = self.entries.get(rule.key())?;
+                let claims_nothing = !self.claimed.contains_key(rule.key());
+                match entry.listing {
+                    Listing::Failed { reason, .. } if claims_nothing => Some(reason),
+                    Listing::Pending if claims_nothing => Some(Reason::NotSynced),
+                    _ => None,
+                }
+            };
+            Some((rule.key(), refusal.or_else(unlisted)?))
+        });
+        near.take(limit).collect()
     }
 
     /// The namespaces whose `MetricRule`s make a metric of a kind; none where a `ClusterMetricRule` does.
@@ -208,4 +307,12 @@ impl Catalog {
         };
         metrics.entry(metric.name.clone()).or_default()
     }
+}
+
+/// The names that some listing, of whatever age, has found: what a spec merely says is no metric yet.
+fn found(metrics: &BTreeMap<Arc<str>, Claims>) -> impl Iterator<Item = &Arc<str>> {
+    metrics
+        .iter()
+        .filter(|(_, claims)| claims.were_found())
+        .map(|(name, _)| name)
 }

@@ -7,6 +7,7 @@
 pub mod authority;
 mod bucket;
 mod call;
+pub mod claims;
 mod clock;
 pub mod desired;
 pub mod events;

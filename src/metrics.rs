@@ -4,6 +4,7 @@
 //! and the platform team's, or from those of at most a hundred rules that fail; never from a request.
 
 mod backend;
+mod claims;
 mod controller;
 mod rules;
 mod server;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 pub use self::{
     backend::{BackendMetrics, BudgetKind, CircuitState, InFlight, QueryKind},
+    claims::ClaimMetrics,
     controller::ControllerMetrics,
     rules::RuleMetrics,
     server::ServerMetrics,
@@ -39,6 +41,8 @@ pub struct Metrics {
     pub controller: ControllerMetrics,
     /// Which rules' queries fail.
     pub rules: RuleMetrics,
+    /// What the record of claims counts.
+    pub claims: ClaimMetrics,
 }
 
 /// A histogram of seconds, from a millisecond to beyond the longest deadline, which is a minute.
@@ -56,12 +60,14 @@ impl Metrics {
         let backend = BackendMetrics::register(&mut registry);
         let controller = ControllerMetrics::register(&mut registry);
         let rules = RuleMetrics::register(&mut registry);
+        let claims = ClaimMetrics::register(&mut registry);
         Self {
             registry: Arc::new(registry),
             server,
             backend,
             controller,
             rules,
+            claims,
         }
     }
 

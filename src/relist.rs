@@ -2,6 +2,7 @@
 //! the last good series of one that fails, and publishes the catalog whole. [`schedule`] says when a selector is listed again,
 //! [`health`] which backend's selectors wait for it to answer.
 
+mod former;
 mod health;
 mod schedule;
 mod selectors;
@@ -21,7 +22,7 @@ use crate::{
         BackendError, SeriesQuery,
         pool::{Backends, Pool},
     },
-    catalog::Catalog,
+    catalog::{Catalog, Recorded},
     metrics::Metrics,
     rule::RuleTable,
 };
@@ -35,6 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// The task that keeps the catalog.
 pub struct Relist {
     tables: watch::Receiver<Arc<RuleTable>>,
+    /// What the cluster has recorded of the rules' claims.
+    recorded: watch::Receiver<Recorded>,
     pool: Pool,
     catalog: watch::Sender<Arc<Catalog>>,
     attempted: watch::Sender<bool>,
@@ -61,9 +64,10 @@ const NAMED: usize = 5;
 // === impl Relist ===
 
 impl Relist {
-    /// A task over `tables` in the replica named `identity`, and what it publishes.
+    /// A task over `tables` and the claims that are recorded, in the replica named `identity`, and what it publishes.
     pub fn new(
         tables: watch::Receiver<Arc<RuleTable>>,
+        recorded: watch::Receiver<Recorded>,
         pool: Pool,
         identity: &str,
         metrics: Metrics,
@@ -73,6 +77,7 @@ impl Relist {
         let (ready, is_ready) = watch::channel(false);
         let relist = Self {
             tables,
+            recorded,
             pool,
             catalog,
             attempted,
@@ -109,6 +114,7 @@ impl Relist {
             }
             let due = selectors.next_due();
             let end = impatient.filter(|_| !*self.ready.borrow());
+            let former = selectors.former_ends();
             let changed = tokio::select! {
                 changed = self.tables.changed() => {
                     if changed.is_err() {
@@ -133,8 +139,16 @@ impl Relist {
                     }
                     changed
                 }
+                recorded = self.recorded.changed() => {
+                    if recorded.is_err() {
+                        // Its own task says so; what was read last holds.
+                        return std::future::pending().await;
+                    }
+                    true
+                }
                 () = sleep_until(due) => false,
                 () = sleep_until(end) => false,
+                () = sleep_until(former) => true,
             };
             if changed {
                 self.publish(&table, &mut selectors);
@@ -142,15 +156,17 @@ impl Relist {
         }
     }
 
-    fn apply(&self, table: &Arc<RuleTable>, selectors: &mut Selectors) {
+    fn apply(&mut self, table: &Arc<RuleTable>, selectors: &mut Selectors) {
         selectors.apply(table);
         self.publish(table, selectors);
     }
 
-    fn publish(&self, table: &Arc<RuleTable>, selectors: &mut Selectors) {
+    fn publish(&mut self, table: &Arc<RuleTable>, selectors: &mut Selectors) {
         let previous = self.catalog.borrow().clone();
+        let recorded = self.recorded.borrow_and_update().clone();
         let entries = selectors.entries(table, &previous);
-        let catalog = Arc::new(Catalog::build(table.clone(), entries));
+        let catalog = Catalog::build_recorded(table.clone(), entries, &recorded);
+        let catalog = Arc::new(catalog);
         for (rule, metrics) in catalog.cut_off_since(&previous) {
             let some: Vec<&str> = metrics.iter().take(NAMED).copied().collect();
             tracing::warn!(

@@ -27,6 +27,11 @@ pub const MAX_REFRESH: Duration = Duration::from_mins(1);
 /// The `refresh` of a rule that does not say one, in standard semantics.
 pub const DEFAULT_REFRESH: Duration = Duration::from_secs(5);
 
+/// The longest `retainAfterIdle`: 30 days.
+pub const MAX_RETAIN: Duration = Duration::from_hours(720);
+/// The `retainAfterIdle` of a rule that does not say one, in standard semantics.
+pub const DEFAULT_RETAIN: Duration = Duration::from_hours(24);
+
 /// Which metrics a rule makes, how they are named, and the query that gives their values.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -110,6 +115,13 @@ pub struct RuleSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = duration::PATTERN), length(max = duration::MAX_LENGTH))]
     pub refresh: Option<String>,
+
+    /// For how long a metric whose series are gone stays the rule's own: requests get `NoData` until then, `UnknownMetric`
+    /// or the metric of another rule afterwards. Only a listing that succeeds counts a series as gone. 0s to 720h (30
+    /// days); `0s`: it ends with its series. Default: `24h`, and `0s` with `semantics: PrometheusAdapter`. Example: `1h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = duration::PATTERN), length(max = duration::MAX_LENGTH))]
+    pub retain_after_idle: Option<String>,
 
     /// Bounds on what the rule may bring in. Default: 10000 series, 100 metrics, 50000 samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -304,6 +316,14 @@ impl RuleSpec {
             Semantics::PrometheusAdapter => MissingRows::Accept,
         };
         self.missing_rows.unwrap_or(derived)
+    }
+
+    /// The `retainAfterIdle` of a rule that writes none.
+    pub fn derived_retain(&self) -> Duration {
+        match self.effective_semantics() {
+            Semantics::Standard => DEFAULT_RETAIN,
+            Semantics::PrometheusAdapter => Duration::ZERO,
+        }
     }
 
     /// The semantics as written, or [`Semantics::Standard`].

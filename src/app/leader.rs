@@ -12,10 +12,11 @@ use super::{
 };
 use crate::{
     backend::pool::Pool,
-    catalog::Catalog,
+    catalog::{Catalog, Recorded},
     controller::{
         Clock, Leadership,
         authority::{Authority, AuthorityConfig},
+        claims::{Claims, ClaimsChannels, ClaimsConfig},
         desired::DesiredStatuses,
         events::events,
         expiry::Expiry,
@@ -29,7 +30,7 @@ use crate::{
         watches::ObservedStatuses,
     },
     kubernetes::client::Connection,
-    metrics::ControllerMetrics,
+    metrics::{ClaimMetrics, ControllerMetrics},
     outcome::Outcomes,
     pki::Anchors,
     rule::RuleTable,
@@ -41,6 +42,7 @@ pub(super) struct Leader<'a> {
     pub(super) config: &'a Config,
     pub(super) connection: &'a Connection,
     pub(super) counts: &'a ControllerMetrics,
+    pub(super) claims: &'a ClaimMetrics,
     /// Cancelled when the process goes out of service: leadership is given up then.
     pub(super) stop: CancellationToken,
 }
@@ -48,6 +50,7 @@ pub(super) struct Leader<'a> {
 /// What they write about.
 pub(super) struct Known {
     pub(super) catalog: watch::Receiver<Arc<Catalog>>,
+    pub(super) recorded: watch::Sender<Recorded>,
     pub(super) attempted: watch::Receiver<bool>,
     pub(super) observed: watch::Receiver<Arc<ObservedStatuses>>,
     pub(super) outcomes: watch::Receiver<Arc<Outcomes>>,
@@ -79,6 +82,24 @@ impl Leader<'_> {
         );
         let (election, leadership) = Election::new(client.clone(), lease, clock.clone(), counts.clone())?;
         tasks.spawn_until(stop, "lease", election.run(stop.clone()));
+        let place = ClaimsConfig {
+            namespace: namespace.clone(),
+            name: self.config.claims_name.clone(),
+        };
+        let channels = ClaimsChannels {
+            catalog: known.catalog.clone(),
+            recorded: known.recorded,
+        };
+        let claims = Claims::new(
+            client.clone(),
+            place,
+            channels,
+            leadership.clone(),
+            clock.clone(),
+            self.claims.clone(),
+            counts.clone(),
+        );
+        tasks.spawn_until(stop, "claims", claims.run(stop.clone()));
         let (event_sink, event_writer) = events(client.clone(), self.config.identity.clone(), counts.clone());
         tasks.spawn_until(stop, "events", event_writer.run(stop.clone()));
 

@@ -1,8 +1,8 @@
-//! Who answers where several rules claim one metric. A function of specs and series, never of order or memory.
+//! Who answers where several rules claim one metric. A function of specs and of what was listed, never of order.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::Served;
+use super::{ClaimKey, Served, Standing, possible::Possible};
 use crate::{
     api::metric_rule::RuleKey,
     rule::{Namespaces, table::precedence},
@@ -45,6 +45,40 @@ impl Claims {
                 .push(served),
             None => self.cluster.push(served),
         }
+    }
+
+    /// Whether some listing has found it for some rule.
+    pub(super) fn were_found(&self) -> bool {
+        self.all()
+            .any(|served| !matches!(served.standing, Standing::Unlisted(_)))
+    }
+
+    /// Lets a claim that is recorded nowhere be answered, where no other rule claims the same or could.
+    pub(super) fn let_alone(&mut self, key: &ClaimKey, possible: &Possible<'_>) {
+        let alone: Vec<RuleKey> = self
+            .all()
+            .filter(|served| served.standing == Standing::Unrecorded)
+            .filter(|served| {
+                let contested = self.all().any(|other| {
+                    other.rule.key() != served.rule.key()
+                        && other
+                            .rule
+                            .scope
+                            .overlaps(&served.rule.scope, possible.namespaces())
+                });
+                !contested && !possible.contested(&served.rule, key)
+            })
+            .map(|served| served.rule.key().clone())
+            .collect();
+        for served in self.own.values_mut().flatten().chain(&mut self.cluster) {
+            if served.standing == Standing::Unrecorded && alone.contains(served.rule.key()) {
+                served.standing = Standing::Answers;
+            }
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Served> {
+        self.own.values().flatten().chain(&self.cluster)
     }
 
     /// Sorts the claims and notes who lost. A `ClusterMetricRule` that a `MetricRule` shadows in its namespace has lost

@@ -282,7 +282,7 @@ fn static_metrics(
 }
 
 /// A `MetricRule` describes nothing outside its namespace but the namespace itself.
-fn may_describe(rule: &CompiledRule, resource: &ResourceInfo) -> bool {
+pub(super) fn may_describe(rule: &CompiledRule, resource: &ResourceInfo) -> bool {
     !rule.is_namespaced()
         || resource.scope == Scope::Namespaced
         || resource.group_resource == GroupResource::namespaces()

@@ -1,6 +1,8 @@
 //! What rules make of series, and who answers where several claim the same.
 
 mod adapter;
+mod claims;
+mod sequences;
 
 use std::sync::Arc;
 

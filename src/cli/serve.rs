@@ -137,6 +137,15 @@ pub(super) struct ServeArgs {
     )]
     ca_secret_name: String,
 
+    /// The `ConfigMap` that the leader keeps the record of claims in. It is not created: the chart does that.
+    #[arg(
+        long,
+        env = "METRICRULE_CLAIMS_CONFIGMAP_NAME",
+        value_name = "NAME",
+        default_value = "metricrule-claims"
+    )]
+    claims_configmap_name: String,
+
     /// How long to go on serving after SIGTERM, so that the cluster stops sending requests here first.
     #[arg(
         long,
@@ -252,6 +261,7 @@ impl ServeArgs {
             },
             objects,
             lease_name: self.lease_name,
+            claims_name: self.claims_configmap_name,
             identity: self.identity.unwrap_or_else(default_identity),
             shutdown_delay: self.shutdown_delay,
             shutdown_grace: self.shutdown_grace,

@@ -85,7 +85,7 @@ impl ControllerMetrics {
         );
         registry.register(
             "writes",
-            "Writes to the API server by what was written (status, apiservice, secret, configmap, lease, event) and outcome",
+            "Writes to the API server by what was written (status, apiservice, secret, configmap, claims, lease, event) and outcome",
             metrics.writes.clone(),
         );
         registry.register(

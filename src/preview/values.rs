@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     backend::{InstantQuery, Rows},
-    catalog::{Metric, RuleMetrics, Served},
+    catalog::{Metric, RuleMetrics, Served, Standing},
     query::{Ask, Plan, project_custom, project_external, route::ObjectName},
     reason::Reason,
     sample::{InstantVector, Sample},
@@ -80,6 +80,7 @@ pub(super) async fn of_rule(
             let served = Served {
                 rule: rule.clone(),
                 metric: metric.clone(),
+                standing: Standing::Answers,
             };
             play(world, &served, objects, options, until, &mut report).await;
         }

@@ -13,6 +13,7 @@ mod outage;
 
 pub(super) use self::outage::News;
 use super::{
+    former::Former,
     health::Health,
     schedule::{Jitter, Looked, Tries, fault},
 };
@@ -81,6 +82,7 @@ pub(super) struct Selectors {
     jitter: Jitter,
     /// What was derived last, with what it was derived from; reused as long as those are the same.
     derived: HashMap<RuleKey, Derived>,
+    former: Former,
 }
 
 type Key = (Arc<str>, Arc<str>);
@@ -118,6 +120,7 @@ impl Selectors {
             health: BTreeMap::new(),
             jitter,
             derived: HashMap::new(),
+            former: Former::default(),
         }
     }
 
@@ -257,11 +260,19 @@ impl Selectors {
 
     /// Every rule's place in the catalog that is to be published; `previous` is the one that is.
     pub(super) fn entries(&mut self, table: &Arc<RuleTable>, previous: &Catalog) -> Vec<Entry> {
-        table
+        self.former.begin();
+        let entries = table
             .rules
             .iter()
             .map(|rule| self.entry(table, rule, previous))
-            .collect()
+            .collect();
+        self.former.end();
+        entries
+    }
+
+    /// When the first of the former generations that still answer is over.
+    pub(super) fn former_ends(&self) -> Option<Instant> {
+        self.former.ends()
     }
 
     fn entry(&mut self, table: &RuleTable, rule: &Arc<CompiledRule>, previous: &Catalog) -> Entry {
@@ -276,9 +287,7 @@ impl Selectors {
             .get(&(target.backend, target.selector))
             .filter(|state| state.attempted)
         else {
-            let former = previous
-                .entry(rule.key())
-                .and_then(|entry| former(table, rule, &entry.metrics));
+            let former = self.former.of(table, rule, previous, Instant::now());
             let metrics = former.unwrap_or_else(|| self.derive(table, rule, None));
             return Entry {
                 metrics,
@@ -412,42 +421,6 @@ fn target(table: &RuleTable, rule: &CompiledRule) -> Option<Target> {
         interval: backend.interval,
         backend_version: (backend.uid.clone(), backend.generation),
     })
-}
-
-/// The metrics of a rule's former generation, for as long as the new one's series are not listed yet. What narrows holds
-/// at once: the new scope, and a refusal, which is answered for the names that were there.
-fn former(
-    table: &RuleTable,
-    rule: &Arc<CompiledRule>,
-    previous: &Arc<RuleMetrics>,
-) -> Option<Arc<RuleMetrics>> {
-    let old = &previous.rule;
-    if old.object.uid != rule.object.uid {
-        return None;
-    }
-    let metrics = if rule.refusal().is_some() {
-        RuleMetrics {
-            rule: rule.clone(),
-            ..(**previous).clone()
-        }
-    } else {
-        let backend = old.backend.as_ref().ok()?;
-        // The backend as it was known then may have been deleted or replaced since.
-        let still = table.backends.get(&backend.name)?.as_ref().ok()?;
-        if still != backend {
-            return None;
-        }
-        let kept = CompiledRule {
-            scope: rule.scope.clone(),
-            priority: rule.priority,
-            ..(**old).clone()
-        };
-        RuleMetrics {
-            rule: Arc::new(kept),
-            ..(**previous).clone()
-        }
-    };
-    Some(Arc::new(metrics))
 }
 
 fn same(a: Option<&Arc<ListedSeries>>, b: Option<&Arc<ListedSeries>>) -> bool {

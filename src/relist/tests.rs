@@ -52,7 +52,8 @@ async fn readiness_does_not_wait_for_each_selector_of_a_backend_that_hangs() {
         index.apply_rule(rule(&format!("rule-{n}"), &spec));
     }
     let (_tables, tables) = watch::channel(Arc::new(index.table()));
-    let (relist, mut listings) = Relist::new(tables, pool, "metricrule-0", Metrics::new());
+    let (_recorder, recorded) = watch::channel(Recorded::default());
+    let (relist, mut listings) = Relist::new(tables, recorded, pool, "metricrule-0", Metrics::new());
     let began = Instant::now();
     let task = tokio::spawn(relist.run());
     listings.ready.wait_for(|ready| *ready).await.unwrap();
@@ -74,7 +75,8 @@ async fn readiness_does_not_wait_for_each_selector_of_a_backend_that_hangs() {
 async fn without_selectors_a_synced_table_is_ready_at_once() {
     let (pool, _listener) = hanging().await;
     let (tables, receiver) = watch::channel(Arc::default());
-    let (relist, mut listings) = Relist::new(receiver, pool, "metricrule-0", Metrics::new());
+    let (_recorder, recorded) = watch::channel(Recorded::default());
+    let (relist, mut listings) = Relist::new(receiver, recorded, pool, "metricrule-0", Metrics::new());
     let task = tokio::spawn(relist.run());
     tokio::time::sleep(PATIENCE * 2).await;
     assert!(!*listings.ready.borrow(), "the rules are not known yet");

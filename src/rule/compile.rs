@@ -6,7 +6,7 @@ use super::{
     Association, BackendRecord, MetricsQuery, NamespaceScope, Naming, Problem, RuleObject,
     advice::{self, Assumptions},
     metrics_query::Setting,
-    naming::{self, Filter, Rename, Source},
+    naming::{self, Admitted, Filter, Literal, Rename, Source},
 };
 use crate::{
     api::{
@@ -39,6 +39,8 @@ pub struct CompiledRule {
     pub backend: Result<Arc<BackendRecord>, Problem>,
     /// What it claims; `None` where that part is broken, and then it claims nothing.
     pub naming: Option<Naming>,
+    /// What its spec names word for word, whatever else is wrong with it.
+    pub literal: Option<Literal>,
     /// The label that holds a namespace in its series; `None`: its requests get no namespace matcher.
     pub namespace_label: Option<String>,
     /// How values are asked for; `None` where that part is broken.
@@ -53,6 +55,10 @@ pub struct CompiledRule {
     pub semantics: Semantics,
     /// How old an answer may be that is served; zero: every request asks anew.
     pub refresh: Duration,
+    /// For how long a metric stays claimed once its series are gone.
+    pub retain: Duration,
+    /// Whether `priority` and `scope` are what the spec says: not where the spec or its `namespaceSelector` cannot be read.
+    pub reach_is_known: bool,
     /// Bounds on what it brings in.
     pub limits: RuleLimits,
     /// Why it is not Accepted; empty where it is.
@@ -89,6 +95,7 @@ pub fn compile_assuming(
     rule.check_schema();
     rule.compile_scope(&spec);
     rule.compile_naming(&spec, resources);
+    rule.compile_literal(&spec);
     rule.compile_query(&spec, resources, assumptions);
     rule.check_durations(&spec);
     rule.apply_ceilings(&spec);
@@ -138,6 +145,7 @@ impl CompiledRule {
             scope,
             backend,
             naming: None,
+            literal: None,
             namespace_label: None,
             query: None,
             window: None,
@@ -145,6 +153,8 @@ impl CompiledRule {
             missing_rows: spec.effective_missing_rows(),
             semantics: spec.effective_semantics(),
             refresh: DEFAULT_REFRESH,
+            retain: spec.derived_retain(),
+            reach_is_known: true,
             limits: spec.effective_limits(),
             refusals: Vec::new(),
             warnings: Vec::new(),
@@ -164,6 +174,7 @@ impl CompiledRule {
             .unwrap_or_default();
         let mut rule = Self::empty(object, backend, &spec);
         rule.refusals.push(problem);
+        rule.reach_is_known = false;
         rule
     }
 
@@ -184,6 +195,7 @@ impl CompiledRule {
             Err(problem) => {
                 // A scope that cannot be read must not become "all".
                 self.scope = NamespaceScope::Only("".into());
+                self.reach_is_known = false;
                 self.refusals.push(problem);
             }
         }
@@ -201,6 +213,11 @@ impl CompiledRule {
             Ok(source) => self.naming = Some(Naming { source, association }),
             Err(problem) => self.refusals.push(problem),
         }
+    }
+
+    fn compile_literal(&mut self, spec: &RuleSpec) {
+        let source = self.naming.as_ref().map(|naming| &naming.source);
+        self.literal = Literal::of(spec, source);
     }
 
     fn choose_namespace_label(
@@ -302,6 +319,7 @@ impl CompiledRule {
             None => selector.to_string(),
         };
         Ok(Source::Series {
+            admitted: Admitted::of(&selector),
             selector,
             listed: listed.into(),
             filters,
@@ -374,6 +392,9 @@ impl CompiledRule {
         self.refresh = self
             .duration("spec.refresh", spec.refresh.as_deref())
             .unwrap_or(derived);
+        if let Some(retain) = self.duration("spec.retainAfterIdle", spec.retain_after_idle.as_deref()) {
+            self.retain = retain;
+        }
     }
 
     fn duration(&mut self, path: &str, text: Option<&str>) -> Option<Duration> {

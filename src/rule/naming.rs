@@ -1,9 +1,11 @@
 //! The part of a rule that claims: which series it is about, what its metrics are called, whom they describe.
 
+use std::sync::Arc;
+
 use crate::{
     api::rule_spec::{NameMapping, RuleSpec, SeriesFilter},
     language::{
-        promql::SeriesSelector,
+        promql::{MatchOp, SeriesSelector, matcher::NAME_LABEL},
         re2::{Expansion, Re2, Reference},
     },
     reason::Reason,
@@ -30,8 +32,10 @@ pub enum Source {
     Series {
         /// The selector as written.
         selector: SeriesSelector,
+        /// The names that its series can have.
+        admitted: Admitted,
         /// The text that the backend is asked with; confined, if the rule is.
-        listed: std::sync::Arc<str>,
+        listed: Arc<str>,
         /// All must hold.
         filters: Vec<Filter>,
         /// From series name to metric name.
@@ -42,6 +46,28 @@ pub enum Source {
         /// `name.as`.
         metric: String,
     },
+}
+
+/// The one metric that a spec names word for word, and the series that it is made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Literal {
+    /// As requests name it.
+    pub metric: Arc<str>,
+    /// Empty for a static rule.
+    pub series: Arc<str>,
+}
+
+/// The names that a selector's series can have: what it says of `__name__`.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    name: Option<String>,
+    matchers: Vec<NameMatcher>,
+}
+
+#[derive(Clone, Debug)]
+enum NameMatcher {
+    Text { text: String, wanted: bool },
+    Pattern { pattern: Re2, wanted: bool },
 }
 
 /// One of `seriesFilters`.
@@ -64,13 +90,117 @@ impl Naming {
     /// What its patterns take, in bytes.
     pub(super) fn weight(&self) -> usize {
         let source = match &self.source {
-            Source::Series { filters, rename, .. } => {
+            Source::Series {
+                admitted,
+                filters,
+                rename,
+                ..
+            } => {
                 let filters: usize = filters.iter().map(|filter| filter.pattern.weight()).sum();
-                filters.saturating_add(rename.matches.weight())
+                filters
+                    .saturating_add(rename.matches.weight())
+                    .saturating_add(admitted.weight())
             }
             Source::Static { .. } => 0,
         };
         source.saturating_add(self.association.weight())
+    }
+}
+
+// === impl Literal ===
+
+impl Literal {
+    /// Of `spec`, as far as it can be read: filters that cannot be are passed over, and without a name there is none.
+    pub(super) fn of(spec: &RuleSpec, source: Option<&Source>) -> Option<Self> {
+        match source {
+            Some(Source::Static { metric }) => Some(Self::new(metric, "")),
+            Some(Source::Series {
+                admitted,
+                filters,
+                rename,
+                ..
+            }) => Self::through(admitted.only()?, filters, rename),
+            None => Self::written(spec),
+        }
+    }
+
+    fn written(spec: &RuleSpec) -> Option<Self> {
+        let Some(text) = &spec.series_query else {
+            let metric = spec.name.as_ref()?.r#as.as_deref()?;
+            return (!metric.contains('$') && is_servable(metric)).then(|| Self::new(metric, ""));
+        };
+        let selector = SeriesSelector::parse(text).ok()?;
+        let filters = spec.series_filters.iter().enumerate();
+        let filters: Vec<Filter> = filters
+            .filter_map(|(index, filter)| Filter::compile(index, filter).ok())
+            .collect();
+        Self::through(
+            selector.name()?,
+            &filters,
+            &Rename::compile(spec.name.as_ref()).ok()?,
+        )
+    }
+
+    fn through(series: &str, filters: &[Filter], rename: &Rename) -> Option<Self> {
+        let kept = filters.iter().all(|filter| filter.keeps(series));
+        let metric = rename.metric_name(series).ok()?;
+        kept.then(|| Self::new(&metric, series))
+    }
+
+    fn new(metric: &str, series: &str) -> Self {
+        Self {
+            metric: metric.into(),
+            series: series.into(),
+        }
+    }
+}
+
+// === impl Admitted ===
+
+impl Admitted {
+    /// What `selector` says of the name. A pattern that does not compile leaves every name in: the backend has the last word.
+    pub fn of(selector: &SeriesSelector) -> Self {
+        let matchers = selector.matchers().filter(|matcher| matcher.label == NAME_LABEL);
+        let matchers = matchers.filter_map(|matcher| {
+            let wanted = matches!(matcher.op, MatchOp::Equal | MatchOp::Regex);
+            Some(match matcher.op {
+                MatchOp::Equal | MatchOp::NotEqual => NameMatcher::Text {
+                    text: matcher.value.clone(),
+                    wanted,
+                },
+                MatchOp::Regex | MatchOp::NotRegex => NameMatcher::Pattern {
+                    pattern: Re2::compile_anchored(&matcher.value).ok()?,
+                    wanted,
+                },
+            })
+        });
+        Self {
+            name: selector.name().map(ToOwned::to_owned),
+            matchers: matchers.collect(),
+        }
+    }
+
+    /// The one name, where it is given.
+    pub fn only(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// What its patterns take, in bytes.
+    fn weight(&self) -> usize {
+        let patterns = self.matchers.iter().map(|matcher| match matcher {
+            NameMatcher::Text { text, .. } => text.len(),
+            NameMatcher::Pattern { pattern, .. } => pattern.weight(),
+        });
+        patterns.sum()
+    }
+
+    /// Whether a series of that name can be among them.
+    pub fn admits(&self, series: &str) -> bool {
+        self.name.as_deref().is_none_or(|name| name == series)
+            && self.matchers.iter().all(|matcher| match matcher {
+                NameMatcher::Text { text, wanted } => (text == series) == *wanted,
+                NameMatcher::Pattern { pattern, wanted } => pattern.is_match(series) == *wanted,
+            })
     }
 }
 
@@ -154,6 +284,11 @@ impl Rename {
             }
             _ => problem,
         })
+    }
+
+    /// Whether some series could make a metric of that name, as far as the replacement's own text tells.
+    pub fn could_make(&self, metric: &str) -> bool {
+        self.expansion.could_make(metric)
     }
 
     /// The metric's name for a series' name.

@@ -95,7 +95,7 @@ impl Scene<'_> {
                     "{api} lists {names:?}"
                 );
             }
-            self.refuses(&self.of_pod("faults_gauge"), 404, "UnknownMetric")
+            self.refuses(&self.of_pod("faults_gauge"), 503, "NotSynced")
                 .await?;
             self.refuses(&self.of_pod("faults_static"), 503, "BackendDown")
                 .await

@@ -4,6 +4,7 @@ mod access;
 mod ask;
 mod attack;
 mod broken;
+mod claims;
 mod clients;
 mod compare;
 mod corpus;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    MAX_ITEMS, MAX_LABEL_NAME, MAX_METRICS_QUERY, MAX_PATTERN, MAX_REFRESH, MAX_SERIES_QUERY, MetricsApi,
-    ResourceMapping, RuleSpec, SeriesFilter,
+    MAX_ITEMS, MAX_LABEL_NAME, MAX_METRICS_QUERY, MAX_PATTERN, MAX_REFRESH, MAX_RETAIN, MAX_SERIES_QUERY,
+    MetricsApi, ResourceMapping, RuleSpec, SeriesFilter,
 };
 use crate::api::{
     duration::parse_duration,
@@ -81,6 +81,12 @@ pub(super) const RULE: &[Invariant<RuleSpec>] = &[
         message: "from 0s to 60s",
         cel: "!has(self.refresh) || duration(self.refresh) <= duration('60s')",
         holds: |spec| refresh(spec).is_none_or(|refresh| refresh <= MAX_REFRESH),
+    },
+    Invariant {
+        at: ".retainAfterIdle",
+        message: "from 0s to 720h, 30 days",
+        cel: "!has(self.retainAfterIdle) || duration(self.retainAfterIdle) <= duration('720h')",
+        holds: |spec| retain(spec).is_none_or(|retain| retain <= MAX_RETAIN),
     },
 ];
 
@@ -221,7 +227,11 @@ impl RuleSpec {
         if let Some(template) = self.resources.as_ref().and_then(|map| map.template.as_deref()) {
             invariant::check_length(template, MAX_PATTERN, "spec.resources.template", found);
         }
-        for (path, text) in [("spec.window", &self.window), ("spec.refresh", &self.refresh)] {
+        for (path, text) in [
+            ("spec.window", &self.window),
+            ("spec.refresh", &self.refresh),
+            ("spec.retainAfterIdle", &self.retain_after_idle),
+        ] {
             if let Some(Err(error)) = text.as_deref().map(parse_duration) {
                 found.push(Violation {
                     path: path.into(),
@@ -256,6 +266,11 @@ fn as_text(spec: &RuleSpec) -> Option<&str> {
 /// `refresh`, where it is there and a duration at all.
 fn refresh(spec: &RuleSpec) -> Option<Duration> {
     parse_duration(spec.refresh.as_deref()?).ok()
+}
+
+/// `retainAfterIdle`, where it is there and a duration at all.
+fn retain(spec: &RuleSpec) -> Option<Duration> {
+    parse_duration(spec.retain_after_idle.as_deref()?).ok()
 }
 
 fn is_namespaced(spec: &RuleSpec) -> bool {

@@ -68,6 +68,20 @@ impl Expansion {
         }
     }
 
+    /// Whether some match could give `text`: it begins and ends as the template does, and is long enough for both.
+    pub fn could_make(&self, text: &str) -> bool {
+        let literal = |piece: Option<&'_ Piece>| match piece {
+            Some(Piece::Literal(text)) => text.clone(),
+            _ => String::new(),
+        };
+        if let Some(whole) = self.as_literal() {
+            return whole == text;
+        }
+        let (first, last) = (literal(self.pieces.first()), literal(self.pieces.last()));
+        text.strip_prefix(first.as_str())
+            .is_some_and(|rest| rest.ends_with(last.as_str()))
+    }
+
     /// The text with each reference replaced by what `group` gives, or by nothing.
     pub(super) fn fill<'a>(&self, group: impl Fn(&Reference) -> Option<&'a str>) -> String {
         self.pieces

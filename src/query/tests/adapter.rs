@@ -239,6 +239,7 @@ fn kinds_are_asked_for_at_their_end_of_the_path() {
         let served = Served {
             rule: rule.clone(),
             metric: metric.unwrap().clone(),
+            standing: crate::catalog::Standing::Answers,
         };
         let route = CustomRoute {
             namespace: namespace.map(ToOwned::to_owned),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    catalog::{Served, Standing},
     resource::GroupResource,
     rule::{
         Index,
@@ -62,10 +63,13 @@ impl World {
         self.publish();
     }
 
+    fn served(&self, metric: &str) -> Option<&Served> {
+        self.catalog.custom(&GroupResource::pods(), metric, Some("shop"))
+    }
+
     fn serves(&self, metric: &str) -> bool {
-        self.catalog
-            .custom(&GroupResource::pods(), metric, Some("shop"))
-            .is_some()
+        self.served(metric)
+            .is_some_and(|served| served.standing == Standing::Answers)
     }
 }
 
@@ -180,10 +184,40 @@ async fn an_edit_of_the_selector_keeps_the_former_generation_until_it_is_listed(
     );
     world.edit("a", 4, &edited);
     world.list(|_| Err(down()));
+    let served = world.served("http_requests_per_second");
     assert!(
-        !world.serves("http_requests_per_second"),
-        "after an attempt the former generation is over"
+        served.is_some_and(|served| served.rule.object.generation == 4
+            && served.standing == Standing::Unlisted(Some(Reason::BackendDown))),
+        "after an attempt the former generation is over, and the claim is not"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_former_generation_goes_on_for_ten_seconds_at_most_and_for_no_other_backend() {
+    let mut world = World::new();
+    world.index.apply_backend(backend("second", "{}", false));
+    world.edit("a", 1, REQUESTS);
+    world.list(|_| Ok(requests()));
+    let of = |world: &World| {
+        let served = world.served("http_requests_per_second").unwrap();
+        (served.rule.object.generation, served.standing)
+    };
+    // Three edits, whose listings all hang: the first generation's time runs from the first of them.
+    for (generation, code) in [(2, "code"), (3, "job"), (4, "app")] {
+        world.edit("a", generation, &REQUESTS.replace("pod!=", &format!("{code}!=")));
+        assert_eq!(of(&world), (1, Standing::Answers), "{generation}");
+        tokio::time::advance(Duration::from_secs(3)).await;
+    }
+    let ends = world.selectors.former_ends().unwrap();
+    tokio::time::advance(ends - Instant::now()).await;
+    world.publish();
+    assert_eq!(of(&world), (4, Standing::Unlisted(None)));
+    assert_eq!(world.selectors.former_ends(), None);
+
+    world.list(|_| Ok(requests()));
+    assert_eq!(of(&world), (4, Standing::Answers));
+    world.edit("a", 5, &format!("{REQUESTS}\nbackendRef: {{name: second}}"));
+    assert_eq!(of(&world), (5, Standing::Unlisted(None)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -65,10 +65,10 @@ impl Scene<'_> {
         })
         .await?;
         until_condition(&api, name, "Accepted", "False", "Undecodable").await?;
-        // nothing is known of its naming part, so it claims nothing
-        eventually(PATIENCE, "its metric is gone", || async {
+        // nothing is known of its naming part, and what it claimed last is its own
+        eventually(PATIENCE, "its metric is refused", || async {
             let answer = ask(&self.client, path).await?;
-            ensure!(answer.refuses(404, "UnknownMetric"), "{answer:?}");
+            ensure!(answer.refuses(500, "Undecodable"), "{answer:?}");
             Ok(())
         })
         .await?;

@@ -41,6 +41,7 @@ spec:
   window: 1m30s
   limits: {maxSeries: 0, maxMetrics: 7, maxSamples: 50000, allowMatchAll: true}
   refresh: 0s
+  retainAfterIdle: 36h
   priority: -3
   semantics: PrometheusAdapter
 "#;

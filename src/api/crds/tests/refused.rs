@@ -79,6 +79,9 @@ fn rule_cases(kind: &'static str) -> Vec<Case> {
         with(&[], json!({ "refresh": "1ms" })),
         with(&[], json!({ "refresh": "60s" })),
         with(&["spec.refresh"], json!({ "refresh": "1m1ms" })),
+        with(&[], json!({ "retainAfterIdle": "0s" })),
+        with(&[], json!({ "retainAfterIdle": "720h" })),
+        with(&["spec.retainAfterIdle"], json!({ "retainAfterIdle": "720h1ms" })),
         with(&[], json!({ "semantics": "Standard" })),
         with(&[], json!({ "semantics": "PrometheusAdapter" })),
     ]
@@ -451,6 +454,7 @@ fn bounds_are_checked_again() {
         ),
         rule(&["spec.window"], json!({ "window": "2 minutes" })),
         rule(&["spec.refresh"], json!({ "refresh": "5" })),
+        rule(&["spec.retainAfterIdle"], json!({ "retainAfterIdle": "1d" })),
         rule(&["spec.namespaceSelector"], json!({ "namespaceSelector": {} })),
         backend(
             &["spec.labels.namespaces"],

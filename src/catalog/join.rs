@@ -1,0 +1,143 @@
+//! One rule's claims: what is recorded of it, what this replica has listed, and what its spec says literally.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    ClaimKey, Entry, Listing, Metric, Served, Standing, Subject,
+    possible::{can_make, literal},
+    recorded::{Origin, RecordSource, Recorded, RecordedClaim, RecordedRule},
+};
+use crate::{
+    resource::{GroupResource, ResourceInfo},
+    rule::{CompiledRule, NamespaceScope, RuleTable, naming::Source},
+};
+
+/// The claims of many rules, and the kinds that they share.
+pub(super) struct Join<'a> {
+    table: &'a RuleTable,
+    recorded: &'a Recorded,
+    kinds: BTreeMap<GroupResource, Option<Arc<ResourceInfo>>>,
+}
+
+// === impl Join ===
+
+impl<'a> Join<'a> {
+    pub(super) fn new(table: &'a RuleTable, recorded: &'a Recorded) -> Self {
+        Self {
+            table,
+            recorded,
+            kinds: BTreeMap::new(),
+        }
+    }
+
+    /// The claims of `rule`. Each is its own whatever becomes of the rule; the standing says whether it is answered.
+    pub(super) fn claims(&mut self, rule: &Arc<CompiledRule>, entry: Option<&Entry>) -> Vec<Served> {
+        let (table, recorded) = (self.table, self.recorded);
+        let known = recorded.record.rules.get(rule.object.uid.as_str());
+        let known = known.map(|known| &**known);
+        let rule = &reached(rule, known);
+        let origin = Origin::of(rule);
+        let is_current = known.is_some_and(|known| Some(known.origin) == origin);
+        let mut claims: BTreeMap<ClaimKey, Served> = BTreeMap::new();
+        let mut add = |rule: &Arc<CompiledRule>, metric: Metric, standing| {
+            claims.entry(ClaimKey::of(&metric)).or_insert_with(|| Served {
+                rule: rule.clone(),
+                metric,
+                standing,
+            });
+        };
+        let listed = entry.map_or(&[][..], |entry| &entry.metrics.metrics);
+        let failure = entry.and_then(|entry| match &entry.listing {
+            Listing::Failed { reason, .. } => Some(*reason),
+            _ => None,
+        });
+        for (key, claim) in known.into_iter().flat_map(|known| &known.claims) {
+            if is_current
+                && can_make(rule, key, claim, &table.resources)
+                && let Some(metric) = self.metric(key, claim)
+            {
+                add(rule, metric, Standing::Answers);
+            }
+        }
+        // What is found here but recorded for another spec is the rule's either way, and can be answered.
+        for metric in listed {
+            let key = ClaimKey::of(metric);
+            let is_recorded = known.is_some_and(|known| known.claims.contains_key(&key));
+            let alone = recorded.source == RecordSource::Own || known.is_some_and(|known| known.cut);
+            // A former generation may go on for a moment, and then answers by its own spec.
+            let former = entry.map(|entry| &entry.metrics.rule);
+            let former = former.filter(|former| former.object.generation != rule.object.generation);
+            let of = former.unwrap_or(rule);
+            let standing = if is_recorded || alone || is_static(rule) {
+                Standing::Answers
+            } else {
+                Standing::Unrecorded
+            };
+            add(of, metric.clone(), standing);
+        }
+        for (key, claim) in known.into_iter().flat_map(|known| &known.claims) {
+            if let Some(metric) = self.metric(key, claim) {
+                add(rule, metric, Standing::Edited(failure));
+            }
+        }
+        let is_listed_here = recorded.source == RecordSource::Own
+            && entry.is_some_and(|entry| entry.listing == Listing::Current);
+        let is_recorded = is_current || known.is_some_and(|known| known.generation == rule.object.generation);
+        if !is_recorded && !is_listed_here {
+            for metric in literal(rule, &table.resources) {
+                add(rule, metric, Standing::Unlisted(failure));
+            }
+        }
+        claims.into_values().collect()
+    }
+
+    /// The metric that a recorded claim is about; `None` where the cluster does not have its kind now.
+    fn metric(&mut self, key: &ClaimKey, claim: &RecordedClaim) -> Option<Metric> {
+        let subject = match &key.resource {
+            None => Subject::External,
+            Some(kind) => {
+                let resources = &self.table.resources;
+                let info = self
+                    .kinds
+                    .entry(kind.clone())
+                    .or_insert_with(|| resources.resolve(kind).cloned().map(Arc::new));
+                Subject::Object {
+                    resource: info.clone()?,
+                    label: claim.label.clone(),
+                }
+            }
+        };
+        Some(Metric {
+            name: key.name.clone(),
+            series: claim.series.clone(),
+            subject,
+        })
+    }
+}
+
+/// The rule with the reach that it had when it was last listed, where its spec does not say one.
+fn reached(rule: &Arc<CompiledRule>, known: Option<&RecordedRule>) -> Arc<CompiledRule> {
+    let Some(known) = known.filter(|_| !rule.reach_is_known) else {
+        return rule.clone();
+    };
+    let scope = match rule.key().namespace {
+        Some(_) => rule.scope.clone(),
+        None => NamespaceScope::from_label_selector("", known.selector.as_ref())
+            .unwrap_or_else(|_| rule.scope.clone()),
+    };
+    let priority = match &rule.object.spec {
+        Ok(_) => rule.priority,
+        Err(_) => known.priority,
+    };
+    Arc::new(CompiledRule {
+        scope,
+        priority,
+        ..(**rule).clone()
+    })
+}
+
+fn is_static(rule: &CompiledRule) -> bool {
+    rule.naming
+        .as_ref()
+        .is_some_and(|naming| matches!(naming.source, Source::Static { .. }))
+}

@@ -1,0 +1,361 @@
+//! The cluster that a sequence is played on: specs, backends, series, two replicas, and the record.
+
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    oracle::{Facts, Oracle},
+    specs::{Backends, Breakage, METRICS, RULES, SERIES, Spec},
+};
+use crate::{
+    catalog::{
+        Catalog, Entry, Listing, Recorded, Standing, derive,
+        recorded::{Record, RecordSource, advance, pack, unpack},
+    },
+    reason::Reason,
+    resource::GroupResource,
+    rule::{
+        CompiledRule, Index, RuleTable,
+        testing::{backend, index, rule, series},
+    },
+    sample::SeriesSet,
+};
+
+/// How catalogs are built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Build {
+    Real,
+    /// From what a replica has listed alone.
+    LocalOnly,
+    /// Without the claims of rules that are refused.
+    ForgetsRefused,
+    /// What a replica alone has found is answered at once.
+    BelievesItself,
+}
+
+pub(super) struct Cluster {
+    build: Build,
+    rules: [Option<Existing>; 3],
+    pub(super) backends: Backends,
+    pub(super) present: [bool; 2],
+    pub(super) leader: usize,
+    pub(super) minutes: i64,
+    replicas: [Replica; 2],
+    record: Arc<Record>,
+    oracle: Oracle,
+    created: usize,
+}
+
+#[derive(Clone)]
+pub(super) struct Existing {
+    pub(super) uid: String,
+    pub(super) generation: i64,
+    pub(super) spec: Spec,
+}
+
+/// What a replica remembers: by what was listed, the last good series and whether the last look failed.
+#[derive(Clone, Default)]
+struct Replica(BTreeMap<String, (Option<[bool; 2]>, bool)>);
+
+type Compiled = (usize, Spec, Backends);
+
+thread_local! {
+    /// Compiling is what takes long, and its outcome is the same each time.
+    static COMPILED: RefCell<BTreeMap<String, Arc<CompiledRule>>> = const { RefCell::new(BTreeMap::new()) };
+    static TABLES: RefCell<BTreeMap<String, RuleTable>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+fn with_backends(backends: Backends) -> Index {
+    let mut index = index();
+    match backends {
+        Backends::One => {}
+        Backends::None => {
+            index.delete_backend("default");
+        }
+        Backends::TwoDefaults => {
+            index.apply_backend(backend("second", "{}", true));
+        }
+        Backends::NotForShop => {
+            let text = "{allowedNamespaces: {from: Selector, selector: {matchLabels: {team: bank}}}}";
+            index.apply_backend(backend("default", text, true));
+        }
+    }
+    index
+}
+
+fn table(backends: Backends) -> RuleTable {
+    TABLES.with_borrow_mut(|tables| {
+        tables
+            .entry(format!("{backends:?}"))
+            .or_insert_with(|| with_backends(backends).table())
+            .clone()
+    })
+}
+
+fn compiled(wanted: Compiled) -> Arc<CompiledRule> {
+    let (number, spec, backends) = wanted;
+    COMPILED.with_borrow_mut(|known| {
+        known
+            .entry(format!("{wanted:?}"))
+            .or_insert_with(|| {
+                let mut index = with_backends(backends);
+                let text = spec.text(number);
+                let mut object = rule(RULES[number], &text);
+                if spec.breakage == Breakage::Undecodable {
+                    object.spec = Err("it does not decode".to_owned());
+                }
+                let key = object.key.clone();
+                index.apply_rule(object);
+                let rule = index.table().get(&key).unwrap().clone();
+                assert_eq!(
+                    rule.refusals.is_empty(),
+                    !spec.breaks(number),
+                    "{text}: {:?}",
+                    rule.refusals
+                );
+                rule
+            })
+            .clone()
+    })
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    pub(super) fn new(build: Build) -> Self {
+        Self {
+            build,
+            rules: [None, None, None],
+            backends: Backends::One,
+            present: [true, true],
+            leader: 0,
+            minutes: 0,
+            replicas: [Replica::default(), Replica::default()],
+            record: Arc::default(),
+            oracle: Oracle::default(),
+            created: 0,
+        }
+    }
+
+    pub(super) fn spec(&self, rule: usize) -> Option<Spec> {
+        self.rules[rule].as_ref().map(|rule| rule.spec)
+    }
+
+    pub(super) fn apply(&mut self, rule: usize, spec: Spec, anew: bool) {
+        self.created += 1;
+        let (uid, generation) = match &self.rules[rule] {
+            Some(known) if !anew => (known.uid.clone(), known.generation + 1),
+            _ => (format!("uid-{}", self.created), 1),
+        };
+        self.rules[rule] = Some(Existing {
+            uid,
+            generation,
+            spec,
+        });
+    }
+
+    pub(super) fn delete(&mut self, rule: usize) {
+        self.rules[rule] = None;
+    }
+
+    pub(super) fn restart(&mut self, replica: usize) {
+        self.replicas[replica] = Replica::default();
+    }
+
+    /// Lists what one rule, or what all of them need.
+    pub(super) fn list(&mut self, replica: usize, only: Option<usize>, fails: bool) {
+        let table = self.table();
+        let needed: Vec<String> = (0..RULES.len())
+            .filter(|rule| only.is_none_or(|only| only == *rule))
+            .filter_map(|rule| listed(&table, &*self.compiled(rule)?))
+            .collect();
+        let present = self.present;
+        for listed in needed {
+            let state = self.replicas[replica].0.entry(listed).or_default();
+            state.1 = fails;
+            if !fails {
+                state.0 = Some(present);
+            }
+        }
+    }
+
+    /// The leader writes the record, and both replicas read it.
+    pub(super) fn write(&mut self) {
+        let catalog = self.catalog(self.leader);
+        let next = advance(&self.record, &catalog, self.now()).record;
+        self.record = Arc::new(unpack(&pack(&next).unwrap()).unwrap());
+        let mut oracle = std::mem::take(&mut self.oracle);
+        oracle.write(&self.facts(self.leader), self.minutes);
+        self.oracle = oracle;
+    }
+
+    /// Every answer of either replica is what the oracle allows.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let facts = self.facts(self.leader);
+        if self.build == Build::Real {
+            self.oracle.compare(&self.record)?;
+        }
+        let catalogs = [self.catalog(0), self.catalog(1)];
+        for namespace in ["shop", "bank"] {
+            for metric in METRICS {
+                let answers = [0, 1].map(|replica| answer(&catalogs[replica], namespace, metric));
+                let what = format!("{namespace}/{metric}: {answers:?}");
+                for answer in &answers {
+                    self.oracle
+                        .judge(&facts, namespace, metric, answer.as_ref())
+                        .map_err(|error| format!("{what}: {error}"))?;
+                }
+                if let [Some((one, true)), Some((other, true))] = &answers
+                    && one != other
+                {
+                    return Err(format!("{what}: two replicas, two rules"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Mends everything: afterwards every claim is answered, on both replicas.
+    pub(super) fn repair(&mut self) -> Result<(), String> {
+        self.backends = Backends::One;
+        for rule in 0..RULES.len() {
+            if let Some(spec) = self.spec(rule).filter(|spec| spec.breakage != Breakage::None) {
+                let breakage = Breakage::None;
+                self.apply(rule, Spec { breakage, ..spec }, false);
+            }
+        }
+        for replica in [0, 1] {
+            self.list(replica, None, false);
+        }
+        self.write();
+        self.check()?;
+        let facts = self.facts(self.leader);
+        for namespace in ["shop", "bank"] {
+            for metric in METRICS {
+                let owner = self.oracle.owner(&facts, namespace, metric);
+                for replica in [0, 1] {
+                    let answer = answer(&self.catalog(replica), namespace, metric);
+                    if answer != owner.map(|owner| (owner, true)) {
+                        return Err(format!(
+                            "{namespace}/{metric} at {replica}: {answer:?}, not {owner:?}"
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_mins(self.minutes)
+    }
+
+    fn compiled(&self, number: usize) -> Option<Arc<CompiledRule>> {
+        let existing = self.rules[number].as_ref()?;
+        let mut rule = (*compiled((number, existing.spec, self.backends))).clone();
+        rule.object.uid.clone_from(&existing.uid);
+        rule.object.generation = existing.generation;
+        Some(Arc::new(rule))
+    }
+
+    fn table(&self) -> RuleTable {
+        let mut rules: Vec<Arc<CompiledRule>> =
+            (0..RULES.len()).filter_map(|rule| self.compiled(rule)).collect();
+        rules.sort_by(|a, b| a.key().cmp(b.key()));
+        RuleTable {
+            rules: rules.into(),
+            ..table(self.backends)
+        }
+    }
+
+    fn catalog(&self, replica: usize) -> Catalog {
+        let table = Arc::new(self.table());
+        let known = &self.replicas[replica].0;
+        let entries = table.rules.iter().map(|rule| {
+            let state = listed(&table, rule).map(|listed| known.get(&listed).copied());
+            let (present, listing) = match state {
+                None => (None, Listing::NotNeeded),
+                Some(None) => (None, Listing::Pending),
+                Some(Some((present, false))) => (present, Listing::Current),
+                Some(Some((present, true))) => {
+                    let (reason, message) = (Reason::BackendDown, String::new());
+                    (present, Listing::Failed { reason, message })
+                }
+            };
+            let series = present.map_or_else(SeriesSet::default, |present| selected(rule, present));
+            Entry {
+                metrics: Arc::new(derive(rule, &series, &table.resources)),
+                listing,
+            }
+        });
+        let entries: Vec<Entry> = entries.collect();
+        if self.build == Build::LocalOnly {
+            return Catalog::build(table.clone(), entries);
+        }
+        let mut record = self.record.clone();
+        if self.build == Build::ForgetsRefused {
+            let refused = table.rules.iter().filter(|rule| rule.refusal().is_some());
+            for rule in refused {
+                Arc::make_mut(&mut record).rules.remove(rule.object.uid.as_str());
+            }
+        }
+        let source = if self.build == Build::BelievesItself {
+            RecordSource::Own
+        } else {
+            RecordSource::Cluster
+        };
+        Catalog::build_recorded(table.clone(), entries, &Recorded { record, source })
+    }
+
+    fn facts(&self, replica: usize) -> Facts<'_> {
+        let table = self.table();
+        let listed = [0, 1, 2].map(|rule| {
+            let listed = listed(&table, &*self.compiled(rule)?)?;
+            let (present, fails) = self.replicas[replica].0.get(&listed).copied()?;
+            present.filter(|_| !fails)
+        });
+        Facts {
+            rules: &self.rules,
+            backends: self.backends,
+            listed,
+        }
+    }
+}
+
+/// What is listed for a rule, as relist has it.
+fn listed(table: &RuleTable, rule: &CompiledRule) -> Option<String> {
+    if table.unresolved_backend(rule).is_some() {
+        return None;
+    }
+    rule.listed().map(ToString::to_string)
+}
+
+/// The series that the backend has for a rule's selector.
+fn selected(rule: &CompiledRule, present: [bool; 2]) -> SeriesSet {
+    let listed = rule.listed().unwrap();
+    let there = SERIES.into_iter().zip(present).filter(|(name, there)| {
+        let is_named = listed.contains(&name[..2]) || listed.contains(".+");
+        let both = listed.contains("(m|n)");
+        *there && (is_named || both)
+    });
+    let lines: Vec<String> = there
+        .map(|(name, _)| format!("{name}{{namespace=\"shop\",pod=\"p\"}}"))
+        .collect();
+    series(&lines.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// Who has the metric, and whether it answers.
+fn answer(catalog: &Catalog, namespace: &str, metric: &str) -> Option<(usize, bool)> {
+    let served = catalog.custom(&GroupResource::pods(), metric, Some(namespace))?;
+    let key = served.rule.key();
+    let at = match &key.namespace {
+        Some(namespace) => format!("{namespace}/{}", key.name),
+        None => key.name.clone(),
+    };
+    let rule = RULES.iter().position(|known| *known == at).unwrap();
+    let answers = served.rule.refusal().is_none()
+        && catalog.table.check_backend(&served.rule, Some(namespace)).is_ok()
+        && served.standing == Standing::Answers;
+    Some((rule, answers))
+}

@@ -1,0 +1,369 @@
+//! The record of claims in the cluster: one `ConfigMap`, read by every replica, written by the one that leads.
+//!
+//! The chart creates it, empty; it is changed by a patch that names the `resourceVersion` it was made for. Where it is not there,
+//! or cannot be read, each replica keeps a record of its own, and decides by what it has listed itself.
+
+mod object;
+mod pace;
+#[cfg(test)]
+mod tests;
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams},
+    core::DeserializeGuard,
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use self::{object::Stored, pace::Pace};
+use super::{
+    Clock, Leadership, MANAGER,
+    call::{Backoff, CallError, outcome, within},
+};
+use crate::{
+    catalog::{
+        Catalog, Recorded,
+        recorded::{
+            Advanced, PACKED_MAX, Record, RecordError, RecordSource, Shared, UNPACKED_MAX, advance, pack,
+            share,
+        },
+    },
+    kubernetes::watch::{Change, config, drive},
+    metrics::{ClaimMetrics, ControllerMetrics},
+};
+
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Where the record is kept.
+#[derive(Clone, Debug)]
+pub struct ClaimsConfig {
+    /// The operator's namespace.
+    pub namespace: String,
+    /// The `ConfigMap`'s name.
+    pub name: String,
+}
+
+/// What the record is made from, and where it goes.
+pub struct ClaimsChannels {
+    /// This replica's listings.
+    pub catalog: watch::Receiver<Arc<Catalog>>,
+    /// The record that its catalog is to be built with.
+    pub recorded: watch::Sender<Recorded>,
+}
+
+/// Keeps the record, to be run.
+pub struct Claims {
+    client: Client,
+    config: ClaimsConfig,
+    channels: ClaimsChannels,
+    leadership: Leadership,
+    clock: Clock,
+    metrics: ClaimMetrics,
+    counts: ControllerMetrics,
+    pace: Pace,
+    backoff: Backoff,
+    retry_at: Option<Instant>,
+    /// When time alone changes the record.
+    expires: Option<Timestamp>,
+    /// The version that was written over, while the watch still shows it.
+    written_over: Option<String>,
+    complaint: Option<String>,
+    left_out: usize,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ClaimsError {
+    #[error("the record of claims could not be written: {0}")]
+    Call(CallError),
+    #[error("the record of claims cannot be made: {0}")]
+    Record(#[from] RecordError),
+}
+
+// === impl Claims ===
+
+impl Claims {
+    /// A task over `channels`.
+    pub fn new(
+        client: Client,
+        config: ClaimsConfig,
+        channels: ClaimsChannels,
+        leadership: Leadership,
+        clock: Clock,
+        metrics: ClaimMetrics,
+        counts: ControllerMetrics,
+    ) -> Self {
+        Self {
+            client,
+            config,
+            channels,
+            leadership,
+            clock,
+            metrics,
+            counts,
+            pace: Pace::default(),
+            backoff: Backoff::new(Duration::from_millis(500), LONGEST_PAUSE),
+            retry_at: None,
+            expires: None,
+            written_over: None,
+            complaint: None,
+            left_out: 0,
+        }
+    }
+
+    /// Reads and, while this replica leads, writes, until `shutdown` is cancelled.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let (observe, observed) = watch::channel(Stored::Unread);
+        let (client, config, counts) = (self.client.clone(), self.config.clone(), self.counts.clone());
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            never = follow(client, config, counts, observe) => match never {},
+            () = self.reconcile(observed) => {}
+        }
+    }
+
+    async fn reconcile(&mut self, mut stored: watch::Receiver<Stored>) {
+        loop {
+            let now_stored = stored.borrow_and_update().clone();
+            let catalog = self.channels.catalog.borrow_and_update().clone();
+            self.pass(&now_stored, &catalog).await;
+            // What is due waits for the next try.
+            let wake = [self.retry_at.or(self.pace.due()), self.expiry()];
+            let wake = wake.into_iter().flatten().min();
+            let changed = tokio::select! {
+                changed = stored.changed() => {
+                    // News may be what a retry waits for.
+                    self.retry_at = None;
+                    changed
+                }
+                changed = self.channels.catalog.changed() => changed,
+                () = self.leadership.changed() => Ok(()),
+                () = sleep(wake) => Ok(()),
+            };
+            if changed.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn pass(&mut self, stored: &Stored, catalog: &Catalog) {
+        match stored {
+            Stored::Unread => {}
+            Stored::Present { version, record } => {
+                self.publish(record, RecordSource::Cluster);
+                self.metrics.read(record.claims(), true);
+                let left = std::mem::take(&mut self.complaint).filter(|_| self.retry_at.is_some());
+                self.complaint = left;
+                self.write(version, Some(record), catalog).await;
+            }
+            Stored::Absent => {
+                let (name, namespace) = (&self.config.name, &self.config.namespace);
+                let text = format!(
+                    "there is no ConfigMap {namespace}/{name}, which the chart creates: each replica remembers claims by \
+                     itself, and forgets them when it ends"
+                );
+                self.complain(text);
+                self.alone(catalog);
+            }
+            Stored::Unreadable { version, error } => {
+                let (name, namespace) = (&self.config.name, &self.config.namespace);
+                let text =
+                    format!("the record of claims in ConfigMap {namespace}/{name} is not used: {error}");
+                self.complain(text);
+                self.alone(catalog);
+                // Damage is written over; what another version wrote is left to it.
+                if let Some(version) = version {
+                    self.write(version, None, catalog).await;
+                }
+            }
+        }
+    }
+
+    /// The record that this replica keeps for itself, from the last one that it has seen.
+    fn alone(&mut self, catalog: &Catalog) {
+        let known = self.channels.recorded.borrow().record.clone();
+        let Advanced { record, expires } = advance(&known, catalog, self.clock.now());
+        self.expires = expires;
+        let record = share(&record, UNPACKED_MAX).record;
+        let record = if record == *known { known } else { Arc::new(record) };
+        self.metrics.read(record.claims(), false);
+        self.publish(&record, RecordSource::Own);
+    }
+
+    fn publish(&self, record: &Arc<Record>, source: RecordSource) {
+        self.channels.recorded.send_if_modified(|known| {
+            let changed = known.source != source || !Arc::ptr_eq(&known.record, record);
+            if changed {
+                *known = Recorded {
+                    record: record.clone(),
+                    source,
+                };
+            }
+            changed
+        });
+    }
+
+    /// Writes what this replica's listings make of the record, once that has settled and if it leads.
+    async fn write(&mut self, version: &str, record: Option<&Arc<Record>>, catalog: &Catalog) {
+        let now = Instant::now();
+        if !self.leadership.is_leader() {
+            self.pace.forget();
+            (self.expires, self.retry_at) = (None, None);
+            return;
+        }
+        if !catalog.table.synced || self.written_over.as_deref() == Some(version) {
+            return;
+        }
+        self.written_over = None;
+        if self.retry_at.is_some_and(|at| now < at) {
+            return;
+        }
+        self.retry_at = None;
+        let own = self.channels.recorded.borrow().record.clone();
+        let known = record.unwrap_or(&own);
+        let Advanced {
+            record: next,
+            expires,
+        } = advance(known, catalog, self.clock.now());
+        self.expires = expires;
+        let fitted = fit(&next);
+        let outcome = match fitted {
+            Ok((shared, _)) if record.is_some_and(|record| shared.record == **record) => {
+                self.pace.forget();
+                self.tell_left_out(&shared);
+                return;
+            }
+            Ok(_) if !self.pace.is_due(now) => return,
+            Ok((shared, bytes)) => {
+                self.tell_left_out(&shared);
+                self.store(version, bytes).await
+            }
+            Err(error) => Err(ClaimsError::Record(error)),
+        };
+        match outcome {
+            Ok(()) => self.backoff.reset(),
+            Err(error) => {
+                self.retry_at = Some(self.backoff.next_try(Instant::now()));
+                self.complain(error.to_string());
+            }
+        }
+    }
+
+    async fn store(&mut self, version: &str, bytes: Vec<u8>) -> Result<(), ClaimsError> {
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.config.namespace);
+        let parameters = PatchParams {
+            field_manager: Some(MANAGER.into()),
+            ..PatchParams::default()
+        };
+        let patch = Patch::Merge(object::patch(version, bytes));
+        let leadership = self.leadership.clone();
+        let written = tokio::select! {
+            () = leadership.lost() => return Ok(()),
+            written = within(api.patch(&self.config.name, &parameters, &patch)) => written,
+        };
+        self.counts.write("claims", outcome(&written));
+        match written {
+            Ok(_) => {
+                self.pace.written(Instant::now());
+                self.written_over = Some(version.to_owned());
+                Ok(())
+            }
+            // Changed or deleted meanwhile: the watch brings what it is now.
+            Err(error) if error.is_conflict() || error.is_not_found() => {
+                self.retry_at = Some(self.backoff.next_try(Instant::now()));
+                Ok(())
+            }
+            Err(error) => Err(ClaimsError::Call(error)),
+        }
+    }
+
+    fn expiry(&self) -> Option<Instant> {
+        let left = self.expires?.duration_since(self.clock.now());
+        // A second more: an end is told in whole seconds.
+        let left = Duration::try_from(left).unwrap_or_default() + Duration::from_secs(1);
+        Some(Instant::now() + left)
+    }
+
+    fn tell_left_out(&mut self, shared: &Shared) {
+        let left_out = shared.left_out.values().sum();
+        self.metrics.left_out(left_out);
+        if left_out != self.left_out {
+            for (namespace, claims) in &shared.left_out {
+                let namespace = namespace.as_deref().unwrap_or("(ClusterMetricRules)");
+                tracing::warn!(
+                    namespace,
+                    claims,
+                    "the record of claims has no room for these: each replica decides them by its own listing"
+                );
+            }
+        }
+        self.left_out = left_out;
+    }
+
+    fn complain(&mut self, complaint: String) {
+        if self.complaint.as_ref() != Some(&complaint) {
+            tracing::warn!("{complaint}");
+            self.complaint = Some(complaint);
+        }
+    }
+}
+
+/// What of `record` has room, and its bytes.
+fn fit(record: &Record) -> Result<(Shared, Vec<u8>), RecordError> {
+    // The text of a claim is a little longer than it is counted.
+    let mut budget = UNPACKED_MAX / 2;
+    loop {
+        let shared = share(record, budget);
+        match pack(&shared.record) {
+            Ok(bytes) if bytes.len() <= PACKED_MAX => return Ok((shared, bytes)),
+            Ok(_) | Err(RecordError::TooLarge(_)) if budget > 0 => budget /= 2,
+            Ok(_) => return Err(RecordError::TooLarge(PACKED_MAX)),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Watches the object alone, and publishes what is known of it. While the watch fails what was known stays; where it is refused
+/// from the start there is nothing to wait for.
+async fn follow(
+    client: Client,
+    place: ClaimsConfig,
+    counts: ControllerMetrics,
+    observed: watch::Sender<Stored>,
+) -> Infallible {
+    let api: Api<DeserializeGuard<ConfigMap>> = Api::namespaced(client, &place.namespace);
+    let config = config().fields(&format!("metadata.name={}", place.name));
+    drive(api, config, "claims", &counts, |change| {
+        let now = match change {
+            Change::Reset(entries) => entries.into_iter().next().map_or(Stored::Absent, Stored::of),
+            Change::Apply(entry) => Stored::of(entry),
+            Change::Delete(_) => Stored::Absent,
+            Change::Failed(failure) => {
+                if failure.code != Some(403) || !matches!(*observed.borrow(), Stored::Unread) {
+                    return;
+                }
+                Stored::Unreadable {
+                    version: None,
+                    error: failure.message.into(),
+                }
+            }
+        };
+        observed.send_replace(now);
+    })
+    .await
+}
+
+async fn sleep(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}
