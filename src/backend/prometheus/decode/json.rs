@@ -1,5 +1,8 @@
 //! The shape of the JSON: one pass, everything counted as it comes.
 
+mod notes;
+mod series;
+
 use std::{fmt, sync::Arc};
 
 use serde::{
@@ -7,18 +10,13 @@ use serde::{
     de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-use super::{Meter, float, meter::MAX_TEXT};
-use crate::{
-    backend::{Said, error::tidy},
-    sample::{Collector, Labels, NAME_LABEL},
+use self::notes::{NotesSeed, Text};
+pub(super) use self::{
+    notes::{MAX_WARNINGS, Notes},
+    series::SeriesSeed,
 };
-
-/// How many warnings of an answer are kept, and how long each may be, in bytes.
-pub(super) const MAX_WARNINGS: usize = 16;
-const MAX_WARNING: usize = 256;
-
-/// Warnings of `PromQL` itself, about the query and not about missing data: Prometheus' `util/annotations` begins them so.
-const PROMQL: [&str; 2] = ["PromQL warning: ", "PromQL info: "];
+use super::{Meter, float};
+use crate::sample::Labels;
 
 pub(super) struct Envelope<T> {
     pub(super) success: bool,
@@ -29,14 +27,6 @@ pub(super) struct Envelope<T> {
     /// `errorType`.
     pub(super) kind: String,
     pub(super) error: String,
-}
-
-/// What a backend says beside its data.
-#[derive(Default)]
-pub(super) struct Notes {
-    pub(super) said: Vec<String>,
-    /// The first that says that data are missing.
-    pub(super) missing: Option<Said>,
 }
 
 pub(super) struct EnvelopeSeed<'m, S> {
@@ -102,91 +92,6 @@ impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for EnvelopeSeed<'_, S> {
             }
         }
         Ok(read)
-    }
-}
-
-/// A text, or nothing of what is none; at most a line of it. Google has an object with a `message` for an error.
-struct Text;
-
-impl<'de> DeserializeSeed<'de> for Text {
-    type Value = String;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Text {
-    type Value = String;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<String, E> {
-        Ok(text
-            .get(..text.floor_char_boundary(MAX_TEXT))
-            .unwrap_or_default()
-            .to_owned())
-    }
-
-    fn visit_unit<E>(self) -> Result<String, E> {
-        Ok(String::new())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<String, A::Error> {
-        let mut message = String::new();
-        while let Some(field) = map.next_key_seed(Text)? {
-            if field == "message" {
-                message = map.next_value_seed(Text)?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(message)
-    }
-}
-
-struct NotesSeed<'m>(&'m Meter);
-
-impl<'de> DeserializeSeed<'de> for NotesSeed<'_> {
-    type Value = Notes;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Notes, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for NotesSeed<'_> {
-    type Value = Notes;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of texts")
-    }
-
-    fn visit_unit<E>(self) -> Result<Notes, E> {
-        Ok(Notes::default())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Notes, A::Error> {
-        let mut notes = Notes::default();
-        while let Some(text) = seq.next_element_seed(Text)? {
-            let of_promql = PROMQL.iter().any(|prefix| text.starts_with(prefix));
-            // `results truncated due to limit` (`web/api/v1` of Prometheus) is one of them, whoever set the limit.
-            let missing = notes.missing.is_none() && !of_promql;
-            // The others are not even looked through.
-            if !missing && notes.said.len() >= MAX_WARNINGS {
-                continue;
-            }
-            let said = self.0.redactor().said(&text);
-            if notes.said.len() < MAX_WARNINGS {
-                notes.said.push(tidy(said.as_str(), MAX_WARNING));
-            }
-            if missing {
-                notes.missing = Some(said);
-            }
-        }
-        Ok(notes)
     }
 }
 
@@ -490,95 +395,5 @@ impl<T, F: FnOnce(&str) -> Result<T, Stopped>> Visitor<'_> for Shown<F> {
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
         (self.0)(text).map_err(E::custom)
-    }
-}
-
-/// Series, of which the collector keeps what is needed.
-pub(super) struct SeriesSeed<'m> {
-    pub(super) collector: Collector,
-    pub(super) meter: &'m Meter,
-}
-
-impl<'de> DeserializeSeed<'de> for SeriesSeed<'_> {
-    type Value = Collector;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Collector, D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for SeriesSeed<'_> {
-    type Value = Collector;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of series")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<Collector, A::Error> {
-        let mut name = String::new();
-        loop {
-            let one = OneSeries {
-                collector: &mut self.collector,
-                meter: self.meter,
-                name: &mut name,
-            };
-            if seq.next_element_seed(one)?.is_none() {
-                return Ok(self.collector);
-            }
-            let kept = self.collector.end().map(|()| self.collector.bytes());
-            self.meter.listing(self.collector.total(), kept)?;
-        }
-    }
-}
-
-struct OneSeries<'c, 'm> {
-    collector: &'c mut Collector,
-    meter: &'m Meter,
-    /// Of the label that is being read; one piece of memory for all.
-    name: &'c mut String,
-}
-
-impl<'de> DeserializeSeed<'de> for OneSeries<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for OneSeries<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a series")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self {
-            collector,
-            meter,
-            name,
-        } = self;
-        loop {
-            name.clear();
-            let keep = |label: &str| {
-                name.push_str(label);
-                Ok(())
-            };
-            if map.next_key_seed(Shown(keep))?.is_none() {
-                return Ok(());
-            }
-            let label = name.as_str();
-            let take = |value: &str| {
-                // Names alone go on to anyone.
-                if label == NAME_LABEL {
-                    meter.show(value)?;
-                }
-                meter.show(label)?;
-                collector.label(label, value);
-                Ok(())
-            };
-            map.next_value_seed(Shown(take))?;
-        }
     }
 }
