@@ -18,7 +18,7 @@ use super::{
     BackendError, InstantQuery, Said,
     breaker::{Breaker, LONGEST_WAIT, Next, is_of_backend},
     fair::Ceiling,
-    lapses::{Lapses, QueryKey, Verdict},
+    lapses::{Lapse, Lapses, QueryKey, Verdict},
 };
 use crate::{
     api::RuleKey,
@@ -123,6 +123,9 @@ impl fmt::Display for Throttled {
 // === impl Ceiling ===
 
 impl Ceiling {
+    /// All of them.
+    pub(super) const ALL: [Self; 4] = [Self::Rate, Self::Backend, Self::Namespace, Self::Rule];
+
     /// The field of the `MetricBackend`'s spec.
     pub const fn field(self) -> &'static str {
         match self {
@@ -206,12 +209,9 @@ impl Health {
 
     /// Somebody was answered.
     pub(super) fn answered(&self, now: Instant) {
-        let was_open = {
-            let mut breaker = self.breaker();
-            let was_open = breaker.is_open();
-            breaker.answered(now);
-            was_open
-        };
+        let mut breaker = self.breaker();
+        let was_open = breaker.is_open();
+        breaker.answered(now);
         if was_open {
             self.close();
         }
@@ -237,24 +237,18 @@ impl Health {
     /// What a probe came to; how long to wait for the next one, where there is to be one.
     pub(super) fn probed(&self, began: Instant, error: Option<&BackendError>) -> Option<Duration> {
         let gone = error.filter(|error| is_of_backend(error.reason()));
-        let (next, was_open, is_open) = {
-            let mut breaker = self.breaker();
-            let was_open = breaker.is_open();
-            let next = breaker.probed(began, Instant::now(), gone.is_none(), spread());
-            (next, was_open, breaker.is_open())
-        };
-        match (next, gone) {
-            (Next::Probe(wait), Some(error)) if is_open => {
-                self.open(error);
-                Some(wait)
-            }
-            (Next::Probe(wait), _) => Some(wait),
-            (Next::Rest, _) => {
-                if was_open {
-                    self.close();
-                }
-                None
-            }
+        // What is told changes with what is known, under one lock: a breaker that is closed must refuse nobody.
+        let mut breaker = self.breaker();
+        let was_open = breaker.is_open();
+        let next = breaker.probed(began, Instant::now(), gone.is_none(), spread());
+        match (breaker.is_open(), gone) {
+            (true, Some(error)) => self.open(error),
+            (false, _) if was_open => self.close(),
+            _ => {}
+        }
+        match next {
+            Next::Probe(wait) => Some(wait),
+            Next::Rest => None,
         }
     }
 
@@ -267,6 +261,15 @@ impl Health {
             self.metrics.refused(&self.name, cause);
         }
         verdict
+    }
+
+    /// Why a query that waited for its turn is not asked any more.
+    pub(super) fn overtaken(&self, key: &QueryKey, rule: Option<&Arc<RuleKey>>) -> Option<BackendError> {
+        let overtaken = self.lapses().is_overtaken(key, rule, Instant::now());
+        overtaken.then(|| {
+            self.metrics.refused(&self.name, "namespace");
+            BackendError::new(Reason::BackendTimeout, Lapse::OF_NAMESPACE.cause())
+        })
     }
 
     /// What became of a query. `lapsed`: it had all the time that the backend's timeout gives, and needed more.

@@ -122,15 +122,21 @@ impl Lapses {
         if !slow.is_slow(now) || known == Some(true) {
             return Verdict::Ask;
         }
-        let lapse = Lapse {
-            times: 0,
-            left: Duration::ZERO,
-        };
+        let lapse = Lapse::OF_NAMESPACE;
         if is_tried(slow.attempt.as_ref().map(|(_, since)| *since)) {
             return Verdict::Refuse(lapse);
         }
         slow.attempt = Some((key.clone(), now));
         Verdict::Try(lapse)
+    }
+
+    /// Whether a query that waited for its turn is not to be asked any more: its namespace has become a slow one meanwhile.
+    pub(super) fn is_overtaken(&self, key: &QueryKey, rule: Option<&Arc<RuleKey>>, now: Instant) -> bool {
+        self.namespaces.get(&key.namespace).is_some_and(|slow| {
+            let is_tried = slow.attempt.as_ref().is_some_and(|(tried, _)| tried == key);
+            let answers = rule.is_some_and(|rule| slow.rules.get(rule) == Some(&true));
+            slow.is_slow(now) && !is_tried && !answers && !slow.queries.contains_key(key)
+        })
     }
 
     /// The backend answered the query, with whatever.
@@ -231,6 +237,11 @@ impl Slow {
 // === impl Lapse ===
 
 impl Lapse {
+    pub(super) const OF_NAMESPACE: Self = Self {
+        times: 0,
+        left: Duration::ZERO,
+    };
+
     /// What happened, fit for any client. The words stay the same while it lasts: they go into conditions and Events.
     pub(super) fn cause(self) -> &'static str {
         if self.times == 0 {

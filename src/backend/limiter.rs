@@ -169,6 +169,12 @@ impl Limiter {
         let Some(told) = state.throttle.tell(Instant::now(), &limits) else {
             return;
         };
+        let costly = told.as_ref().map(|throttled| throttled.ceiling);
+        for ceiling in Ceiling::ALL {
+            if costly != Some(ceiling) {
+                self.metrics.suffices(&self.name, ceiling.field());
+            }
+        }
         if let Some(throttled) = &told {
             self.metrics
                 .wanted(&self.name, throttled.ceiling.field(), throttled.wanted);

@@ -81,10 +81,11 @@ impl<B: Backend + 'static> Limited<B> {
         who: Who,
         until: Instant,
         deadline: Instant,
+        overtaken: impl Fn() -> Option<BackendError> + Send,
         query: impl Future<Output = Result<T, BackendError>>,
     ) -> Ended<T> {
         let inner = &*self.0;
-        let ended = self.guarded(kind, who, until, deadline, query).await;
+        let ended = self.guarded(kind, who, until, deadline, overtaken, query).await;
         if let Err(error) = &ended.result {
             let (reason, detail) = (error.reason(), error.detail());
             tracing::debug!(backend = %inner.name, ?kind, %reason, detail, "query failed");
@@ -98,9 +99,11 @@ impl<B: Backend + 'static> Limited<B> {
         who: Who,
         until: Instant,
         deadline: Instant,
+        overtaken: impl Fn() -> Option<BackendError> + Send,
         query: impl Future<Output = Result<T, BackendError>>,
     ) -> Ended<T> {
         let inner = &*self.0;
+        let entered = Instant::now();
         let mut alarm = inner.health.alarm();
         let admitted = match inner.health.refusal(kind) {
             Some(refusal) => Err(refusal),
@@ -113,11 +116,16 @@ impl<B: Backend + 'static> Limited<B> {
         let permit = match admitted {
             Ok(permit) => permit,
             Err(error) => {
-                inner.count(kind, Some(&error), Duration::ZERO);
+                inner.metrics.unasked(&inner.name, kind, error.reason().code());
                 return Ended::unasked(error);
             }
         };
         let started = Instant::now();
+        // What was learnt while it waited holds for it too.
+        if let Some(refusal) = (started > entered).then(overtaken).flatten() {
+            inner.metrics.unasked(&inner.name, kind, refusal.reason().code());
+            return Ended::unasked(refusal);
+        }
         let _in_flight = inner.metrics.begin(&inner.name);
         let patience = inner.health.patience();
         let mut looks = interval_at(started + patience, patience);
@@ -176,7 +184,10 @@ impl<B: Backend + 'static> Backend for Limited<B> {
             let (key, rule, deadline) = (QueryKey::of(&query), query.rule.clone(), query.deadline);
             let until = deadline.min(Instant::now() + inner.timeout);
             let query = inner.backend.instant(query);
-            let Ended { result, lapsed } = self.run(QueryKind::Instant, who, until, deadline, query).await;
+            let overtaken = || inner.health.overtaken(&key, rule.as_ref());
+            let Ended { result, lapsed } = self
+                .run(QueryKind::Instant, who, until, deadline, overtaken, query)
+                .await;
             inner
                 .health
                 .record(&key, rule.as_ref(), result.as_ref().err(), lapsed);
@@ -193,7 +204,9 @@ impl<B: Backend + 'static> Backend for Limited<B> {
             };
             let deadline = query.deadline;
             let query = self.0.backend.series(query);
-            let ended = self.run(QueryKind::Series, who, deadline, deadline, query).await;
+            let ended = self
+                .run(QueryKind::Series, who, deadline, deadline, || None, query)
+                .await;
             ended.result
         }
         .boxed()
@@ -279,3 +292,6 @@ impl<T> Ended<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -248,6 +248,18 @@ impl BackendMetrics {
             .observe(took.as_secs_f64());
     }
 
+    /// A query that failed before it was sent.
+    pub fn unasked(&self, backend: &str, kind: QueryKind, reason: &'static str) {
+        let backend = backend.to_owned();
+        self.queries
+            .get_or_create(&OutcomeLabels {
+                backend,
+                kind,
+                reason,
+            })
+            .inc();
+    }
+
     /// Raises the backend's in-flight gauge until the guard is dropped.
     pub fn begin(&self, backend: &str) -> InFlight {
         let gauge = self.in_flight.get_or_create(&BackendLabels {
@@ -285,6 +297,12 @@ impl BackendMetrics {
         self.wanted
             .get_or_create(&CeilingLabels { backend, ceiling })
             .set(value.into());
+    }
+
+    /// The ceiling holds nothing up any more.
+    pub fn suffices(&self, backend: &str, ceiling: &'static str) {
+        let backend = backend.to_owned();
+        self.wanted.remove(&CeilingLabels { backend, ceiling });
     }
 
     /// A query shared another one's answer.

@@ -18,6 +18,7 @@ mod kubelet;
 mod listings;
 mod metrics;
 mod migration;
+mod neighbours;
 mod never;
 mod oncall;
 mod preview;

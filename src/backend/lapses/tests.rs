@@ -69,6 +69,9 @@ fn a_slow_namespace_is_asked_one_at_a_time_and_what_answers_as_ever() {
     assert!(is_refused(&lapses.ask(&key("shop", "e"), Some(&slow), at(9))));
     assert_eq!(lapses.ask(&key("shop", "good"), Some(&fast), at(9)), Verdict::Ask);
     assert_eq!(lapses.ask(&key("bank", "d"), None, at(9)), Verdict::Ask);
+    // What waited for a slot meanwhile is not asked any more, but for what is known to answer and the one that is tried.
+    let overtaken = |query: &str, rule| lapses.is_overtaken(&key("shop", query), Some(rule), at(9));
+    assert!(overtaken("x", &slow) && !overtaken("d", &slow) && !overtaken("x", &fast));
     // The one that was tried decides.
     lapses.lapsed(&key("shop", "d"), Some(&slow), at(17), 0.5);
     assert!(is_try(&lapses.ask(&key("shop", "e"), Some(&slow), at(18))));

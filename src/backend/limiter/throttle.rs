@@ -10,7 +10,6 @@ use crate::{
     backend::{fair::Ceiling, health::Throttled},
 };
 
-const CEILINGS: [Ceiling; 4] = [Ceiling::Rate, Ceiling::Backend, Ceiling::Namespace, Ceiling::Rule];
 /// The most that `limits.queriesPerSecond` can be.
 const MOST_PER_SECOND: u32 = 10_000;
 /// Of so many queries one may wait without a word.
@@ -22,7 +21,7 @@ pub(super) struct Throttle {
     since: Instant,
     served: u64,
     took: Duration,
-    counts: [Count; CEILINGS.len()],
+    counts: [Count; Ceiling::ALL.len()],
     told: bool,
 }
 
@@ -42,7 +41,7 @@ impl Throttle {
             since: now,
             served: 0,
             took: Duration::ZERO,
-            counts: [Count::default(); CEILINGS.len()],
+            counts: [Count::default(); Ceiling::ALL.len()],
             told: false,
         }
     }
@@ -87,7 +86,7 @@ impl Throttle {
     }
 
     fn costly(&self, now: Instant, limits: &BackendLimits) -> Option<Throttled> {
-        let (ceiling, count) = CEILINGS
+        let (ceiling, count) = Ceiling::ALL
             .into_iter()
             .zip(self.counts)
             .filter(|(_, count)| count.refused > 0 || count.delayed > self.served / TOLERATED)
@@ -120,7 +119,7 @@ impl Throttle {
     }
 
     fn count(&mut self, ceiling: Ceiling) -> Option<&mut Count> {
-        let index = CEILINGS.iter().position(|known| *known == ceiling)?;
+        let index = Ceiling::ALL.iter().position(|known| *known == ceiling)?;
         self.counts.get_mut(index)
     }
 }

@@ -102,3 +102,34 @@ async fn the_pool_follows_backends_and_credentials() {
     assert_eq!(reason("a"), Some(Reason::BackendNotFound));
     assert_eq!(pool.subscribe().borrow().iter().count(), 0);
 }
+
+/// Finding 20 and its like: a new ceiling must not let the old queries through a second time.
+#[tokio::test]
+async fn what_is_in_flight_counts_through_new_limits_and_a_spec_that_is_broken_for_a_moment() {
+    crate::backend::install_crypto();
+    let pool = Pool::new(Metrics::new().backend, Arc::new(NoTokens));
+    pool.set_credentials(token(Some("t")));
+    let apply = |uid: &str, url: &str, most: u32| {
+        pool.apply([("a".into(), inputs(uid, url, most))]);
+        let state = pool.state();
+        state.slots.get("a").unwrap().limiter.clone()
+    };
+    let limiter = apply("1", "https://a", 16);
+    let client = pool.get("a").unwrap();
+    assert!(Arc::ptr_eq(&limiter, &apply("1", "https://a", 2)));
+    assert!(
+        Arc::ptr_eq(&client, &pool.get("a").unwrap()),
+        "with its breaker and its connections"
+    );
+    assert!(Arc::ptr_eq(&limiter, &apply("1", "https://b", 2)));
+    pool.apply([]);
+    assert!(Arc::ptr_eq(&limiter, &apply("1", "https://b", 2)));
+    assert!(
+        !Arc::ptr_eq(&limiter, &apply("2", "https://b", 2)),
+        "another backend"
+    );
+    pool.apply([]);
+    drop((limiter, client));
+    pool.apply([]);
+    assert!(pool.state().limiters.is_empty(), "nothing is kept for ever");
+}
