@@ -110,8 +110,9 @@ pub struct RuleSpec {
     pub window: Option<String>,
 
     /// The longest time for which an answer of the backend is served again instead of asking anew, 0s to 60s; what is
-    /// served keeps the time of its query. `0s`, in a `ClusterMetricRule` only: every request asks anew. Default: `5s`,
-    /// and `0s` in a `ClusterMetricRule` with `semantics: PrometheusAdapter`. Example: `15s`.
+    /// served keeps the time of its query. `0s`, in a `ClusterMetricRule` only: every request asks anew; in a `MetricRule`
+    /// at least `limits.perRule.minRefresh` of the `MetricBackend`. Who asks the same meanwhile joins a query that is on its
+    /// way. Default: `5s`, and `0s` in a `ClusterMetricRule` with `semantics: PrometheusAdapter`. Example: `15s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = duration::PATTERN), length(max = duration::MAX_LENGTH))]
     pub refresh: Option<String>,
@@ -123,7 +124,8 @@ pub struct RuleSpec {
     #[schemars(regex(pattern = duration::PATTERN), length(max = duration::MAX_LENGTH))]
     pub retain_after_idle: Option<String>,
 
-    /// Bounds on what the rule may bring in. Default: 10000 series, 100 metrics, 50000 samples.
+    /// Bounds on what the rule may bring in; in a `MetricRule` no more than `limits.perRule` of the `MetricBackend`, which holds
+    /// where it is lower (`AboveCeiling`). Default: 10000 series, 100 metrics, 50000 samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<RuleLimits>,
 

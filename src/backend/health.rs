@@ -272,18 +272,18 @@ impl Health {
         })
     }
 
-    /// What became of a query. `lapsed`: it had all the time that the backend's timeout gives, and needed more.
+    /// What became of a query. `was_late`: it had all the time that the backend's timeout gives, and needed more.
     pub(super) fn record(
         &self,
         key: &QueryKey,
         rule: Option<&Arc<RuleKey>>,
         error: Option<&BackendError>,
-        lapsed: bool,
+        was_late: bool,
     ) {
         let held = {
             let mut lapses = self.lapses();
             match error.map(BackendError::reason) {
-                _ if lapsed => lapses.lapsed(key, rule, Instant::now(), spread()),
+                _ if was_late => lapses.lapsed(key, rule, Instant::now(), spread()),
                 Some(Reason::Throttled) => lapses.ended(key),
                 Some(reason) if is_of_backend(reason) => lapses.ended(key),
                 _ => lapses.answered(key, rule),

@@ -90,8 +90,8 @@ fn an_open_breaker_tries_ever_more_rarely_with_jitter_and_closes_with_the_first_
         (0..3).for_each(|_| {
             breaker.failed();
         });
-        for (turn, wait) in waits.into_iter().enumerate() {
-            let now = 10.0 * (turn as f64);
+        for (turn, wait) in (0_u8..).zip(waits) {
+            let now = 10.0 * f64::from(turn);
             let next = breaker.probed(at(now), at(now + 1.0), false, spread);
             assert_eq!(next, Next::Probe(Duration::from_millis(wait)), "{turn}");
         }

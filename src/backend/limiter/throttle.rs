@@ -53,10 +53,10 @@ impl Throttle {
     }
 
     /// A query waited for a ceiling and was served.
-    pub(super) fn delayed(&mut self, ceiling: Ceiling, wanted: usize, waited: Duration) {
+    pub(super) fn delayed(&mut self, ceiling: Ceiling, wanted: usize, time: Duration) {
         if let Some(count) = self.count(ceiling) {
             count.delayed += 1;
-            count.waited += waited;
+            count.waited += time;
             count.wanted = count.wanted.max(wanted);
         }
     }
