@@ -13,7 +13,7 @@ use crate::{
     api::{
         ADAPTER_FIELDS_ANNOTATION, ADAPTER_NO_QUERY,
         duration::parse_duration,
-        rule_spec::{MetricsApi, NegativePolicy, RuleSpec, Semantics},
+        rule_spec::{MetricsApi, MissingRows, NegativePolicy, RuleSpec, Semantics},
     },
     document::{self, Position},
     language::terminal::shown,
@@ -175,6 +175,17 @@ fn losses(found: &Found) -> Vec<(Problem, bool)> {
             "prometheus-adapter asks Prometheus anew for every request, where here an answer is used again for {refresh}; left out"
         );
         say(false, "spec.refresh", &message);
+    }
+    if spec.api == MetricsApi::External && spec.effective_missing_rows() == MissingRows::Fail {
+        let message = "prometheus-adapter serves the rows that are left of an answer that lacks some, where the request fails here";
+        say(false, "spec.missingRows", message);
+    }
+    if spec.retain_after_idle.is_some() {
+        say(
+            false,
+            "spec.retainAfterIdle",
+            "prometheus-adapter keeps no name of a metric whose series are gone; left out",
+        );
     }
     if spec.window.is_some() {
         say(

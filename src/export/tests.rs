@@ -151,6 +151,8 @@ fn every_field_of_a_spec_is_exported_or_told() {
         "refresh",
         "semantics",
         "window",
+        "missingRows",
+        "retainAfterIdle",
     ];
     let unknown: Vec<_> = fields
         .iter()
