@@ -16,6 +16,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use futures::FutureExt as _;
+use futures::future::LocalBoxFuture;
 
 use self::scene::Scene;
 
@@ -82,17 +84,17 @@ pub async fn run(options: &Options, tell: fn(&str)) -> Result<()> {
     }
     let scene = Scene::start().await?;
     for name in SCENES.iter().skip(1).filter(|name| wanted(name)) {
-        let figures = match *name {
-            "answers" => memory::answers(&scene).await,
-            "listings" => memory::listings(&scene).await,
-            "neighbour" => neighbour::run(&scene).await,
-            "values" => values::run(&scene).await,
-            "hang" => hang::run(&scene).await,
-            "fat" => memory::fat_rules(&scene).await,
-            "start" => start::run(&scene).await,
-            _ => round::run(&scene, options.peer.as_deref()).await,
+        let figures: LocalBoxFuture<'_, Result<Vec<Figure>>> = match *name {
+            "answers" => memory::answers(&scene).boxed_local(),
+            "listings" => memory::listings(&scene).boxed_local(),
+            "neighbour" => neighbour::run(&scene).boxed_local(),
+            "values" => values::run(&scene).boxed_local(),
+            "hang" => hang::run(&scene).boxed_local(),
+            "fat" => memory::fat_rules(&scene).boxed_local(),
+            "start" => start::run(&scene).boxed_local(),
+            _ => round::run(&scene, options.peer.as_deref()).boxed_local(),
         };
-        match figures {
+        match figures.await {
             Ok(figures) => tell_all(figures),
             // the other scenes are worth seeing all the same
             Err(error) => tell(&format!("{name}: not measured: {error:#}")),
