@@ -116,7 +116,9 @@ fn check_within<F: Borrow<SourceFile>>(
         if !own.is_empty() {
             kept += file.text.len() + OF_VALUE * values;
         }
-        said.into_iter().for_each(|said| report.add(said));
+        for said in said {
+            report.add(said);
+        }
         found.append(&mut own);
         if kept > most {
             report.add(too_much(index, most));

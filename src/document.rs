@@ -102,7 +102,7 @@ impl Document {
     pub fn parse_first(text: &str) -> Result<Option<Self>, SyntaxError> {
         let mut first = None;
         read::documents(&Source::new(text.into(), None), 1, |document| {
-            first = Some(document)
+            first = Some(document);
         })?;
         Ok(first)
     }

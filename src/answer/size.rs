@@ -24,7 +24,7 @@ impl Encoded for CustomItem {
 
 impl Encoded for ExternalItem {
     fn encoded(&self) -> usize {
-        let labels = self.labels.iter().flat_map(|labels| labels.iter());
+        let labels = self.labels.iter().flat_map(super::super::sample::Labels::iter);
         // Quotes, colon and comma; in a reply for people a line of its own.
         FRAME
             + labels

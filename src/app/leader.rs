@@ -82,24 +82,11 @@ impl Leader<'_> {
         );
         let (election, leadership) = Election::new(client.clone(), lease, clock.clone(), counts.clone())?;
         tasks.spawn_until(stop, "lease", election.run(stop.clone()));
-        let place = ClaimsConfig {
-            namespace: namespace.clone(),
-            name: self.config.claims_name.clone(),
-        };
         let channels = ClaimsChannels {
             catalog: known.catalog.clone(),
             recorded: known.recorded,
         };
-        let claims = Claims::new(
-            client.clone(),
-            place,
-            channels,
-            leadership.clone(),
-            clock.clone(),
-            self.claims.clone(),
-            counts.clone(),
-        );
-        tasks.spawn_until(stop, "claims", claims.run(stop.clone()));
+        self.record_claims(channels, &leadership, &clock, tasks);
         let (event_sink, event_writer) = events(client.clone(), self.config.identity.clone(), counts.clone());
         tasks.spawn_until(stop, "events", event_writer.run(stop.clone()));
 
@@ -190,6 +177,32 @@ impl Leader<'_> {
         let writer = StatusWriter::new(client, desired, leadership, event_sink, clock, counts.clone());
         tasks.spawn_until(stop, "status", writer.run(stop.clone()));
         Ok(serving)
+    }
+
+    fn record_claims(
+        &self,
+        channels: ClaimsChannels,
+        leadership: &Leadership,
+        clock: &Clock,
+        tasks: &mut Tasks,
+    ) {
+        let Connection {
+            client, namespace, ..
+        } = self.connection.clone();
+        let place = ClaimsConfig {
+            namespace,
+            name: self.config.claims_name.clone(),
+        };
+        let claims = Claims::new(
+            client,
+            place,
+            channels,
+            leadership.clone(),
+            clock.clone(),
+            self.claims.clone(),
+            self.counts.clone(),
+        );
+        tasks.spawn_until(&self.stop, "claims", claims.run(self.stop.clone()));
     }
 
     fn mode(&self) -> RegisterMode {

@@ -96,9 +96,10 @@ impl Tasks {
         work: impl Future<Output = ()> + Send + 'static,
     ) {
         self.running.spawn(async move {
-            match tokio::time::timeout(patience, work).await {
-                Ok(()) => tracing::info!(gate = name, "ready"),
-                Err(_) => tracing::warn!(gate = name, ?patience, "waited for no longer"),
+            if let Ok(()) = tokio::time::timeout(patience, work).await {
+                tracing::info!(gate = name, "ready");
+            } else {
+                tracing::warn!(gate = name, ?patience, "waited for no longer");
             }
             gate.open();
             (name, Ok(()))
@@ -218,7 +219,7 @@ mod tests {
 
         let never = std::future::pending();
         tasks.open_after("nodes", health.gate("nodes"), PATIENCE, never);
-        tokio::time::sleep(PATIENCE - Duration::from_secs(1)).await;
+        tokio::time::sleep(PATIENCE.checked_sub(Duration::from_secs(1)).unwrap()).await;
         assert!(!health.is_ready());
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert!(

@@ -253,32 +253,28 @@ mod tests {
         Budget::new(BudgetKind::Answers, total, Metrics::new().backend)
     }
 
-    fn namespace(name: &str) -> Holder {
-        Some(name.into())
-    }
-
     #[test]
     fn a_namespace_that_takes_all_it_gets_leaves_room_for_others() {
         let budget = budget(64 << 20);
         let mut hogs = Vec::new();
         for name in ["a", "b", "c"] {
-            let mut place = budget.place(namespace(name));
+            let mut place = budget.place(Some(name.into()));
             while place.cover(place.bytes + STEP).is_ok() {}
             hogs.push(place);
         }
         let held: Vec<usize> = hogs.iter().map(|hog| hog.bytes >> 20).collect();
         assert_eq!(held, [32, 16, 8], "each as much as it leaves free");
-        assert!(budget.place(namespace("d")).cover(1 << 20).is_ok());
+        assert!(budget.place(Some("d".into())).cover(1 << 20).is_ok());
         assert!(budget.place(None).cover(1 << 20).is_ok());
 
         // Several places of one namespace are one share.
-        assert!(budget.place(namespace("a")).cover(1).is_err());
+        assert!(budget.place(Some("a".into())).cover(1).is_err());
     }
 
     #[test]
     fn every_byte_is_given_back() {
         let budget = budget(1 << 20);
-        let mut place = budget.place(namespace("a"));
+        let mut place = budget.place(Some("a".into()));
         place.cover(10).unwrap();
         assert_eq!(budget.used(), STEP, "in steps");
         place.shrink(10);

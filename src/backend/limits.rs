@@ -105,13 +105,14 @@ impl<B: Backend + 'static> Limited<B> {
         let inner = &*self.0;
         let entered = Instant::now();
         let mut alarm = inner.health.alarm();
-        let admitted = match inner.health.refusal(kind) {
-            Some(refusal) => Err(refusal),
-            None => tokio::select! {
+        let admitted = if let Some(refusal) = inner.health.refusal(kind) {
+            Err(refusal)
+        } else {
+            tokio::select! {
                 biased;
                 refusal = alarm.sounds(kind) => Err(refusal),
                 admitted = inner.limiter.admit(who, until, deadline) => admitted,
-            },
+            }
         };
         let permit = match admitted {
             Ok(permit) => permit,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     ClaimKey, Entry, Listing, Metric, Served, Standing, Subject,
-    possible::{can_make, literal},
+    possible::{literal, made},
     recorded::{Origin, RecordSource, Recorded, RecordedClaim, RecordedRule},
 };
 use crate::{
@@ -52,9 +52,10 @@ impl<'a> Join<'a> {
             _ => None,
         });
         for (key, claim) in known.into_iter().flat_map(|known| &known.claims) {
-            if is_current
-                && can_make(rule, key, claim, &table.resources)
-                && let Some(metric) = self.metric(key, claim)
+            // The listing is that of this very selector, so the spec alone says what the name is now: on every replica at once.
+            let name = made(rule, key, claim, &table.resources).filter(|_| is_current);
+            if let Some(name) = name
+                && let Some(metric) = self.metric(&ClaimKey { name, ..key.clone() }, claim)
             {
                 add(rule, metric, Standing::Answers);
             }
@@ -75,7 +76,13 @@ impl<'a> Join<'a> {
             };
             add(of, metric.clone(), standing);
         }
-        for (key, claim) in known.into_iter().flat_map(|known| &known.claims) {
+        // A name that an accepted spec gives up is given up; while it cannot be read, nothing is.
+        let given_up = is_current && rule.refusals.is_empty();
+        for (key, claim) in known
+            .into_iter()
+            .filter(|_| !given_up)
+            .flat_map(|known| &known.claims)
+        {
             if let Some(metric) = self.metric(key, claim) {
                 add(rule, metric, Standing::Edited(failure));
             }
@@ -130,8 +137,8 @@ fn reached(rule: &Arc<CompiledRule>, known: Option<&RecordedRule>) -> Arc<Compil
         Err(_) => known.priority,
     };
     Arc::new(CompiledRule {
-        scope,
         priority,
+        scope,
         ..(**rule).clone()
     })
 }

@@ -71,30 +71,38 @@ pub(super) fn can_make(
     claim: &RecordedClaim,
     resources: &Resources,
 ) -> bool {
-    let Some(naming) = &rule.naming else { return false };
-    let named = match &naming.source {
-        Source::Static { metric } => claim.series.is_empty() && **metric == *key.name,
+    made(rule, key, claim, resources).is_some_and(|name| name == key.name)
+}
+
+/// What `rule` calls the metric that it makes of a recorded series for a kind; `None` where it makes none of it.
+pub(super) fn made(
+    rule: &CompiledRule,
+    key: &ClaimKey,
+    claim: &RecordedClaim,
+    resources: &Resources,
+) -> Option<Arc<str>> {
+    let name = match &rule.naming.as_ref()?.source {
+        Source::Static { metric } => claim.series.is_empty().then(|| metric.as_str().into()),
         Source::Series {
             admitted,
             filters,
             rename,
             ..
         } => {
-            admitted.admits(&claim.series)
-                && filters.iter().all(|filter| filter.keeps(&claim.series))
-                && rename
-                    .metric_name(&claim.series)
-                    .is_ok_and(|name| name == *key.name)
+            let is_kept =
+                admitted.admits(&claim.series) && filters.iter().all(|filter| filter.keeps(&claim.series));
+            let name = rename.metric_name(&claim.series).ok();
+            name.filter(|_| is_kept).map(Into::into)
         }
     };
-    named
-        && match (&key.resource, rule.api) {
-            (None, MetricsApi::External) => true,
-            (Some(kind), MetricsApi::Custom) => resources
-                .resolve(kind)
-                .is_some_and(|info| describes(rule, info, &claim.label, resources)),
-            _ => false,
-        }
+    let describes_kind = match (&key.resource, rule.api) {
+        (None, MetricsApi::External) => true,
+        (Some(kind), MetricsApi::Custom) => resources
+            .resolve(kind)
+            .is_some_and(|info| describes(rule, info, &claim.label, resources)),
+        _ => false,
+    };
+    name.filter(|_| describes_kind)
 }
 
 /// Whether some series that the backend may have could make `rule` claim what `key` says. Rather yes than no.

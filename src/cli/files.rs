@@ -104,7 +104,7 @@ impl Files {
         let mut metadata = fs::symlink_metadata(path).map_err(said)?;
         if metadata.is_symlink() {
             let own = path.parent().filter(|own| !own.as_os_str().is_empty());
-            let own = fs::canonicalize(own.unwrap_or(Path::new("."))).map_err(said)?;
+            let own = fs::canonicalize(own.unwrap_or_else(|| Path::new("."))).map_err(said)?;
             found = fs::canonicalize(path).map_err(said)?;
             if !found.starts_with(own) {
                 return Err(
@@ -231,7 +231,7 @@ fn regular(kind: FileType) -> io::Result<()> {
         FileType::Fifo => "a named pipe",
         FileType::Socket => "a socket",
         FileType::CharacterDevice | FileType::BlockDevice => "a device",
-        _ => "something else",
+        FileType::Unknown => "something else",
     };
     let message = format!(
         "{what} and not a regular file, which alone is read: for what another program writes, name - and pipe it in"

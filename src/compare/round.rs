@@ -197,11 +197,8 @@ mod tests {
             assert_eq!(round.problems.len(), 2, "{code}: {:?}", round.problems);
         }
         assert_eq!(judged(&[down()], &[down()]).outcome, Outcome::NoneFailed);
-        let malformed = Answer::read(200, b"<html>");
-        assert_eq!(
-            judged(&[malformed.clone()], &[malformed]).outcome,
-            Outcome::NoneFailed
-        );
+        let malformed = [Answer::read(200, b"<html>")];
+        assert_eq!(judged(&malformed, &malformed).outcome, Outcome::NoneFailed);
         // Only that there is no such metric is a statement, and one without a value.
         let round = judged(&[refused(404)], &[refused(404)]);
         assert_eq!((round.outcome, round.values), (Outcome::Absent, 0));
@@ -224,7 +221,7 @@ mod tests {
             (values(&["5m"]), values(&["6m"]), Outcome::Coarse),
         ] {
             assert_eq!(
-                judged(&[peer.clone()], &[ours.clone()]).outcome,
+                judged(std::slice::from_ref(&peer), std::slice::from_ref(&ours)).outcome,
                 expected,
                 "{peer:?} {ours:?}"
             );
@@ -234,7 +231,7 @@ mod tests {
     #[test]
     fn replicas_that_disagree_were_not_seen() {
         let (one, two) = (values(&["1"]), values(&["2"]));
-        let round = judged(&[one.clone()], &[one.clone(), two.clone()]);
+        let round = judged(std::slice::from_ref(&one), &[one.clone(), two.clone()]);
         assert_eq!(round.outcome, Outcome::Different);
         assert_eq!(
             round.differences[0].to_string(),
@@ -242,10 +239,10 @@ mod tests {
         );
         assert_eq!(round.ours, "1, 2");
         assert_eq!(
-            judged(&[one.clone(), two], &[one.clone()]).outcome,
+            judged(&[one.clone(), two], std::slice::from_ref(&one)).outcome,
             Outcome::Different
         );
-        let round = judged(&[one.clone()], &[one.clone(), down()]);
+        let round = judged(std::slice::from_ref(&one), &[one.clone(), down()]);
         assert_eq!(round.outcome, Outcome::OursFailed);
         assert_eq!(
             round.problems,
@@ -270,7 +267,7 @@ mod tests {
             (one(), refused(404), false),
         ] {
             assert_eq!(
-                judged(&[peer.clone()], &[ours.clone()]).is_uncertain(),
+                judged(std::slice::from_ref(&peer), std::slice::from_ref(&ours)).is_uncertain(),
                 again,
                 "{peer:?} {ours:?}"
             );

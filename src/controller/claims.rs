@@ -136,7 +136,7 @@ impl Claims {
             let catalog = self.channels.catalog.borrow_and_update().clone();
             self.pass(&now_stored, &catalog).await;
             // What is due waits for the next try.
-            let wake = [self.retry_at.or(self.pace.due()), self.expiry()];
+            let wake = [self.retry_at.or_else(|| self.pace.due()), self.expiry()];
             let wake = wake.into_iter().flatten().min();
             let changed = tokio::select! {
                 changed = stored.changed() => {

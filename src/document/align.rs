@@ -87,7 +87,7 @@ impl Aligned {
     pub(super) fn offset(&self, raw: &str, scalar: &Scalar, offset: usize) -> usize {
         let behind = self.marks.partition_point(|mark| mark.decoded <= offset);
         let mark = behind.checked_sub(1).and_then(|index| self.marks.get(index));
-        let mark = mark.copied().unwrap_or(Mark {
+        let mark = mark.copied().unwrap_or_else(|| Mark {
             decoded: 0,
             raw: content_start(scalar.style),
         });

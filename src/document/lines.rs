@@ -28,7 +28,9 @@ impl Lines {
         let mut marks = Vec::with_capacity(text.len() / STEP + 1);
         for chunk in text.as_bytes().chunks(STEP) {
             marks.push(walk.at);
-            chunk.iter().for_each(|byte| walk.pass(*byte));
+            for byte in chunk {
+                walk.pass(*byte);
+            }
         }
         if marks.is_empty() {
             marks.push(walk.at);
@@ -45,7 +47,9 @@ impl Lines {
         };
         let mut walk = Walk { at };
         let passed = text.as_bytes().get(index * STEP..offset).unwrap_or_default();
-        passed.iter().for_each(|byte| walk.pass(*byte));
+        for byte in passed {
+            walk.pass(*byte);
+        }
         walk.at
     }
 

@@ -100,7 +100,10 @@ mod tests {
 
     /// As `kubectl get scaledobjects -A -o yaml` prints them.
     fn scaled_objects(count: usize) -> String {
-        let labels: String = (0..100).map(|index| format!("l{index}: x, ")).collect();
+        let labels: String = (0..100)
+            .map(|index| format!("l{index}: x, "))
+            .collect::<Vec<_>>()
+            .concat();
         let item = |index: usize| {
             format!(
                 "- apiVersion: keda.sh/v1alpha1\n  kind: ScaledObject\n  metadata:\n    name: s{index}\n    namespace: n{}\n    \
@@ -177,7 +180,7 @@ mod tests {
             });
             for text in [scaled.to_string(), config.to_string()] {
                 let import = imported(&file, text);
-                let notes: String = import.notes.iter().map(|note| format!("{note}\n")).collect();
+                let notes: String = import.notes.iter().map(|note| format!("{note}\n")).collect::<Vec<_>>().concat();
                 let yaml = import.yaml();
                 for out in [&notes, &import.report_json(), &import.summary(), &yaml] {
                     // A block of YAML keeps its tabs.

@@ -267,11 +267,11 @@ mod tests {
             home: Some(home.clone()),
             incluster: pod,
         };
-        let prod = format!(
+        let production = format!(
             "http://127.0.0.1:1/ context \"c\" of the kubeconfig {}",
             path.display()
         );
-        assert_eq!(server(&environment, First::Kubeconfig).await, prod);
+        assert_eq!(server(&environment, First::Kubeconfig).await, production);
         // `serve` is the pod's.
         let own = "https://10.0.0.1/ the pod's ServiceAccount";
         assert_eq!(server(&environment, First::Pod).await, own);

@@ -140,97 +140,109 @@ impl BackendMetrics {
             budget_used: Family::default(),
             budget_refusals: Family::default(),
         };
+        metrics.register_queries(registry);
+        metrics.register_protection(registry);
+        metrics.register_listings(registry);
+        metrics
+    }
+
+    fn register_queries(&self, registry: &mut Registry) {
         registry.register(
             "backend_queries",
             "Queries to a backend by kind and reason, which is empty for a success",
-            metrics.queries.clone(),
+            self.queries.clone(),
         );
         registry.register_with_unit(
             "backend_query_duration",
             "Time that a backend took, waiting for a slot not included",
             Unit::Seconds,
-            metrics.duration.clone(),
+            self.duration.clone(),
         );
         registry.register(
             "backend_queries_in_flight",
             "Queries at a backend now",
-            metrics.in_flight.clone(),
+            self.in_flight.clone(),
         );
         registry.register(
             "backend_queries_waiting",
             "Queries that wait for a slot of a backend now",
-            metrics.queued.clone(),
+            self.queued.clone(),
         );
         registry.register_with_unit(
             "backend_wait",
             "Time that a query waited for a slot of a backend and for its rate",
             Unit::Seconds,
-            metrics.waited.clone(),
-        );
-        registry.register(
-            "backend_throttled",
-            "Queries that failed (Throttled) because a ceiling of the MetricBackend left them no time, by ceiling",
-            metrics.throttled.clone(),
-        );
-        registry.register(
-            "backend_ceiling_wanted",
-            "The value with which a ceiling of the MetricBackend that held queries up would not have done so",
-            metrics.wanted.clone(),
+            self.waited.clone(),
         );
         registry.register(
             "backend_queries_joined",
             "Queries that shared the answer of an identical one that was on its way",
-            metrics.joined.clone(),
+            self.joined.clone(),
+        );
+    }
+
+    fn register_protection(&self, registry: &mut Registry) {
+        registry.register(
+            "backend_throttled",
+            "Queries that failed (Throttled) because a ceiling of the MetricBackend left them no time, by ceiling",
+            self.throttled.clone(),
+        );
+        registry.register(
+            "backend_ceiling_wanted",
+            "The value with which a ceiling of the MetricBackend that held queries up would not have done so",
+            self.wanted.clone(),
         );
         registry.register(
             "backend_circuit",
             "1 for the state of a backend's breaker (closed, half_open, open); unless it is closed queries fail at once",
-            metrics.circuit.clone(),
+            self.circuit.clone(),
         );
         registry.register(
             "backend_held_back",
             "Queries that were not sent as usual because the backend, the query itself or others of its namespace did not answer in time, by cause (backend, query, namespace)",
-            metrics.refused.clone(),
+            self.refused.clone(),
         );
         registry.register(
             "backend_failures_held",
             "Queries of a backend whose timeout is remembered, so that they are asked more rarely",
-            metrics.failures_held.clone(),
-        );
-        registry.register_with_unit(
-            "relist_duration",
-            "Time that one relist of a backend's selectors took",
-            Unit::Seconds,
-            metrics.relist_duration.clone(),
-        );
-        registry.register(
-            "relist_last_success_timestamp_seconds",
-            "When every selector of a backend was last listed without an error, in Unix time",
-            metrics.relist_success.clone(),
-        );
-        registry.register(
-            "relist_errors",
-            "Selectors that could not be listed and kept their last good series, by reason",
-            metrics.relist_errors.clone(),
+            self.failures_held.clone(),
         );
         registry.register_with_unit(
             "backend_clock_offset",
             "How far a backend's clock is ahead of this replica's, negative where it is behind; 0 within about a second",
             Unit::Seconds,
-            metrics.clock_offset.clone(),
+            self.clock_offset.clone(),
         );
         registry.register_with_unit(
             "budget_used",
             "Memory that answers in flight and listings hold of their budget",
             Unit::Bytes,
-            metrics.budget_used.clone(),
+            self.budget_used.clone(),
         );
         registry.register(
             "budget_refusals",
             "Answers and listings that were given up because their namespace held its share of the budget",
-            metrics.budget_refusals.clone(),
+            self.budget_refusals.clone(),
         );
-        metrics
+    }
+
+    fn register_listings(&self, registry: &mut Registry) {
+        registry.register_with_unit(
+            "relist_duration",
+            "Time that one relist of a backend's selectors took",
+            Unit::Seconds,
+            self.relist_duration.clone(),
+        );
+        registry.register(
+            "relist_last_success_timestamp_seconds",
+            "When every selector of a backend was last listed without an error, in Unix time",
+            self.relist_success.clone(),
+        );
+        registry.register(
+            "relist_errors",
+            "Selectors that could not be listed and kept their last good series, by reason",
+            self.relist_errors.clone(),
+        );
     }
 
     /// One finished query; `reason` is a code of the closed set, empty for a success.

@@ -257,8 +257,8 @@ fn a_backends_words_lose_addresses_and_the_values_of_others() {
             r#"found duplicate series for the match group {namespace="shop", pod="…"} on the right: [{namespace="…"}, {a="…"}]"#,
         ),
         (
-            r#"1:23: parse error: unexpected character: '$'"#,
-            r#"1:23: parse error: unexpected character: '…'"#,
+            r"1:23: parse error: unexpected character: '$'",
+            r"1:23: parse error: unexpected character: '…'",
         ),
         (
             "expanding series: Post http://user:pw@store-0.mimir.svc:9095/x?y: dial tcp 10.1.2.3:9095: connect: refused",

@@ -27,6 +27,10 @@ pub struct Naming {
 
 /// Where a rule's metric names come from.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a rule has one of them, and nearly every rule lists series"
+)]
 pub enum Source {
     /// Series that a backend is asked for.
     Series {

@@ -290,14 +290,13 @@ impl Collector {
         if beyond {
             return;
         }
-        let shape = match self.shapes.get(reading.labels.as_slice()) {
-            Some(known) => known.clone(),
-            None => {
-                let shape: Shape = reading.labels.as_slice().into();
-                self.bytes += size_of_val(&*shape) + ENTRY;
-                self.shapes.insert(shape.clone());
-                shape
-            }
+        let shape = if let Some(known) = self.shapes.get(reading.labels.as_slice()) {
+            known.clone()
+        } else {
+            let shape: Shape = reading.labels.as_slice().into();
+            self.bytes += size_of_val(&*shape) + ENTRY;
+            self.shapes.insert(shape.clone());
+            shape
         };
         let mut group = Gathered {
             count: 1,

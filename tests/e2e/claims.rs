@@ -81,28 +81,16 @@ impl Scene<'_> {
         })
     }
 
-    /// By a pattern, so that the name stands in no spec.
-    fn own(&self) -> Value {
-        json!({
-            "backendRef": {"name": BACKEND},
-            "seriesQuery": "{__name__=~\"claims_.+_total\",pod!=\"\"}",
-            "resources": {"overrides": {"namespace": {"resource": "namespaces"}, "pod": {"resource": "pods"}}},
-            "name": {"matches": "^claims_(.*)_total$", "as": METRIC},
-            "metricsQuery": "sum by (<<.GroupBy>>) (<<.Series>>{<<.LabelMatchers>>})",
-            "refresh": "1ms",
-        })
-    }
-
     async fn set_up(&self) -> Result<()> {
         create(&self.client, &backend(BACKEND, &self.backend_spec())).await?;
         create(&self.client, &backend("claims-platform", &self.backend_spec())).await?;
-        let mut platform = self.own();
+        let mut platform = own();
         platform["backendRef"] = json!({"name": "claims-platform"});
         platform["seriesQuery"] = json!(format!("{SERIES}{{pod!=\"\"}}"));
         platform["metricsQuery"] = json!("sum by (<<.GroupBy>>) (<<.Series>>{<<.LabelMatchers>>}) * 999");
         create(&self.client, &rule(None, "claims-platform", &platform)).await?;
         until_value(&self.client, &self.path(), OTHERS, PATIENCE).await?;
-        create(&self.client, &rule(Some(&self.namespace), "own", &self.own())).await?;
+        create(&self.client, &rule(Some(&self.namespace), "own", &own())).await?;
         self.is_answered().await
     }
 
@@ -138,7 +126,7 @@ impl Scene<'_> {
     }
 
     async fn mend(&self) -> Result<()> {
-        let mut spec = self.own();
+        let mut spec = own();
         for field in ["seriesFilters", "retainAfterIdle"] {
             spec[field] = Value::Null;
         }
@@ -274,7 +262,7 @@ impl Scene<'_> {
 
     /// What was never listed claims what its spec says, and is named where its metric would be unknown.
     async fn never_listed(&self) -> Result<()> {
-        let mut literal = self.own();
+        let mut literal = own();
         literal["backendRef"] = json!({"name": "claims-missing"});
         literal["seriesQuery"] = json!(SERIES);
         create(&self.client, &rule(Some(&self.namespace), "literal", &literal)).await?;
@@ -283,7 +271,7 @@ impl Scene<'_> {
         self.rules.delete("literal", &DeleteParams::default()).await?;
         until_value(&self.client, &self.path(), OTHERS, PATIENCE).await?;
 
-        let mut pattern = self.own();
+        let mut pattern = own();
         pattern["backendRef"] = json!({"name": "claims-missing"});
         pattern["name"] = json!({"as": "claims_elsewhere"});
         create(&self.client, &rule(Some(&self.namespace), "pattern", &pattern)).await?;
@@ -302,4 +290,16 @@ impl Scene<'_> {
         })
         .await
     }
+}
+
+/// By a pattern, so that the name stands in no spec.
+fn own() -> Value {
+    json!({
+        "backendRef": {"name": BACKEND},
+        "seriesQuery": "{__name__=~\"claims_.+_total\",pod!=\"\"}",
+        "resources": {"overrides": {"namespace": {"resource": "namespaces"}, "pod": {"resource": "pods"}}},
+        "name": {"matches": "^claims_(.*)_total$", "as": METRIC},
+        "metricsQuery": "sum by (<<.GroupBy>>) (<<.Series>>{<<.LabelMatchers>>})",
+        "refresh": "1ms",
+    })
 }

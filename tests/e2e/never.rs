@@ -11,7 +11,7 @@ use crate::support::{builder, condition, get, list, read_rule, rule};
 
 const EXTERNAL: &str = "v1beta1.external.metrics.k8s.io";
 /// The minute that whoever writes it is given, and some air.
-const TOLD: Duration = Duration::from_secs(120);
+const TOLD: Duration = Duration::from_mins(2);
 
 #[tokio::test]
 async fn with_register_never_an_api_service_that_lacks_our_ca_is_told_before_and_after_a_rotation()

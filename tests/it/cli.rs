@@ -99,13 +99,16 @@ fn check_ends_by_what_it_finds() -> Result<()> {
     ];
     for (arguments, code, said) in cases {
         let output = metricrule(&[&["check"], arguments].concat())?;
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        // A file that cannot be read is a finding like any other; wrong flags are not.
+        let printed =
+            [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        let text = printed.concat();
         ensure!(
             output.status.code() == Some(code),
-            "{arguments:?}: {}: {stderr}",
+            "{arguments:?}: {}: {text}",
             output.status
         );
-        ensure!(stderr.contains(said), "{arguments:?}: {stderr}");
+        ensure!(text.contains(said), "{arguments:?}: {text}");
     }
     let found = metricrule(&["check", &error])?;
     let text = String::from_utf8(found.stdout)?;

@@ -139,18 +139,18 @@ fn losses(path: &str, old: &Value, new: &Value, found: &mut Vec<Loss>) {
             lost(keyword);
         }
     }
-    let list = |schema: &Value, keyword: &str| schema[keyword].as_array().cloned().unwrap_or_default();
-    let (before, now) = (list(old, "enum"), list(new, "enum"));
+    let values = |schema: &Value, keyword: &str| schema[keyword].as_array().cloned().unwrap_or_default();
+    let (before, now) = (values(old, "enum"), values(new, "enum"));
     if (before.is_empty() && !now.is_empty()) || (!now.is_empty() && before.iter().any(|v| !now.contains(v)))
     {
         lost("enum");
     }
-    let before = list(old, "required");
-    if list(new, "required").iter().any(|name| !before.contains(name)) {
+    let before = values(old, "required");
+    if values(new, "required").iter().any(|name| !before.contains(name)) {
         lost("required");
     }
     let rules = |schema: &Value| -> Vec<Value> {
-        list(schema, "x-kubernetes-validations")
+        values(schema, "x-kubernetes-validations")
             .iter()
             .map(|rule| rule["rule"].clone())
             .collect()

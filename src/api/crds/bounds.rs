@@ -33,7 +33,9 @@ fn each(schema: &mut JSONSchemaProps, visit: &mut impl FnMut(&mut JSONSchemaProp
     match &mut schema.items {
         Some(JSONSchemaPropsOrArray::Schema(items)) => each(items, visit),
         Some(JSONSchemaPropsOrArray::Schemas(items)) => {
-            items.iter_mut().for_each(|items| each(items, visit));
+            for item in items {
+                each(item, visit);
+            }
         }
         None => {}
     }

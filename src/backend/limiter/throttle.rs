@@ -70,6 +70,10 @@ impl Throttle {
     }
 
     /// At the end of a period, and at the first refusal of one: the ceiling that costs most, or that none does.
+    #[expect(
+        clippy::option_option,
+        reason = "that there is no news is not the news that no ceiling holds queries up"
+    )]
     pub(super) fn tell(&mut self, now: Instant, limits: &BackendLimits) -> Option<Option<Throttled>> {
         let is_over = now.saturating_duration_since(self.since) >= Throttled::PERIOD;
         let refuses = self.counts.iter().any(|count| count.refused > 0);

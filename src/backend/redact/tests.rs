@@ -24,7 +24,11 @@ fn shown(text: &str) -> String {
 fn a_quoted_basic_header_shows_neither_user_nor_password_in_any_spelling() {
     let pair = "reader:hunter2?s&cret/ö";
     let password = "hunter2?s&cret/ö";
-    let percent: String = password.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let percent: String = password
+        .bytes()
+        .map(|byte| format!("%{byte:02X}"))
+        .collect::<Vec<_>>()
+        .concat();
     for spelling in [
         password.to_owned(),
         password.to_uppercase(),
@@ -46,7 +50,10 @@ fn a_quoted_basic_header_shows_neither_user_nor_password_in_any_spelling() {
         STANDARD.encode(format!("x{pair}")),
         STANDARD.encode(STANDARD.encode(pair)),
         STANDARD.encode(pair).replace('=', "%3D"),
-        pair.bytes().map(|byte| format!("{byte:02x}")).collect(),
+        pair.bytes()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<Vec<_>>()
+            .concat(),
         "reader".to_owned(),
         "k3y-of-the-gateway".to_owned(),
         "p4ram&eter".to_owned(),

@@ -61,9 +61,11 @@ struct RuleText {
     selector: Option<LabelSelector>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     cut: bool,
-    /// Kind, metric, series, label, since when it is idle.
-    claims: Vec<(Option<String>, String, String, String, Option<i64>)>,
+    claims: Vec<ClaimText>,
 }
+
+/// Kind, metric, series, label, since when it is idle.
+type ClaimText = (Option<String>, String, String, String, Option<i64>);
 
 /// The bytes of a record.
 ///

@@ -18,10 +18,13 @@ pub struct Shared {
     pub left_out: BTreeMap<Option<String>, usize>,
 }
 
+/// Rules of one namespace, with their UIDs.
+type Rules<'a> = Vec<(&'a Arc<str>, &'a Arc<RecordedRule>)>;
+
 /// Leaves out what exceeds `budget` bytes: first claims of the namespace that has most, there of the rule that has most, and of
 /// a rule those whose series are gone. A rule itself always stays, for it says that the rest was left out.
 pub fn share(record: &Record, budget: usize) -> Shared {
-    let mut namespaces: BTreeMap<Option<&str>, Vec<(&Arc<str>, &Arc<RecordedRule>)>> = BTreeMap::new();
+    let mut namespaces: BTreeMap<Option<&str>, Rules<'_>> = BTreeMap::new();
     for (uid, rule) in &record.rules {
         let of = namespaces.entry(rule.key.namespace.as_deref()).or_default();
         of.push((uid, rule));

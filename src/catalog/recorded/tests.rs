@@ -28,12 +28,12 @@ fn edit(index: &mut Index, generation: i64, spec: &str) {
 }
 
 /// The record after a look at `series`, or after one that failed.
-fn looked(record: &Record, index: &Index, series: Option<SeriesSet>, now: Timestamp) -> Record {
+fn looked(record: &Record, index: &Index, series: Option<&SeriesSet>, now: Timestamp) -> Record {
     let table = Arc::new(index.table());
     let entries = table.rules.iter().map(|rule| Entry {
         metrics: Arc::new(derive(
             rule,
-            &series.clone().unwrap_or_default(),
+            &series.cloned().unwrap_or_default(),
             &table.resources,
         )),
         listing: match series {
@@ -70,23 +70,23 @@ const BOTH: [&str; 2] = [
 fn a_claim_ends_a_day_after_a_good_listing_last_had_its_series() {
     let mut index = index();
     edit(&mut index, 1, REQUESTS);
-    let record = looked(&Record::default(), &index, Some(requests()), at(0));
+    let record = looked(&Record::default(), &index, Some(&requests()), at(0));
     assert_eq!(names(&record), BOTH);
     let record = looked(&record, &index, None, at(100));
     assert_eq!(names(&record), BOTH, "a listing that fails ends nothing");
-    let record = looked(&record, &index, Some(SeriesSet::default()), at(200));
+    let record = looked(&record, &index, Some(&SeriesSet::default()), at(200));
     let idle = BOTH.map(|name| format!("{name} since 200h"));
     assert_eq!(names(&record), idle);
-    let record = looked(&record, &index, Some(SeriesSet::default()), at(223));
+    let record = looked(&record, &index, Some(&SeriesSet::default()), at(223));
     assert_eq!(
         names(&record),
         idle,
         "it is idle since then, and not since the last look"
     );
     assert_eq!(names(&looked(&record, &index, None, at(300))), idle);
-    let back = looked(&record, &index, Some(requests()), at(223));
+    let back = looked(&record, &index, Some(&requests()), at(223));
     assert_eq!(names(&back), BOTH, "what is back was never away");
-    let record = looked(&record, &index, Some(SeriesSet::default()), at(224));
+    let record = looked(&record, &index, Some(&SeriesSet::default()), at(224));
     assert_eq!(names(&record), Vec::<String>::new());
 }
 
@@ -99,8 +99,8 @@ fn as_prometheus_adapter_has_it_a_claim_ends_with_its_series() {
     ] {
         let mut index = index();
         edit(&mut index, 1, &format!("{REQUESTS}\n{line}"));
-        let record = looked(&Record::default(), &index, Some(requests()), at(0));
-        let record = looked(&record, &index, Some(SeriesSet::default()), at(0));
+        let record = looked(&Record::default(), &index, Some(&requests()), at(0));
+        let record = looked(&record, &index, Some(&SeriesSet::default()), at(0));
         assert_eq!(record.claims(), left, "{line}");
     }
 }
@@ -109,15 +109,15 @@ fn as_prometheus_adapter_has_it_a_claim_ends_with_its_series() {
 fn a_rule_that_is_refused_or_has_no_backend_keeps_what_is_recorded_and_a_deleted_one_nothing() {
     let mut index = index();
     edit(&mut index, 1, REQUESTS);
-    let record = looked(&Record::default(), &index, Some(requests()), at(0));
+    let record = looked(&Record::default(), &index, Some(&requests()), at(0));
     edit(&mut index, 2, &REQUESTS.replace("pod!=\"\"", "pod!=\""));
     assert_eq!(
-        names(&looked(&record, &index, Some(SeriesSet::default()), at(900))),
+        names(&looked(&record, &index, Some(&SeriesSet::default()), at(900))),
         BOTH
     );
     index.delete_backend("default");
     assert_eq!(
-        names(&looked(&record, &index, Some(SeriesSet::default()), at(900))),
+        names(&looked(&record, &index, Some(&SeriesSet::default()), at(900))),
         BOTH
     );
     index.delete_rule(&rule("shop/own", REQUESTS).key);
@@ -128,17 +128,17 @@ fn a_rule_that_is_refused_or_has_no_backend_keeps_what_is_recorded_and_a_deleted
 fn what_an_edited_spec_cannot_make_any_more_ends_with_its_first_good_listing() {
     let mut index = index();
     edit(&mut index, 1, REQUESTS);
-    let record = looked(&Record::default(), &index, Some(requests()), at(0));
+    let record = looked(&Record::default(), &index, Some(&requests()), at(0));
     edit(&mut index, 2, &REQUESTS.replace("_per_second", "_rate"));
     assert_eq!(names(&looked(&record, &index, None, at(0))), BOTH);
-    let listed = looked(&record, &index, Some(requests()), at(0));
+    let listed = looked(&record, &index, Some(&requests()), at(0));
     assert_eq!(
         names(&listed),
         ["namespaces/http_requests_rate", "pods/http_requests_rate"]
     );
     // Another label matcher: whether its series have the metric is for the listing to say.
     edit(&mut index, 3, &REQUESTS.replace("pod!=\"\"", "code=\"500\""));
-    let listed = looked(&record, &index, Some(SeriesSet::default()), at(0));
+    let listed = looked(&record, &index, Some(&SeriesSet::default()), at(0));
     assert_eq!(names(&listed), BOTH.map(|name| format!("{name} since 0h")));
 }
 
@@ -153,7 +153,7 @@ fn idle_names_do_not_pile_up_beyond_what_a_rule_may_have() {
     let mut record = Record::default();
     for number in 0..10 {
         let line = format!(r#"job_{number}_total{{namespace="shop",pod="a"}}"#);
-        record = looked(&record, &index, Some(series(&[&line])), at(number));
+        record = looked(&record, &index, Some(&series(&[&line])), at(number));
     }
     let pods: Vec<String> = names(&record)
         .into_iter()
@@ -173,7 +173,7 @@ fn idle_names_do_not_pile_up_beyond_what_a_rule_may_have() {
 fn before_the_rules_are_read_nothing_ends() {
     let mut synced = index();
     edit(&mut synced, 1, REQUESTS);
-    let record = looked(&Record::default(), &synced, Some(requests()), at(0));
+    let record = looked(&Record::default(), &synced, Some(&requests()), at(0));
     assert_eq!(looked(&record, &Index::default(), None, at(900)), record);
 }
 
@@ -251,8 +251,8 @@ fn what_was_packed_is_read_back() {
     let mut index = index();
     let text = format!("{REQUESTS}\nnamespaceSelector: {{matchLabels: {{team: shop}}}}\npriority: -3");
     index.apply_rule(rule("all", &text));
-    let record = looked(&Record::default(), &index, Some(requests()), at(0));
-    let record = looked(&record, &index, Some(SeriesSet::default()), at(1));
+    let record = looked(&Record::default(), &index, Some(&requests()), at(0));
+    let record = looked(&record, &index, Some(&SeriesSet::default()), at(1));
     assert_eq!(record.claims(), 2);
     let bytes = pack(&record).unwrap();
     assert_eq!(unpack(&bytes).unwrap(), record);

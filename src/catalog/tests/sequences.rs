@@ -81,19 +81,18 @@ fn step(dice: &mut Dice, cluster: &mut Cluster) -> String {
             format!("edit {rule} {spec:?}")
         }
         // What breaks, or mends, one field of the spec as it is.
-        3 | 4 => match cluster.spec(rule) {
-            Some(spec) => {
+        3 | 4 => {
+            if let Some(spec) = cluster.spec(rule) {
                 let breakage = Breakage::ALL[dice.below(Breakage::ALL.len())];
                 let spec = Spec { breakage, ..spec };
                 cluster.apply(rule, spec, false);
                 format!("break {rule} {breakage:?}")
-            }
-            None => {
+            } else {
                 let spec = dice.spec(rule, false);
                 cluster.apply(rule, spec, true);
                 format!("create {rule} {spec:?}")
             }
-        },
+        }
         5 => {
             cluster.delete(rule);
             if dice.one_in(2) {

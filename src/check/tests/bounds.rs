@@ -64,7 +64,10 @@ fn findings_of_one_file_have_a_bound_and_all_are_counted() {
 #[test]
 fn a_long_name_is_not_repeated_by_each_finding_about_its_object() {
     let long = "n".repeat(100_000);
-    let fields: String = (0..300).map(|index| format!("  x{index}: 1\n")).collect();
+    let fields: String = (0..300)
+        .map(|index| format!("  x{index}: 1\n"))
+        .collect::<Vec<_>>()
+        .concat();
     let text = format!(
         "apiVersion: metricrule.dev/v1alpha1\nkind: MetricRule\nmetadata: {{name: {long}, labels: {{? {long} : a b}}}}\nspec:\n{fields}  \
          metricsQuery: up\n"
@@ -91,7 +94,7 @@ fn of_foreign_objects_nothing_is_kept() {
     let (mut found, mut said) = (Vec::new(), Vec::new());
     for text in [deployment, &list] {
         Document::parse_each(text, |document| {
-            object::collect(0, &document, &mut found, &mut said)
+            object::collect(0, &document, &mut found, &mut said);
         })
         .unwrap();
     }
@@ -107,7 +110,10 @@ fn of_foreign_objects_nothing_is_kept() {
 
 #[test]
 fn objects_of_all_files_have_a_bound() {
-    let labels: String = (0..500).map(|index| format!("a{index}: b, ")).collect();
+    let labels: String = (0..500)
+        .map(|index| format!("a{index}: b, "))
+        .collect::<Vec<_>>()
+        .concat();
     let text = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: n, labels: {{{labels}}}}}\n");
     let file = |index: usize| SourceFile {
         name: format!("{index}.yaml"),

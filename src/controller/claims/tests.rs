@@ -111,7 +111,7 @@ async fn the_leader_alone_writes_and_all_read() {
     .await;
     follower.lists(&["a_total", "b_total"]);
     leader.lists(&["a_total"]);
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     assert_eq!(api.count(MAP), 0, "nobody leads");
     leader.lead();
     until("both have the leader's", || {
@@ -124,13 +124,13 @@ async fn the_leader_alone_writes_and_all_read() {
 
     let fresh = Replica::start(&api);
     until("a replica that starts has it", || fresh.claims() == 2).await;
-    tokio::time::sleep(Duration::from_secs(600)).await;
+    tokio::time::sleep(Duration::from_mins(10)).await;
     assert_eq!(api.count(MAP), 1, "at rest nothing is written");
 
     // A new leader goes on from what it has read: its own listing has failed so far.
     leader.claim.lost();
     fresh.lead();
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     assert_eq!((fresh.claims(), api.count(MAP)), (2, 1));
 }
 
@@ -157,7 +157,7 @@ async fn a_write_that_fails_is_tried_again_and_a_conflict_reads_first() {
     let leader = Replica::start(&api);
     leader.lead();
     leader.lists(&["a_total"]);
-    tokio::time::sleep(Duration::from_secs(300)).await;
+    tokio::time::sleep(Duration::from_mins(5)).await;
     let tries = api.count(MAP);
     assert!((8..40).contains(&tries), "{tries}");
     api.heal();
@@ -216,7 +216,7 @@ async fn a_damaged_record_is_written_over_and_one_of_another_version_is_left() {
     let before = api.count(MAP);
     api.edit(MAP, |map| map["data"]["version"] = json!("2"));
     until("it is not used", || leader.source() == RecordSource::Own).await;
-    tokio::time::sleep(Duration::from_secs(600)).await;
+    tokio::time::sleep(Duration::from_mins(10)).await;
     assert_eq!(api.count(MAP), before);
     assert!(leader.metrics.encode().contains("metricrule_claims_shared 0"));
 }

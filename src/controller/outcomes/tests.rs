@@ -190,7 +190,7 @@ async fn a_key_that_is_no_report_and_a_map_that_is_not_there_stop_nobody() {
     let leader = Replica::start(&api, "pod-0", &clock);
     leader.claim.held(Instant::now() + Duration::from_hours(24));
     api.edit(MAP, |map| {
-        map["data"] = json!({"pod-9": "{", "pod-8": "{\"version\":7}"})
+        map["data"] = json!({"pod-9": "{", "pod-8": "{\"version\":7}"});
     });
     leader.meets(&["own"]);
     until("it knows its own", || leader.knows() == ["own"]).await;

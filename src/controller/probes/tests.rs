@@ -25,22 +25,22 @@ impl Backend for Stub {
     }
 }
 
-fn stub(outcome: Result<BuildInfo, BackendError>) -> Result<Arc<dyn Backend>, BackendError> {
-    Ok(Arc::new(Stub(outcome)))
+fn stub(outcome: Result<BuildInfo, BackendError>) -> Arc<dyn Backend> {
+    Arc::new(Stub(outcome))
 }
 
 #[tokio::test]
 async fn a_probe_that_gets_no_slot_says_nothing_about_the_backend() {
     let waited = BackendError::new(Reason::Throttled, "limits.maxConcurrent (16) kept it waiting");
-    assert_eq!(probe("default", stub(Err(waited))).await, None);
+    assert_eq!(probe("default", Ok(stub(Err(waited)))).await, None);
     let down = BackendError::new(Reason::BackendDown, "the backend cannot be reached");
     let expected = Probe::Failed {
         reason: Reason::BackendDown,
         message: "the backend cannot be reached".to_owned(),
     };
-    assert_eq!(probe("default", stub(Err(down))).await, Some(expected));
+    assert_eq!(probe("default", Ok(stub(Err(down)))).await, Some(expected));
     assert_eq!(
-        probe("default", stub(Ok(BuildInfo::default()))).await,
+        probe("default", Ok(stub(Ok(BuildInfo::default())))).await,
         Some(Probe::Answered {
             version: None,
             clock_offset: None,

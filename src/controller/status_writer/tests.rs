@@ -118,7 +118,7 @@ fn the_kind_of_change() {
             "a warning more",
             edited(|s| {
                 s["warnings"] =
-                    json!([{"reason": "DuplicateRows", "path": "spec.metricsQuery", "message": "m"}])
+                    json!([{"reason": "DuplicateRows", "path": "spec.metricsQuery", "message": "m"}]);
             }),
             Change::Major,
         ),

@@ -216,7 +216,7 @@ async fn with_register_never_the_end_of_trust_is_said_months_before_and_is_not_b
     // Somebody puts the bundle right.
     let bundle = world.handles.bundle.borrow().clone().unwrap();
     world.api.edit(API, |object| {
-        object["spec"]["caBundle"] = json!(ByteString(bundle.to_vec()))
+        object["spec"]["caBundle"] = json!(ByteString(bundle.to_vec()));
     });
     let before = world.leaf();
     until("the next CA issues", || world.leaf() != before).await;

@@ -24,7 +24,10 @@ fn aliases_of_a_long_text_are_bounded_by_their_bytes() {
 #[test]
 fn nested_anchors_share_what_they_hold() {
     let depth = 100;
-    let opened: String = (0..depth).map(|index| format!("&a{index} [")).collect();
+    let opened: String = (0..depth)
+        .map(|index| format!("&a{index} ["))
+        .collect::<Vec<_>>()
+        .concat();
     let text = format!("{opened}{}{}", "1,".repeat(20_000), "]".repeat(depth));
     let document = only(&text);
     let mut node = &document.root;
@@ -42,7 +45,10 @@ fn nested_anchors_share_what_they_hold() {
 
 #[test]
 fn merges_inside_merges_are_counted_although_no_alias_is_there() {
-    let keys: String = (0..6000).map(|index| format!("k{index}: 1, ")).collect();
+    let keys: String = (0..6000)
+        .map(|index| format!("k{index}: 1, "))
+        .collect::<Vec<_>>()
+        .concat();
     let text = format!("{}{{{keys}}}{}", "{<<: ".repeat(60), "}".repeat(60));
     assert!(refused(&text).contains("merge keys up to here add more than 200000 values"));
 }
@@ -102,7 +108,8 @@ fn a_place_in_a_long_block_is_found_from_a_mark_near_it() {
 fn a_key_of_a_large_mapping_is_the_one_that_a_scan_finds() {
     let text: String = (0..100)
         .map(|index| format!("k{index}: {index}\n? [x]\n: y\n"))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let document = only(&text.replacen("? [x]\n: y\n", "", 99));
     for index in [0, 31, 99] {
         let key = format!("k{index}");

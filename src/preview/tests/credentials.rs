@@ -125,7 +125,7 @@ async fn a_previewed_file_got_the_clusters_secrets() {
     let known = backend(&good.uri(), &basic());
     let stolen = backend(&evil.uri(), &basic());
 
-    let fake = cluster(&[known.clone()]);
+    let fake = cluster(std::slice::from_ref(&known));
     let report = look(&fake, std::slice::from_ref(&stolen), false).await;
     assert_eq!(sent(&evil).await, [""; 0]);
     assert_eq!(asked(&fake, SECRET), 0, "it is not even read");
@@ -143,7 +143,7 @@ async fn a_previewed_file_got_the_clusters_secrets() {
 
     // The cluster's own backend is sent them as ever, whether the file has it, too, or not.
     for files in [vec![], vec![known.clone()]] {
-        let report = look(&cluster(&[known.clone()]), &files, false).await;
+        let report = look(&cluster(std::slice::from_ref(&known)), &files, false).await;
         assert!(report.is_good(), "{report}");
     }
     let told = sent(&good).await;
@@ -184,7 +184,7 @@ async fn a_previewed_file_got_tokens_of_the_operators_accounts() {
 async fn a_token_was_sent_although_the_operators_own_account_was_not_known() {
     let stub = stub().await;
     let known = backend(&stub.uri(), &token("reader", "prometheus"));
-    let fake = cluster(&[known.clone()]);
+    let fake = cluster(std::slice::from_ref(&known));
     fake.fail(DEPLOYMENTS, false, 403);
     let report = look(&fake, &[], false).await;
     assert!(!report.is_good(), "{report}");
@@ -194,7 +194,7 @@ async fn a_token_was_sent_although_the_operators_own_account_was_not_known() {
             .contains("whose ServiceAccount no backend is given a token of"),
         "{report}"
     );
-    let none = cluster(&[known.clone()]);
+    let none = cluster(std::slice::from_ref(&known));
     none.set_list(DEPLOYMENTS, &[]);
     assert!(
         look(&none, &[], false)

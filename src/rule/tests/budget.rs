@@ -5,7 +5,7 @@ use crate::api::rule_spec::MetricsApi;
 
 /// A rule of a kilobyte whose patterns take seven megabytes: three of them fit into a namespace's share.
 fn fat(number: i64) -> RuleObject {
-    let filters = vec!["{isNot: '\\pL{10}'}"; 9].join(", ");
+    let filters = ["{isNot: '\\pL{10}'}"; 9].join(", ");
     let mut object = rule(
         &format!("shop/fat-{number}"),
         &format!("{REQUESTS}\nseriesFilters: [{filters}]\npriority: {number}"),

@@ -39,7 +39,11 @@ impl Relay {
         let ahead = Arc::new(AtomicI64::new(ahead));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let (client, upstream, shared) = (reqwest::Client::new(), upstream.to_owned(), ahead.clone());
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(20))
+            .build()?;
+        let (upstream, shared) = (upstream.to_owned(), ahead.clone());
         let app = Router::new().fallback(move |uri: Uri, body: Bytes| {
             let (client, upstream) = (client.clone(), upstream.clone());
             let ahead = shared.load(Ordering::Relaxed);

@@ -82,7 +82,7 @@ pub async fn run(options: &Options, tell: fn(&str)) -> Result<()> {
     if !SCENES.iter().skip(1).any(|name| wanted(name)) {
         return Ok(());
     }
-    let scene = Scene::start().await?;
+    let scene = Box::pin(Scene::start()).await?;
     for name in SCENES.iter().skip(1).filter(|name| wanted(name)) {
         let figures: LocalBoxFuture<'_, Result<Vec<Figure>>> = match *name {
             "answers" => memory::answers(&scene).boxed_local(),

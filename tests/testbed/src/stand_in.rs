@@ -194,7 +194,10 @@ fn listing(count: usize, labels: usize) -> Bytes {
             r#"{comma}{{"__name__":"wide_{}_total","pod":"web-{number:06}""#,
             number % 50
         );
-        for label in 2..labels {
+        if labels > 2 {
+            text.push_str(r#","namespace":"lab""#);
+        }
+        for label in 3..labels {
             let _ = write!(
                 text,
                 r#","label_{label}":"value-{label}-{number:06}-of-some-length""#

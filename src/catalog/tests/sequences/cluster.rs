@@ -353,7 +353,7 @@ fn answer(catalog: &Catalog, namespace: &str, metric: &str) -> Option<(usize, bo
         Some(namespace) => format!("{namespace}/{}", key.name),
         None => key.name.clone(),
     };
-    let rule = RULES.iter().position(|known| *known == at).unwrap();
+    let rule = RULES.iter().position(|known| *known == at)?;
     let answers = served.rule.refusal().is_none()
         && catalog.table.check_backend(&served.rule, Some(namespace)).is_ok()
         && served.standing == Standing::Answers;

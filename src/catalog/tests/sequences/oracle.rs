@@ -111,11 +111,20 @@ impl Oracle {
             let rule = rule.as_ref()?;
             let known = self.0.get(&rule.uid);
             let priority = self.reach(number, rule, namespace)?;
-            let recorded = known.is_some_and(|known| known.claims.contains_key(metric));
             let fact = rule.spec.facts();
+            let is_same = known.is_some_and(|known| Self::is_same_listing(known, rule, facts));
+            // Of one listing the spec as it is now says what its series are called; one that is not accepted gives no name up.
+            let renamed = is_same
+                && known
+                    .into_iter()
+                    .flat_map(|known| known.claims.values())
+                    .any(|(series, _)| series.is_some_and(|series| fact.makes[series] == Some(metric)));
+            let given_up = is_same && !rule.spec.breaks(number);
+            let recorded =
+                renamed || !given_up && known.is_some_and(|known| known.claims.contains_key(metric));
             let says = rule.spec.literal() == Some(metric);
             let is_static = fact.is_static && rule.spec.names() && says;
-            let claims = recorded || is_static || (says && !Self::is_recorded(known, rule, facts, number));
+            let claims = recorded || is_static || (says && !Self::is_recorded(known, rule, facts));
             claims.then_some((number, priority))
         });
         // A rule of the namespace, then the higher priority, then the lower name.
@@ -167,18 +176,20 @@ impl Oracle {
     }
 
     /// Whether a listing of what the spec says now is recorded.
-    fn is_recorded(known: Option<&Known>, rule: &Existing, facts: &Facts<'_>, number: usize) -> bool {
-        let Some(known) = known else { return false };
-        if known.generation == rule.generation {
-            return true;
-        }
+    fn is_recorded(known: Option<&Known>, rule: &Existing, facts: &Facts<'_>) -> bool {
+        known.is_some_and(|known| {
+            known.generation == rule.generation || Self::is_same_listing(known, rule, facts)
+        })
+    }
+
+    /// Whether the backend would be asked what it was asked when the record was written.
+    fn is_same_listing(known: &Known, rule: &Existing, facts: &Facts<'_>) -> bool {
         let (was, is) = (known.spec.facts(), rule.spec.facts());
         let has_backend = is.is_static
             || match facts.backends {
                 Backends::One | Backends::NotForShop => true,
                 Backends::None | Backends::TwoDefaults => false,
             };
-        let _ = number;
         rule.spec.names() && has_backend && was.listed == is.listed
     }
 

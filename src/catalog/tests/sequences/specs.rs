@@ -238,7 +238,7 @@ impl Spec {
             Breakage::Name => {
                 name = name
                     .replace('{', "{matches: \"(\", ")
-                    .replace("matches: \"^(.*)_total$\", ", "")
+                    .replace("matches: \"^(.*)_total$\", ", "");
             }
             Breakage::Resources => {
                 resources = resources.replace("{overrides", "{template: \"<<.Nope\", overrides");

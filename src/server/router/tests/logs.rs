@@ -1,6 +1,6 @@
 //! What a log store makes of the line about a failed request.
 
-use std::io::Write;
+use std::{io::Write, sync::PoisonError};
 
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use tracing_subscriber::EnvFilter;
@@ -14,7 +14,7 @@ struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
     }
 
     fn flush(&mut self) -> std::io::Result<()> {

@@ -56,9 +56,9 @@ impl<'de> Visitor<'de> for Text {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<String, A::Error> {
         let mut message = String::new();
-        while let Some(field) = map.next_key_seed(Text)? {
+        while let Some(field) = map.next_key_seed(Self)? {
             if field == "message" {
-                message = map.next_value_seed(Text)?;
+                message = map.next_value_seed(Self)?;
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
