@@ -5,6 +5,7 @@ mod backend;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -204,6 +205,7 @@ impl Scene<'_> {
     /// The platform's rule has its series by then; the listing that fails is the edited rule's, or the fresh replica's.
     async fn failing_listings(&self) -> Result<()> {
         self.server.series(Series::Fails);
+        let before = self.recorded().await?;
         let other = "{__name__=~\"claims_[a-z]+_total\",pod!=\"\"}";
         edit(&self.rules, "own", &json!({"seriesQuery": other})).await?;
         self.refuses(
@@ -214,6 +216,12 @@ impl Scene<'_> {
         .await?;
         self.server.series(Series::There);
         self.is_answered().await?;
+        // What was not recorded yet is refused by a replica that starts and cannot list it.
+        eventually(PATIENCE, "the edited rule's claims are recorded", || async {
+            ensure!(self.recorded().await? != before, "not yet");
+            Ok(())
+        })
+        .await?;
 
         self.server.series(Series::Fails);
         self.replica.restart().await.context("a fresh replica")?;
@@ -231,6 +239,12 @@ impl Scene<'_> {
         }
         self.server.series(Series::There);
         self.mend().await
+    }
+
+    /// The version of the record of claims.
+    async fn recorded(&self) -> Result<Option<String>> {
+        let records: Api<ConfigMap> = Api::namespaced(self.client.clone(), "metricrule-system");
+        Ok(records.get("metricrule-claims").await?.metadata.resource_version)
     }
 
     async fn idle(&self) -> Result<()> {
@@ -266,8 +280,15 @@ impl Scene<'_> {
         literal["backendRef"] = json!({"name": "claims-missing"});
         literal["seriesQuery"] = json!(SERIES);
         create(&self.client, &rule(Some(&self.namespace), "literal", &literal)).await?;
-        self.refuses("a literal name, and no backend", 500, "BackendNotFound")
-            .await?;
+        let what = "a literal name, and no backend";
+        // Until its watch has told the replica of it, there is no such rule.
+        eventually(PATIENCE, what, || async {
+            let answer = ask(&self.client, &self.path()).await?;
+            ensure!(answer.refuses(500, "BackendNotFound"), "{answer:?}");
+            Ok(())
+        })
+        .await?;
+        self.refuses(what, 500, "BackendNotFound").await?;
         self.rules.delete("literal", &DeleteParams::default()).await?;
         until_value(&self.client, &self.path(), OTHERS, PATIENCE).await?;
 

@@ -131,7 +131,7 @@ async fn a_backend_that_hangs_keeps_no_replica_from_being_ready_and_is_spared_un
             let rules = objects(&client, "MetricRule", Some(&namespace));
             // The backend says so; its rules keep what their own last listing met.
             let backends = objects(&client, "MetricBackend", None);
-            until_condition(&backends, BACKEND, "Reachable", "False", "BackendError").await?;
+            until_condition(&backends, BACKEND, "Reachable", "False", "BackendDown").await?;
             let since = Instant::now();
             tokio::time::sleep(WINDOW).await;
             let asked = scripted.since(since).len();
@@ -139,7 +139,7 @@ async fn a_backend_that_hangs_keeps_no_replica_from_being_ready_and_is_spared_un
                 "listings: asked {asked} times in {WINDOW:?} while it refuses"
             ));
             ensure!(
-                (1..=30).contains(&asked),
+                asked <= 30,
                 "asked {asked} times in {WINDOW:?}; each of 300 selectors every 5 s were 2400"
             );
 
