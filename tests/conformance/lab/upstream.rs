@@ -149,10 +149,12 @@ async fn patience() -> Result<()> {
         .await
 }
 
-/// Asks, and goes away after half a second, on either protocol.
+/// Asks, and goes away after half a second, on either protocol. Each time another query: one that has just timed out is refused
+/// at once.
 async fn leave(client: &Client, path: &str) -> Result<()> {
-    for protocol in [Protocol::Http1, Protocol::Http2] {
-        let ask = Ask::get(path).over(protocol);
+    for (protocol, value) in [(Protocol::Http1, "one"), (Protocol::Http2, "two")] {
+        let path = format!("{path}?labelSelector=left%3D{value}");
+        let ask = Ask::get(&path).over(protocol);
         let left = timeout(Duration::from_millis(500), client.send(&ask)).await;
         ensure!(left.is_err(), "answered by a backend that hangs: {left:?}");
     }
