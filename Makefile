@@ -108,7 +108,7 @@ bench: ## how long rules take to compile, with the goal beside each number
 	cargo bench --package metricrule --bench rules
 
 .PHONY: bench-faults
-bench-faults: tools ## memory, lateness and large files on bad days, release build, with the goal beside each number; SCENE=hang for one, PEER=path beside prometheus-adapter (20 minutes)
+bench-faults: tools ## memory, lateness and large files on bad days, release build, with the goal beside each number; SCENE=hang for one, PEER=path beside prometheus-adapter
 	@cargo build --release --locked --package metricrule --bin metricrule
 	@cargo build --locked --workspace
 	@METRICRULE_BIN=$(abspath $(TARGET))/release/metricrule PEER="$(if $(PEER),$(abspath $(PEER)))" $(TARGET)/debug/testbed figures $(SCENE)

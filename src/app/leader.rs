@@ -213,7 +213,7 @@ impl Leader<'_> {
         }
     }
 
-    /// Where the bundle of our own CA is to be had; for people.
+    /// Where people find the bundle of our own CA.
     fn bundle_secret(&self, namespace: &str) -> String {
         match &self.config.certificate {
             Certificate::OwnCa { secret_name } => format!("{namespace}/{secret_name}"),

@@ -156,7 +156,7 @@ pub(super) fn may_be_about(rule: &CompiledRule, key: &ClaimKey, resources: &Reso
 }
 
 /// What `rule` claims by the words of its spec, whatever else is wrong with it: a static name, or the one series name through
-/// filters and `name`, for the kinds of `overrides`. Parts that cannot be read are passed over; without a name there is none.
+/// filters and `name`, for the kinds of `overrides`. It ignores parts that cannot be read; without a name there is no claim.
 pub(super) fn literal(rule: &CompiledRule, resources: &Resources) -> Vec<Metric> {
     let Ok(spec) = &rule.object.spec else {
         return Vec::new();

@@ -64,7 +64,7 @@ struct Lacking {
     told: Option<(Option<Timestamp>, Instant, bool)>,
 }
 
-/// The `APIService`s that lack a CA of ours at `now`. `secret`: where the bundle is to be had.
+/// The `APIService`s that lack a CA of ours at `now`. `secret`: where people find the bundle.
 pub fn judge(anchors: &Anchors, states: &RegistrationState, secret: &str, now: Timestamp) -> Distrust {
     let mut distrust = Distrust::new();
     for (api_service, bundle) in &states.verified_by {
