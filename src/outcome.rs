@@ -4,6 +4,7 @@
 //! stands in it travels to the leader as a bounded text ([`wire`]), is merged there, and becomes a condition.
 
 pub mod ledger;
+mod throttle;
 pub mod wire;
 mod words;
 
@@ -16,11 +17,21 @@ use crate::{api::metric_rule::RuleKey, reason::Reason};
 
 pub use self::{
     ledger::{About, Failed, Ledger, News},
+    throttle::{Throttle, Throttles},
     words::{Quotable, quoted},
 };
 
 /// Rules that there is something to say of.
 pub type Outcomes = BTreeMap<RuleKey, Outcome>;
+
+/// What a replica met, or several.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Met {
+    /// Rules that there is something to say of.
+    pub rules: Outcomes,
+    /// Backends whose ceilings hold queries up.
+    pub throttled: Throttles,
+}
 
 /// What there is to say of one rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,9 +110,23 @@ pub const fn is_warning(reason: Reason) -> bool {
 
 /// What several replicas met, as one: of two that say different things of a rule, the newer generation's, then the older
 /// failure, so that the outcome is the same whoever spoke last.
-pub fn merged(all: impl IntoIterator<Item = Outcomes>) -> Outcomes {
-    let mut merged = Outcomes::new();
-    for (key, outcome) in all.into_iter().flatten() {
+pub fn merged(all: impl IntoIterator<Item = Met>) -> Met {
+    let mut merged = Met::default();
+    for met in all {
+        merge_rules(&mut merged.rules, met.rules);
+        for (backend, throttle) in met.throttled {
+            let throttle = match merged.throttled.remove(&backend) {
+                Some(known) => known.or(throttle),
+                None => throttle,
+            };
+            merged.throttled.insert(backend, throttle);
+        }
+    }
+    merged
+}
+
+fn merge_rules(merged: &mut Outcomes, rules: Outcomes) {
+    for (key, outcome) in rules {
         let Some(known) = merged.get_mut(&key) else {
             merged.insert(key, outcome);
             continue;
@@ -125,7 +150,15 @@ pub fn merged(all: impl IntoIterator<Item = Outcomes>) -> Outcomes {
         }
         known.warned.sort_by_key(|warned| warned.reason);
     }
-    merged
+}
+
+// === impl Met ===
+
+impl Met {
+    /// Whether there is nothing to say.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty() && self.throttled.is_empty()
+    }
 }
 
 #[cfg(test)]

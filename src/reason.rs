@@ -152,7 +152,7 @@ reasons! {
         LimitExceeded 500 "The answer of the backend is beyond a bound, which the message names: rows (`limits.maxSamples`), the length of labels, the memory of one answer or of all of a namespace, the size of the reply. Aggregate more, narrow `seriesQuery`, or raise the limit named."
         UnexpectedResult 500 "The query gives no instant vector: take off the range, or aggregate."
         Internal 500 "The operator failed: see its log for this request, and report it."
-        Throttled 503 "A ceiling of the `MetricBackend` leaves no time for the query: see the operator's log and `metricrule_backend_ceiling_wanted` for the value to set, or ask for less."
+        Throttled 503 "A ceiling of the `MetricBackend` leaves no time for the query, or holds queries up: set the value that the `MetricBackend`'s condition `Ready` names, or ask for less."
         NotSynced 503 "The operator has not yet listed what the answer needs: try again in a few seconds."
         Timeout 504 "The answer was not ready within the request's deadline: make the query cheaper, or look at the backend's load."
     }

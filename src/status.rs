@@ -7,7 +7,7 @@ mod tests;
 
 use jiff::Timestamp;
 
-pub use self::backend::{DesiredBackend, Probe, desired_backend, failing_of};
+pub use self::backend::{DesiredBackend, Heard, Probe, desired_backend, failing_of};
 use self::queries::{failing, failing_text, met};
 use crate::{
     api::rule_status::{Discovered, DiscoveredSample, Dropped, RuleCondition, Warning},

@@ -142,13 +142,14 @@ impl Leader<'_> {
         );
         tasks.spawn("trust", trust.run(anchors, registered.clone()));
 
-        let (exchange, outcomes) = OutcomeExchange::new(
+        let (exchange, met) = OutcomeExchange::new(
             client.clone(),
             namespace,
             // As the chart names it: after the release, as the Service is.
             format!("{}-outcomes", self.config.service_name),
             &self.config.identity,
             known.outcomes,
+            known.pool.health(),
             leadership.clone(),
             clock.clone(),
             counts.clone(),
@@ -167,7 +168,7 @@ impl Leader<'_> {
             observed: known.observed,
             registration: registered,
             distrust,
-            outcomes,
+            met,
             probes: answers,
             targets,
             metrics: counts.clone(),

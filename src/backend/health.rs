@@ -14,10 +14,10 @@ use std::{
 use jiff::Timestamp;
 use tokio::{sync::watch, time::Instant};
 
+pub use super::fair::Ceiling;
 use super::{
     BackendError, InstantQuery, Said,
     breaker::{Breaker, LONGEST_WAIT, Next, is_of_backend},
-    fair::Ceiling,
     lapses::{Lapse, Lapses, QueryKey, Verdict},
 };
 use crate::{

@@ -78,10 +78,16 @@ impl Limiter {
     /// Takes up new limits; those who wait and those at the backend stay.
     pub(super) fn set_limits(&self, limits: BackendLimits) {
         let mut state = self.state();
+        if state.limits == limits {
+            return;
+        }
         state.queue.set_limits(&limits);
         state.bucket.set_rate(limits.queries_per_second);
         state.limits = limits;
         state.start();
+        // What the former limits cost is no advice on these.
+        state.throttle = Throttle::new(Instant::now());
+        self.board.update(&self.name, |health| health.throttled = None);
     }
 
     /// Waits for a slot until `until`, then for the rate. Refuses at once what would not be answered before `deadline`.

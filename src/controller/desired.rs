@@ -30,10 +30,10 @@ use crate::{
     },
     catalog::Catalog,
     metrics::ControllerMetrics,
-    outcome::Outcomes,
+    outcome::Met,
     reason::Reason,
     rule::CompiledRule,
-    status::{Desired, DesiredBackend, Registration, desired, desired_backend, facts, failing_of},
+    status::{Desired, DesiredBackend, Heard, Registration, desired, desired_backend, facts, failing_of},
 };
 
 /// A burst of changes is worth one look.
@@ -51,8 +51,8 @@ pub struct DesiredStatuses {
     pub registration: watch::Receiver<RegistrationState>,
     /// Which APIServices lack a CA of ours.
     pub distrust: watch::Receiver<Arc<Distrust>>,
-    /// What rules' queries came to, on all replicas.
-    pub outcomes: watch::Receiver<Arc<Outcomes>>,
+    /// What rules' queries came to, and whose ceilings hold them up, on all replicas.
+    pub met: watch::Receiver<Arc<Met>>,
     /// What the backends said when they were last probed.
     pub probes: watch::Receiver<Arc<Probes>>,
     /// Where the outcome goes.
@@ -82,7 +82,7 @@ impl DesiredStatuses {
                 changed = self.observed.changed() => changed,
                 changed = self.registration.changed() => changed,
                 changed = self.distrust.changed() => changed,
-                changed = self.outcomes.changed() => changed,
+                changed = self.met.changed() => changed,
                 changed = self.probes.changed() => changed,
             };
             if changed.is_err() {
@@ -98,7 +98,7 @@ impl DesiredStatuses {
         let observed = self.observed.borrow_and_update().clone();
         let registration = self.registration.borrow_and_update().clone();
         let distrust = self.distrust.borrow_and_update().clone();
-        let outcomes = self.outcomes.borrow_and_update().clone();
+        let met = self.met.borrow_and_update().clone();
         let probes = self.probes.borrow_and_update().clone();
         if !catalog.table.synced || !*self.attempted.borrow_and_update() {
             return;
@@ -113,7 +113,7 @@ impl DesiredStatuses {
                 MetricsApi::Custom => &custom,
                 MetricsApi::External => &external,
             };
-            let status = desired(facts(&catalog, rule, state, &outcomes));
+            let status = desired(facts(&catalog, rule, state, &met.rules));
             count(&mut counts, &status);
             let key = rule_key(rule.key());
             let since = since(failing, &key, status.error, &self.clock);
@@ -143,8 +143,12 @@ impl DesiredStatuses {
             let told = observed
                 .get(&key)
                 .and_then(|observed| last_error::<BackendError>(observed));
-            let refused = failing_of(&outcomes, name, told.map(|told| told.reason));
-            let status = desired_backend(&catalog.table, name, probe.map(|(_, probe)| probe), refused);
+            let refused = failing_of(&met.rules, name, told.map(|told| told.reason));
+            let heard = Heard {
+                failing: refused,
+                throttle: met.throttled.get(&**name),
+            };
+            let status = desired_backend(&catalog.table, name, probe.map(|(_, probe)| probe), heard);
             let term = probe.and(probes.term);
             let error = status.error.as_ref().map(|(reason, _, since)| (*reason, *since));
             let since = since(failing, &key, error, &self.clock);

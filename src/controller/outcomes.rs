@@ -31,9 +31,10 @@ use super::{
     single::{Observed, watch_one},
 };
 use crate::{
+    backend::health::Healths,
     metrics::ControllerMetrics,
     outcome::{
-        Outcomes, merged,
+        Met, Outcomes, Throttle, Throttles, merged,
         wire::{Report, chosen, decode, encode},
     },
 };
@@ -60,7 +61,9 @@ pub struct OutcomeExchange {
     name: String,
     key: String,
     own: watch::Receiver<Arc<Outcomes>>,
-    all: watch::Sender<Arc<Outcomes>>,
+    healths: watch::Receiver<Arc<Healths>>,
+    throttled: Throttles,
+    all: watch::Sender<Arc<Met>>,
     leadership: Leadership,
     clock: Clock,
     metrics: ControllerMetrics,
@@ -84,10 +87,11 @@ impl OutcomeExchange {
         name: String,
         identity: &str,
         own: watch::Receiver<Arc<Outcomes>>,
+        healths: watch::Receiver<Arc<Healths>>,
         leadership: Leadership,
         clock: Clock,
         metrics: ControllerMetrics,
-    ) -> (Self, watch::Receiver<Arc<Outcomes>>) {
+    ) -> (Self, watch::Receiver<Arc<Met>>) {
         let (all, receiver) = watch::channel(Arc::default());
         let exchange = Self {
             client,
@@ -95,6 +99,8 @@ impl OutcomeExchange {
             name,
             key: key_of(identity),
             own,
+            healths,
+            throttled: Throttles::new(),
             all,
             leadership,
             clock,
@@ -117,7 +123,7 @@ impl OutcomeExchange {
             never = watch_one(api, &name, "outcomes", &metrics, observe) => match never {},
             () = self.exchange(observed) => return,
         }
-        if self.written.is_some_and(|written| !written.outcomes.is_empty()) {
+        if self.written.is_some_and(|written| !written.met.is_empty()) {
             let maps: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.namespace);
             let (parameters, body) = (
                 parameters(),
@@ -133,9 +139,9 @@ impl OutcomeExchange {
     async fn exchange(&mut self, mut observed: watch::Receiver<Observed<ConfigMap>>) {
         loop {
             let map = observed.borrow_and_update().clone();
-            let own = self.own.borrow_and_update().clone();
+            let own = self.met();
             let (others, gone) = self.read(&map);
-            let all = merged(others.into_iter().chain([Outcomes::clone(&own)]));
+            let all = merged(others.into_iter().chain([own.clone()]));
             self.all.send_if_modified(|known| {
                 let changed = **known != all;
                 if changed {
@@ -156,14 +162,31 @@ impl OutcomeExchange {
             tokio::select! {
                 changed = observed.changed() => if changed.is_err() { return },
                 changed = self.own.changed() => if changed.is_err() { return },
+                changed = self.healths.changed() => if changed.is_err() { return },
                 () = self.leadership.changed() => {}
                 () = sleep_until(again) => {}
             }
         }
     }
 
+    /// What this replica met itself.
+    fn met(&mut self) -> Met {
+        let now = self.clock.now();
+        let healths = self.healths.borrow_and_update().clone();
+        let current = healths.iter().filter_map(|(name, health)| {
+            let throttled = health.throttled.filter(|throttled| throttled.is_current(now))?;
+            let throttle = Throttle::new(throttled.ceiling.field(), throttled.limit, throttled.wanted);
+            Some((name.to_string(), throttle.after(self.throttled.get(&**name))))
+        });
+        self.throttled = current.collect();
+        Met {
+            rules: Outcomes::clone(&self.own.borrow_and_update()),
+            throttled: self.throttled.clone(),
+        }
+    }
+
     /// What the other replicas say, and the keys of those that are gone.
-    fn read(&mut self, map: &Observed<ConfigMap>) -> (Vec<Outcomes>, BTreeSet<String>) {
+    fn read(&mut self, map: &Observed<ConfigMap>) -> (Vec<Met>, BTreeSet<String>) {
         let Observed::Present(map) = map else {
             return (Vec::new(), BTreeSet::new());
         };
@@ -176,7 +199,7 @@ impl OutcomeExchange {
             match decode(text) {
                 // In either direction: a clock that goes wrong makes no replica eternal.
                 Ok(report) if now.duration_since(report.at).abs() < STALE && others.len() < REPLICAS => {
-                    others.push(report.outcomes);
+                    others.push(report.met);
                 }
                 Ok(_) => drop(gone.insert(key.clone())),
                 Err(error) => {
@@ -190,13 +213,13 @@ impl OutcomeExchange {
         (others, gone)
     }
 
-    async fn write(&mut self, map: &Observed<ConfigMap>, own: &Outcomes, gone: &BTreeSet<String>) {
+    async fn write(&mut self, map: &Observed<ConfigMap>, own: &Met, gone: &BTreeSet<String>) {
         let present: &BTreeMap<String, String> = match map {
             Observed::Present(map) => &map.data.clone().unwrap_or_default(),
             Observed::Absent => {
                 if !own.is_empty() {
                     self.complain(format!(
-                        "there is no ConfigMap {}: the leader hears of no rule whose queries fail on another replica; apply \
+                        "there is no ConfigMap {}: the leader does not hear what other replicas meet; apply \
                          the chart of this version",
                         self.name
                     ));
@@ -207,11 +230,11 @@ impl OutcomeExchange {
         };
         let report = Report {
             at: self.clock.now(),
-            outcomes: chosen(own),
+            met: chosen(own),
         };
         let mut data = Map::new();
         let mut next = self.written.clone();
-        if report.outcomes.is_empty() {
+        if report.met.is_empty() {
             if present.contains_key(&self.key) {
                 data.insert(self.key.clone(), Value::Null);
             }
@@ -253,9 +276,10 @@ impl OutcomeExchange {
 
     /// Whether it says something else than what was written, or what was written is not there or old.
     fn is_news(&self, report: &Report, present: &BTreeMap<String, String>) -> bool {
-        self.written.as_ref().is_none_or(|written| {
-            written.outcomes != report.outcomes || report.at.duration_since(written.at) >= RENEW
-        }) || !present.contains_key(&self.key)
+        self.written
+            .as_ref()
+            .is_none_or(|written| written.met != report.met || report.at.duration_since(written.at) >= RENEW)
+            || !present.contains_key(&self.key)
     }
 
     fn complain(&mut self, complaint: String) {

@@ -40,6 +40,10 @@ fn rejected(said: &str) -> Failed {
     }
 }
 
+fn throttle(limit: u32, wanted: u32) -> Throttle {
+    Throttle::new("limits.queriesPerSecond", limit, wanted)
+}
+
 fn failing(ledger: &Ledger, key: &RuleKey) -> Option<Failing> {
     ledger.outcomes().get(key)?.failing.clone()
 }
@@ -179,11 +183,14 @@ fn a_namespace_fills_neither_the_ledger_nor_a_report() {
     }
     let report = Report {
         at: at(0),
-        outcomes: chosen(&ledger.outcomes()),
+        met: chosen(&Met {
+            rules: ledger.outcomes(),
+            throttled: Throttles::from([("default".to_owned(), throttle(50, 781))]),
+        }),
     };
     let text = encode(&report).unwrap();
     assert!(text.len() <= wire::MAX, "{}", text.len());
-    assert!(report.outcomes.contains_key(&own));
+    assert!(report.met.rules.contains_key(&own));
     assert_eq!(decode(&text).unwrap(), report);
 }
 
@@ -235,9 +242,13 @@ fn replicas_that_say_different_things_give_one_outcome_in_any_order() {
         key.clone(),
         outcome(1, Reason::NotFinite, 0, Reason::BackendWarning),
     )]);
-    let expected = merged([a.clone(), b.clone(), old.clone()]);
-    assert_eq!(merged([old, b, a]), expected);
-    let outcome = &expected[&key];
+    let met = |rules| Met {
+        rules,
+        ..Met::default()
+    };
+    let expected = merged([a.clone(), b.clone(), old.clone()].map(met));
+    assert_eq!(merged([old, b, a].map(met)), expected);
+    let outcome = &expected.rules[&key];
     assert_eq!(outcome.failing.as_ref().unwrap().reason, Reason::QueryRejected);
     let warned: Vec<Reason> = outcome.warned.iter().map(|warned| warned.reason).collect();
     assert_eq!(warned, [Reason::DuplicateRows, Reason::ForeignObject]);
@@ -290,4 +301,35 @@ proptest::proptest! {
         let words = format!("{before}\"{secret}\"{after}");
         proptest::prop_assert!(!quoted(&words, Quotable(&["shop"])).contains(&secret) || after.contains(&secret));
     }
+}
+
+#[test]
+fn the_value_to_set_does_not_follow_each_lull_and_is_the_one_of_the_replica_that_needs_most() {
+    assert_eq!(
+        throttle(50, 781).to_string(),
+        "limits.queriesPerSecond: 50 holds queries up; set it to 790 or more"
+    );
+    assert_eq!(
+        throttle(50, 60).after(Some(&throttle(50, 781))),
+        throttle(50, 781)
+    );
+    assert_eq!(
+        throttle(50, 800).after(Some(&throttle(50, 781))),
+        throttle(50, 800)
+    );
+    // What was said of another limit is over.
+    assert_eq!(
+        throttle(100, 120).after(Some(&throttle(50, 781))),
+        throttle(100, 120)
+    );
+
+    let slots = Throttle::new("limits.maxConcurrent", 16, 20);
+    let met = |throttle: &Throttle| Met {
+        throttled: Throttles::from([("default".to_owned(), throttle.clone())]),
+        ..Met::default()
+    };
+    for all in [[&slots, &throttle(50, 100)], [&throttle(50, 100), &slots]] {
+        assert_eq!(merged(all.map(met)).throttled["default"], throttle(50, 100));
+    }
+    assert_eq!(throttle(1, u32::MAX).wanted, u32::MAX);
 }

@@ -6,13 +6,15 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, Outcomes};
+use super::{Met, Outcome, Outcomes, Throttle};
 use crate::api::metric_rule::RuleKey;
 
 /// The longest text of one replica, in bytes. A `ConfigMap` holds a mebibyte, and there may be a dozen replicas.
 pub const MAX: usize = 48 << 10;
 /// The most rules in it.
 const RULES: usize = 200;
+/// The most backends in it.
+const BACKENDS: usize = 64;
 /// A longer text of one field is not ours.
 const FIELD_MAX: usize = 4096;
 const VERSION: u32 = 1;
@@ -23,7 +25,7 @@ pub struct Report {
     /// When it said so.
     pub at: Timestamp,
     /// What.
-    pub outcomes: Outcomes,
+    pub met: Met,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -31,6 +33,15 @@ struct Text {
     version: u32,
     at: Timestamp,
     rules: Vec<Row>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    throttled: Vec<Throttled>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Throttled {
+    backend: String,
+    #[serde(flatten)]
+    throttle: Throttle,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -61,11 +72,20 @@ pub enum WireError {
     Version(u32),
 }
 
-/// The rules that have a place in a report: failing ones before warned ones, and the namespaces in turns, so that none takes
+/// What has a place in a report. Of rules: failing ones before warned ones, and the namespaces in turns, so that none takes
 /// another's place.
-pub fn chosen(outcomes: &Outcomes) -> Outcomes {
+pub fn chosen(met: &Met) -> Met {
+    let throttled = met.throttled.iter().take(BACKENDS);
+    let throttled: Vec<Throttled> = throttled.map(Throttled::of).collect();
+    let bytes = serde_json::to_string(&throttled).map_or(MAX, |text| text.len());
+    Met {
+        rules: chosen_rules(&met.rules, bytes),
+        throttled: throttled.into_iter().map(Throttled::split).collect(),
+    }
+}
+
+fn chosen_rules(outcomes: &Outcomes, mut bytes: usize) -> Outcomes {
     let mut chosen = Outcomes::new();
-    let mut bytes = 0;
     for fails in [true, false] {
         let mut queues: BTreeMap<Option<&str>, VecDeque<(&RuleKey, &Outcome)>> = BTreeMap::new();
         for (key, outcome) in outcomes
@@ -100,7 +120,7 @@ pub fn chosen(outcomes: &Outcomes) -> Outcomes {
 ///
 /// None for what [`chosen`] gave.
 pub fn encode(report: &Report) -> Result<String, serde_json::Error> {
-    let rules = report.outcomes.iter().map(|(key, outcome)| Row {
+    let rules = report.met.rules.iter().map(|(key, outcome)| Row {
         namespace: key.namespace.clone(),
         name: key.name.clone(),
         outcome: outcome.clone(),
@@ -109,6 +129,7 @@ pub fn encode(report: &Report) -> Result<String, serde_json::Error> {
         version: VERSION,
         at: report.at,
         rules: rules.collect(),
+        throttled: report.met.throttled.iter().map(Throttled::of).collect(),
     })
 }
 
@@ -142,9 +163,14 @@ pub fn decode(text: &str) -> Result<Report, WireError> {
         };
         (key, row.outcome)
     });
+    let throttled = text.throttled.into_iter().take(BACKENDS);
+    let throttled = throttled.filter(Throttled::is_bounded).map(Throttled::split);
     Ok(Report {
         at: text.at,
-        outcomes: outcomes.collect(),
+        met: Met {
+            rules: outcomes.collect(),
+            throttled: throttled.collect(),
+        },
     })
 }
 
@@ -168,5 +194,25 @@ impl Row {
                 .chain(&failing.said)
         });
         texts.all(|text| text.len() <= FIELD_MAX) && self.outcome.warned.len() <= 8
+    }
+}
+
+// === impl Throttled ===
+
+impl Throttled {
+    fn of((backend, throttle): (&String, &Throttle)) -> Self {
+        Self {
+            backend: backend.clone(),
+            throttle: throttle.clone(),
+        }
+    }
+
+    fn split(self) -> (String, Throttle) {
+        (self.backend, self.throttle)
+    }
+
+    /// A name of an object, and a path of two words.
+    fn is_bounded(&self) -> bool {
+        self.backend.len() <= 253 && self.throttle.field.len() <= 64
     }
 }

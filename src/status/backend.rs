@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::{
     api::metric_backend::BackendCondition,
-    outcome::{Failing, Outcomes},
+    outcome::{Failing, Outcomes, Throttle},
     reason::Reason,
     rule::{Problem, RuleTable},
 };
@@ -28,6 +28,15 @@ pub enum Probe {
     },
 }
 
+/// What replicas met at a backend that answers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Heard<'a> {
+    /// The failure of a rule's query: see [`failing_of`].
+    pub failing: Option<&'a Failing>,
+    /// The ceiling that holds queries up.
+    pub throttle: Option<&'a Throttle>,
+}
+
 /// The status that a backend should carry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DesiredBackend {
@@ -49,22 +58,31 @@ const TAKES_CREDENTIALS: &str = "it takes the credentials, or needs none";
 /// The condition `Ready` speaks of clocks that are at least so many seconds apart.
 const NOTED: u64 = 5;
 
-fn off_by(offset: i64) -> String {
-    let side = if offset < 0 { "behind" } else { "ahead of" };
-    format!(
-        "it answers queries; its clock is {} s {side} the operator's, which is taken into account: set both by NTP",
-        offset.unsigned_abs()
-    )
+/// Why a backend that answers is `Ready`, and what is to be said beside that.
+fn ready(clock_offset: Option<i64>, throttle: Option<&Throttle>) -> (Reason, String) {
+    let mut message = "it answers queries".to_owned();
+    if let Some(throttle) = throttle {
+        message.push_str(&format!("; {throttle}"));
+    }
+    if let Some(offset) = clock_offset.filter(|offset| offset.unsigned_abs() >= NOTED) {
+        let side = if offset < 0 { "behind" } else { "ahead of" };
+        message.push_str(&format!(
+            "; its clock is {} s {side} the operator's, which is taken into account: set both by NTP",
+            offset.unsigned_abs()
+        ));
+    }
+    let reason = throttle.map_or(Reason::Ready, |_| Reason::Throttled);
+    (reason, message)
 }
 
 /// The status of the backend `name` of `table`. `probe` is `None` until the first one has ended.
 ///
-/// While the backend itself is well, `failing` of its rules may have an error to tell: see [`failing_of`].
+/// `heard` is told while the backend itself is well.
 pub fn desired_backend(
     table: &RuleTable,
     name: &str,
     probe: Option<&Probe>,
-    failing: Option<&Failing>,
+    heard: Heard<'_>,
 ) -> DesiredBackend {
     use BackendCondition::{Authenticated, Reachable, Ready};
     let users = table
@@ -113,21 +131,15 @@ pub fn desired_backend(
             version,
             clock_offset,
         }) => {
-            let ready = clock_offset
-                .filter(|offset| offset.unsigned_abs() >= NOTED)
-                .map(off_by);
+            let (reason, message) = ready(*clock_offset, heard.throttle);
             all(
                 [Some(true); 3],
-                [Reason::Reachable, Reason::Authenticated, Reason::Ready],
-                [
-                    "it answers",
-                    TAKES_CREDENTIALS,
-                    ready.as_deref().unwrap_or("it answers queries"),
-                ],
+                [Reason::Reachable, Reason::Authenticated, reason],
+                ["it answers", TAKES_CREDENTIALS, &message],
             );
             desired.version = version.clone().map(super::bounded);
             desired.clock_offset = *clock_offset;
-            desired.error = failing.map(|failing| {
+            desired.error = heard.failing.map(|failing| {
                 let detail = &failing.detail;
                 let message = &detail[..detail.floor_char_boundary(MESSAGE_MAX)];
                 (failing.reason, message.to_owned(), Some(failing.since))

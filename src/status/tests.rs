@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::{
     catalog::derive,
-    outcome::{Failing, Warned},
+    outcome::{Failing, Throttle, Warned},
     rule::testing::{REQUESTS, index, rule, series},
     sample::SeriesSet,
 };
@@ -151,7 +151,7 @@ fn a_message_is_bounded() {
 fn a_backend_that_refuses_the_credentials_is_reachable() {
     let table = index().table();
     let reasons = |probe: Option<&Probe>| {
-        let conditions = desired_backend(&table, "default", probe, None).conditions;
+        let conditions = desired_backend(&table, "default", probe, Heard::default()).conditions;
         conditions
             .into_iter()
             .map(|(_, status, reason, _)| (status, reason))
@@ -206,7 +206,7 @@ fn a_backend_whose_clock_is_off_says_so_and_stays_ready() {
             version: None,
             clock_offset,
         };
-        let desired = desired_backend(&table, "default", Some(&probe), None);
+        let desired = desired_backend(&table, "default", Some(&probe), Heard::default());
         assert_eq!(desired.clock_offset, clock_offset);
         let (_, status, reason, message) = desired.conditions.last().unwrap();
         assert_eq!((*status, *reason), (Some(true), Reason::Ready));
@@ -357,7 +357,11 @@ fn a_backend_tells_the_whole_text_of_a_rules_failure_and_several_do_not_take_tur
         version: None,
         clock_offset: None,
     };
-    let status = desired_backend(&table, "default", Some(&probe), Some(told));
+    let heard = Heard {
+        failing: Some(told),
+        throttle: None,
+    };
+    let status = desired_backend(&table, "default", Some(&probe), heard);
     let (reason, message, since) = status.error.unwrap();
     assert_eq!(reason, Reason::QueryRejected);
     assert!(
@@ -372,4 +376,33 @@ fn a_backend_tells_the_whole_text_of_a_rules_failure_and_several_do_not_take_tur
             .all(|condition| condition.1 == Some(true)),
         "it is well itself"
     );
+}
+
+#[test]
+fn a_backend_that_throttles_says_so_with_the_value_to_set() {
+    let table = index().table();
+    let probe = Probe::Answered {
+        version: None,
+        clock_offset: Some(-7),
+    };
+    let throttle = Throttle::new("limits.queriesPerSecond", 50, 781);
+    let heard = Heard {
+        failing: None,
+        throttle: Some(&throttle),
+    };
+    let status = desired_backend(&table, "default", Some(&probe), heard);
+    let (_, is_ready, reason, message) = status.conditions.last().unwrap();
+    assert_eq!((*is_ready, *reason), (Some(true), Reason::Throttled));
+    assert_eq!(
+        message,
+        "it answers queries; limits.queriesPerSecond: 50 holds queries up; set it to 790 or more; its clock is 7 s behind the \
+         operator's, which is taken into account: set both by NTP"
+    );
+    // A backend that does not answer has another care.
+    let gone = Probe::Failed {
+        reason: Reason::BackendDown,
+        message: "connection refused".to_owned(),
+    };
+    let status = desired_backend(&table, "default", Some(&gone), heard);
+    assert_eq!(status.conditions.last().unwrap().2, Reason::BackendDown);
 }

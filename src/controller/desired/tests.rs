@@ -56,7 +56,7 @@ impl World {
         let (attempts, attempted) = watch::channel(true);
         let (registrations, registration) = watch::channel(RegistrationState::default());
         let (distrusts, distrust) = watch::channel(Arc::default());
-        let (outcomes, met) = watch::channel(Arc::default());
+        let (met, heard) = watch::channel(Arc::default());
         let (probes, answers) = watch::channel(Arc::default());
         let (observed, observations) = watch::channel(Arc::default());
         let (targets, published) = watch::channel(Arc::default());
@@ -67,7 +67,7 @@ impl World {
             observed: observations,
             registration,
             distrust,
-            outcomes: met,
+            met: heard,
             probes: answers,
             targets,
             metrics: Metrics::new().controller,
@@ -80,7 +80,7 @@ impl World {
             observed,
             probes,
             targets: published,
-            _sources: Box::new((catalogs, attempts, registrations, distrusts, outcomes)),
+            _sources: Box::new((catalogs, attempts, registrations, distrusts, met)),
         };
         world.observe(status);
         world

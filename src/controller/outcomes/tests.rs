@@ -3,6 +3,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::{
     api::metric_rule::RuleKey,
+    backend::health::{BackendHealth, Ceiling, Throttled},
     controller::{
         fake::{FakeApi, until},
         leadership::{Claim, leadership},
@@ -21,7 +22,8 @@ fn start() -> Timestamp {
 /// One replica of several on one API server.
 struct Replica {
     own: watch::Sender<Arc<Outcomes>>,
-    all: watch::Receiver<Arc<Outcomes>>,
+    healths: watch::Sender<Arc<Healths>>,
+    all: watch::Receiver<Arc<Met>>,
     claim: Claim,
     shutdown: CancellationToken,
 }
@@ -30,12 +32,14 @@ impl Replica {
     fn start(api: &FakeApi, identity: &str, clock: &Clock) -> Self {
         let (claim, leadership) = leadership();
         let (own, receiver) = watch::channel(Arc::default());
+        let (healths, told) = watch::channel(Arc::default());
         let (exchange, all) = OutcomeExchange::new(
             api.client(),
             "ns".into(),
             "metricrule-outcomes".into(),
             identity,
             receiver,
+            told,
             leadership,
             clock.clone(),
             Metrics::new().controller,
@@ -44,6 +48,7 @@ impl Replica {
         tokio::spawn(exchange.run(shutdown.clone()));
         Self {
             own,
+            healths,
             all,
             claim,
             shutdown,
@@ -55,7 +60,12 @@ impl Replica {
     }
 
     fn knows(&self) -> Vec<String> {
-        self.all.borrow().keys().map(|key| key.name.clone()).collect()
+        self.all
+            .borrow()
+            .rules
+            .keys()
+            .map(|key| key.name.clone())
+            .collect()
     }
 }
 
@@ -173,7 +183,10 @@ async fn what_a_replica_said_goes_with_it_at_once_or_after_a_while() {
     // One that was killed.
     let report = Report {
         at: clock.now(),
-        outcomes: outcomes(&["requests"]),
+        met: Met {
+            rules: outcomes(&["requests"]),
+            ..Met::default()
+        },
     };
     api.edit(MAP, |map| map["data"]["pod-2"] = json!(encode(&report).unwrap()));
     until("the leader knows", || leader.knows() == ["requests"]).await;
@@ -211,4 +224,43 @@ async fn a_key_that_is_no_report_and_a_map_that_is_not_there_stop_nobody() {
     api.heal();
     rest(600).await;
     assert_eq!(keys(&api), ["pod-0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ceiling_that_holds_queries_up_on_another_replica_is_told_until_it_does_no_more() {
+    let (api, clock) = cluster();
+    let (leader, other) = (
+        Replica::start(&api, "pod-0", &clock),
+        Replica::start(&api, "pod-1", &clock),
+    );
+    leader.claim.held(Instant::now() + Duration::from_hours(24));
+    let throttled = |wanted| {
+        let throttled = Throttled {
+            ceiling: Ceiling::Rate,
+            limit: 50,
+            wanted,
+            refused: 3,
+            delayed: 1200,
+            at: clock.now(),
+        };
+        let health = BackendHealth {
+            throttled: Some(throttled),
+            ..BackendHealth::default()
+        };
+        Arc::new(Healths::from([("default".into(), health)]))
+    };
+    let wanted = || {
+        let all = leader.all.borrow();
+        all.throttled.get("default").map(|throttle| throttle.wanted)
+    };
+    other.healths.send_replace(throttled(781));
+    until("the leader knows", || wanted() == Some(790)).await;
+    // A lull is no news.
+    let written = api.count(MAP);
+    other.healths.send_replace(throttled(60));
+    rest(60).await;
+    assert_eq!((wanted(), api.count(MAP)), (Some(790), written));
+    // Nobody asks any more, so that nothing takes it back.
+    until("it is over", || wanted().is_none()).await;
+    assert_eq!(keys(&api), [""; 0]);
 }
