@@ -97,6 +97,7 @@ pub const fn is_of_query(reason: Reason) -> bool {
             | Reason::PartialResponse
             | Reason::InvalidTemplate
             | Reason::NotConfinable
+            | Reason::RangeTooLong
     )
 }
 

@@ -11,7 +11,7 @@ use super::{
     tasks::Tasks,
 };
 use crate::{
-    backend::pool::Pool,
+    backend::{health::Healths, pool::Pool},
     catalog::{Catalog, Recorded},
     controller::{
         Clock, Leadership,
@@ -31,7 +31,7 @@ use crate::{
     },
     kubernetes::client::Connection,
     metrics::{ClaimMetrics, ControllerMetrics},
-    outcome::Outcomes,
+    outcome::{Met, Outcomes},
     pki::Anchors,
     rule::RuleTable,
     server::tls::FileCertificate,
@@ -142,19 +142,7 @@ impl Leader<'_> {
         );
         tasks.spawn("trust", trust.run(anchors, registered.clone()));
 
-        let (exchange, met) = OutcomeExchange::new(
-            client.clone(),
-            namespace,
-            // As the chart names it: after the release, as the Service is.
-            format!("{}-outcomes", self.config.service_name),
-            &self.config.identity,
-            known.outcomes,
-            known.pool.health(),
-            leadership.clone(),
-            clock.clone(),
-            counts.clone(),
-        );
-        tasks.spawn_until(stop, "outcomes", exchange.run(stop.clone()));
+        let met = self.exchange_outcomes(known.outcomes, known.pool.health(), &leadership, &clock, tasks);
 
         let (probes, answers) = watch::channel(Arc::default());
         tasks.spawn(
@@ -178,6 +166,33 @@ impl Leader<'_> {
         let writer = StatusWriter::new(client, desired, leadership, event_sink, clock, counts.clone());
         tasks.spawn_until(stop, "status", writer.run(stop.clone()));
         Ok(serving)
+    }
+
+    fn exchange_outcomes(
+        &self,
+        own: watch::Receiver<Arc<Outcomes>>,
+        healths: watch::Receiver<Arc<Healths>>,
+        leadership: &Leadership,
+        clock: &Clock,
+        tasks: &mut Tasks,
+    ) -> watch::Receiver<Arc<Met>> {
+        let Connection {
+            client, namespace, ..
+        } = self.connection.clone();
+        let (exchange, met) = OutcomeExchange::new(
+            client,
+            namespace,
+            // As the chart names it: after the release, as the Service is.
+            format!("{}-outcomes", self.config.service_name),
+            &self.config.identity,
+            own,
+            healths,
+            leadership.clone(),
+            clock.clone(),
+            self.counts.clone(),
+        );
+        tasks.spawn_until(&self.stop, "outcomes", exchange.run(self.stop.clone()));
+        met
     }
 
     fn record_claims(

@@ -157,6 +157,9 @@ impl CompareArgs {
         if self.interval > MAX_INTERVAL {
             return Err(format!("--interval: at most {MAX_INTERVAL:?}"));
         }
+        for (flag, url) in [("--url", &self.url), ("--peer-url", &self.peer_url)] {
+            url.as_ref().map_or(Ok(()), |url| bare(flag, url))?;
+        }
         let (namespace, name) = self.as_service_account;
         let credential = match self.token_file {
             Some(path) => Credential::TokenFile(path),
@@ -207,6 +210,16 @@ fn address(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+/// An address goes into the report. Its user and password would too, and nobody is sent them: a token is what is asked with.
+fn bare(flag: &str, url: &Url) -> Result<(), String> {
+    if url.username().is_empty() && url.password().is_none() {
+        return Ok(());
+    }
+    Err(format!(
+        "{flag}: take the user and the password out of the address; a server is asked with a token (--token-file, --as-service-account)"
+    ))
+}
+
 fn part(text: &str) -> Result<f64, String> {
     let (number, unit) = match text.strip_suffix('%') {
         Some(number) => (number, 100.0),
@@ -231,6 +244,19 @@ mod tests {
         assert_eq!(part("0"), Ok(0.0));
         for text in ["", "%", "2", "-1%", "101%", "NaN", "a"] {
             assert!(part(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_refused_and_not_repeated() {
+        assert_eq!(bare("--url", &address("https://host:6443/").unwrap()), Ok(()));
+        for text in [
+            "https://user:secret@host/",
+            "https://user@host/",
+            "https://:secret@host/",
+        ] {
+            let said = bare("--url", &address(text).unwrap()).unwrap_err();
+            assert!(!said.contains("secret") && !said.contains("user@"), "{said}");
         }
     }
 

@@ -7,21 +7,23 @@
 //! Who empties it gets a new CA: clients trust it as soon as the registration has written it into the `APIService`s,
 //! which takes about a second. Who wants one without that second annotates it ([`ROTATE`]).
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+mod secret;
 
-use k8s_openapi::{ByteString, api::core::v1::Secret};
+use std::{sync::Arc, time::Duration};
+
+use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client,
     api::{Patch, PatchParams, PostParams},
     core::{DeserializeGuard, ObjectMeta},
 };
-use serde_json::{Map, Value, json};
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
+use self::secret::{decode, encode, is_blank, patch};
 use super::{
     Clock, Leadership, MANAGED_BY, MANAGER,
     call::{Backoff, CallError, outcome, within},
@@ -451,48 +453,6 @@ async fn news<T>(receiver: &mut watch::Receiver<T>) {
     if receiver.changed().await.is_err() {
         std::future::pending::<()>().await;
     }
-}
-
-/// Whether it holds nothing of a CA; what holds a part of one is left alone.
-fn is_blank(secret: &Secret) -> bool {
-    let mut data = secret.data.iter().flatten();
-    !data.any(|(key, _)| CaState::KEYS.contains(&key.as_str()))
-}
-
-fn encode(state: &CaState) -> BTreeMap<String, ByteString> {
-    state
-        .encode()
-        .into_iter()
-        .map(|(key, value)| (key, ByteString(value)))
-        .collect()
-}
-
-fn decode(secret: &Secret) -> Result<CaState, PkiError> {
-    let data = secret.data.iter().flatten();
-    CaState::decode(&data.map(|(key, value)| (key.clone(), value.0.clone())).collect())
-}
-
-/// A merge patch from what the Secret holds to `state`, for exactly that version of it. Keys that we know and do not need
-/// any more are taken out, and a request for a rotation where it is answered; those of others stay.
-fn patch(secret: &Secret, state: &CaState, answered: bool) -> Value {
-    let now = encode(state);
-    let mut data: Map<String, Value> = now
-        .iter()
-        .map(|(key, value)| (key.clone(), json!(value)))
-        .collect();
-    for key in CaState::KEYS {
-        if !now.contains_key(key) {
-            data.insert(key.to_owned(), Value::Null);
-        }
-    }
-    let mut metadata = json!({
-        "uid": secret.metadata.uid,
-        "resourceVersion": secret.metadata.resource_version,
-    });
-    if answered {
-        metadata["annotations"] = json!({ROTATE: null});
-    }
-    json!({"metadata": metadata, "data": data})
 }
 
 #[cfg(test)]

@@ -1,14 +1,21 @@
 //! Families of queries and relists.
 
-use std::{fmt, sync::atomic::AtomicU64, time::Duration};
+mod labels;
+
+use std::{sync::atomic::AtomicU64, time::Duration};
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 
+use self::labels::{
+    BackendLabels, BudgetLabels, CauseLabels, CeilingLabels, CircuitLabels, OutcomeLabels, QueryLabels,
+    RelistErrorLabels,
+};
 use super::server::Raised;
+
+pub use self::labels::{BudgetKind, CircuitState, QueryKind};
 
 /// Queries to backends and the relists made of them.
 #[derive(Clone, Debug)]
@@ -32,88 +39,10 @@ pub struct BackendMetrics {
     budget_refusals: Family<BudgetLabels, Counter>,
 }
 
-/// What a budget of bytes is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum BudgetKind {
-    /// Answers in flight.
-    Answers,
-    /// Listings.
-    Listings,
-}
-
-/// What a query asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum QueryKind {
-    /// `/api/v1/query`.
-    Instant,
-    /// `/api/v1/series`.
-    Series,
-    /// The probe of a backend's health.
-    Probe,
-}
-
-/// Whether queries are let through to a backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CircuitState {
-    /// They are.
-    Closed,
-    /// They fail at once, and a probe is finding out.
-    HalfOpen,
-    /// They fail at once.
-    Open,
-}
-
 /// Holds a backend's in-flight gauge up while it lives.
 #[derive(Debug)]
 pub struct InFlight {
     _raised: Raised,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OutcomeLabels {
-    backend: String,
-    kind: QueryKind,
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct QueryLabels {
-    backend: String,
-    kind: QueryKind,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct BackendLabels {
-    backend: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CeilingLabels {
-    backend: String,
-    ceiling: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CircuitLabels {
-    backend: String,
-    state: CircuitState,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CauseLabels {
-    backend: String,
-    cause: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct BudgetLabels {
-    budget: BudgetKind,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RelistErrorLabels {
-    backend: String,
-    reason: &'static str,
 }
 
 // === impl BackendMetrics ===
@@ -403,57 +332,5 @@ impl BackendMetrics {
         self.relist_duration.remove(&labels);
         self.relist_success.remove(&labels);
         self.clock_offset.remove(&labels);
-    }
-}
-
-// === impl BudgetKind ===
-
-impl EncodeLabelValue for BudgetKind {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
-        let text = match self {
-            Self::Answers => "answers",
-            Self::Listings => "listings",
-        };
-        text.encode(encoder)
-    }
-}
-
-// === impl BackendLabels ===
-
-impl BackendLabels {
-    fn of(backend: &str) -> Self {
-        Self {
-            backend: backend.to_owned(),
-        }
-    }
-}
-
-// === impl CircuitState ===
-
-impl CircuitState {
-    const ALL: [Self; 3] = [Self::Closed, Self::HalfOpen, Self::Open];
-}
-
-impl EncodeLabelValue for CircuitState {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
-        let text = match self {
-            Self::Closed => "closed",
-            Self::HalfOpen => "half_open",
-            Self::Open => "open",
-        };
-        text.encode(encoder)
-    }
-}
-
-// === impl QueryKind ===
-
-impl EncodeLabelValue for QueryKind {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
-        let text = match self {
-            Self::Instant => "instant",
-            Self::Series => "series",
-            Self::Probe => "probe",
-        };
-        text.encode(encoder)
     }
 }

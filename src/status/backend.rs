@@ -60,19 +60,22 @@ const NOTED: u64 = 5;
 
 /// Why a backend that answers is `Ready`, and what is to be said beside that.
 fn ready(clock_offset: Option<i64>, throttle: Option<&Throttle>) -> (Reason, String) {
-    let mut message = "it answers queries".to_owned();
-    if let Some(throttle) = throttle {
-        message.push_str(&format!("; {throttle}"));
-    }
-    if let Some(offset) = clock_offset.filter(|offset| offset.unsigned_abs() >= NOTED) {
-        let side = if offset < 0 { "behind" } else { "ahead of" };
-        message.push_str(&format!(
-            "; its clock is {} s {side} the operator's, which is taken into account: set both by NTP",
-            offset.unsigned_abs()
-        ));
-    }
+    let throttled = throttle.map(Throttle::to_string);
+    let off = clock_offset
+        .filter(|offset| offset.unsigned_abs() >= NOTED)
+        .map(off_by);
+    let parts = [Some("it answers queries".to_owned()), throttled, off];
+    let message: Vec<String> = parts.into_iter().flatten().collect();
     let reason = throttle.map_or(Reason::Ready, |_| Reason::Throttled);
-    (reason, message)
+    (reason, message.join("; "))
+}
+
+fn off_by(offset: i64) -> String {
+    let side = if offset < 0 { "behind" } else { "ahead of" };
+    format!(
+        "its clock is {} s {side} the operator's, which is taken into account: set both by NTP",
+        offset.unsigned_abs()
+    )
 }
 
 /// The status of the backend `name` of `table`. `probe` is `None` until the first one has ended.

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
+use metricrule::catalog::recorded::unpack;
 use serde_json::{Value, json};
 use testbed::adapter::Replica;
 use testbed::{PATIENCE, Testbed, eventually};
@@ -205,7 +206,6 @@ impl Scene<'_> {
     /// The platform's rule has its series by then; the listing that fails is the edited rule's, or the fresh replica's.
     async fn failing_listings(&self) -> Result<()> {
         self.server.series(Series::Fails);
-        let before = self.recorded().await?;
         let other = "{__name__=~\"claims_[a-z]+_total\",pod!=\"\"}";
         edit(&self.rules, "own", &json!({"seriesQuery": other})).await?;
         self.refuses(
@@ -217,8 +217,10 @@ impl Scene<'_> {
         self.server.series(Series::There);
         self.is_answered().await?;
         // What was not recorded yet is refused by a replica that starts and cannot list it.
+        let edited = self.rules.get("own").await?.metadata.generation;
         eventually(PATIENCE, "the edited rule's claims are recorded", || async {
-            ensure!(self.recorded().await? != before, "not yet");
+            let recorded = self.recorded().await?;
+            ensure!(recorded == edited, "{recorded:?} and not {edited:?}");
             Ok(())
         })
         .await?;
@@ -241,10 +243,14 @@ impl Scene<'_> {
         self.mend().await
     }
 
-    /// The version of the record of claims.
-    async fn recorded(&self) -> Result<Option<String>> {
+    /// The generation of the own rule whose claims the cluster keeps.
+    async fn recorded(&self) -> Result<Option<i64>> {
         let records: Api<ConfigMap> = Api::namespaced(self.client.clone(), "metricrule-system");
-        Ok(records.get("metricrule-claims").await?.metadata.resource_version)
+        let data = records.get("metricrule-claims").await?.binary_data;
+        let bytes = data.as_ref().and_then(|data| data.get("claims.json.gz"));
+        let record = unpack(&bytes.context("the record is empty")?.0)?;
+        let own = record.rules.values().find(|rule| rule.key.name == "own");
+        Ok(own.map(|rule| rule.generation))
     }
 
     async fn idle(&self) -> Result<()> {
