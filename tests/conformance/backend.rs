@@ -1,6 +1,5 @@
 //! A backend that a point scripts: what it answers to which query, that it never answers, and what became of its callers.
 
-use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,8 +11,7 @@ use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use testbed::served::Served;
 
 /// What to do with a query.
 #[derive(Clone, Debug)]
@@ -40,9 +38,8 @@ type Script = Arc<dyn Fn(&str) -> Act + Send + Sync>;
 
 /// It ends when it is dropped.
 pub(crate) struct Backend {
-    port: u16,
+    server: Served,
     shared: Arc<Shared>,
-    serve: JoinHandle<()>,
 }
 
 struct Shared {
@@ -67,22 +64,17 @@ impl Backend {
             queries: Mutex::default(),
             abandoned: AtomicUsize::new(0),
         });
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let port = listener.local_addr()?.port();
         let app = Router::new()
             .route("/api/v1/series", any(series))
             .route("/api/v1/query", any(query))
             .with_state(Arc::clone(&shared));
-        let serve = tokio::spawn(async move {
-            // ends only with the listener
-            let _ = axum::serve(listener, app).await;
-        });
-        Ok(Self { port, shared, serve })
+        let server = Served::start(app).await?;
+        Ok(Self { server, shared })
     }
 
     /// Its URL.
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.server.url()
     }
 
     /// From now on queries are dealt with like this.
@@ -108,12 +100,6 @@ impl Backend {
     /// How many callers went away before they were answered.
     pub(crate) fn abandoned(&self) -> usize {
         self.shared.abandoned.load(Ordering::SeqCst)
-    }
-}
-
-impl Drop for Backend {
-    fn drop(&mut self) {
-        self.serve.abort();
     }
 }
 

@@ -78,7 +78,7 @@ impl Scene<'_> {
     fn backend_spec(&self) -> Value {
         json!({
             "type": "Prometheus",
-            "prometheus": {"url": self.server.url, "method": "GET", "timeout": "2s"},
+            "prometheus": {"url": self.server.url(), "method": "GET", "timeout": "2s"},
             "discovery": {"interval": "1s", "lookback": "5s"},
         })
     }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,9 +16,8 @@ use futures::channel::mpsc::{UnboundedSender, unbounded};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use testbed::served::Served;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 const NAME: &str = "extension-apiserver-authentication";
 const LIST: &str = "/api/v1/namespaces/kube-system/configmaps";
@@ -30,11 +28,10 @@ const THOUGHT: Duration = Duration::from_millis(150);
 
 /// The played API server; it ends when it is dropped.
 pub(super) struct Played {
-    port: u16,
+    server: Served,
     script: Arc<Mutex<Script>>,
     /// Whether reviews of access wait.
     held: watch::Sender<bool>,
-    task: JoinHandle<()>,
 }
 
 #[derive(Clone)]
@@ -79,29 +76,23 @@ impl Played {
             asked_tokens: Vec::new(),
             asked_accesses: Vec::new(),
         }));
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let port = listener.local_addr()?.port();
         let (gate, held) = watch::channel(false);
         let state = Shared {
             script: Arc::clone(&script),
             held,
         };
         let router = Router::new().fallback(answer).with_state(state);
-        let task = tokio::spawn(async move {
-            // it ends by being aborted
-            let _ = axum::serve(listener, router).await;
-        });
+        let server = Served::start(router).await?;
         Ok(Self {
-            port,
+            server,
             script,
             held: gate,
-            task,
         })
     }
 
     /// Its URL.
     pub(super) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.server.url()
     }
 
     /// How reviews of tokens are answered from now on.
@@ -152,12 +143,6 @@ impl Played {
 
     fn script(&self) -> MutexGuard<'_, Script> {
         lock(&self.script)
-    }
-}
-
-impl Drop for Played {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

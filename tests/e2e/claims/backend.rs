@@ -1,18 +1,16 @@
 //! A backend of the test's own: it has one series, and does as it is told when it is asked for series.
 
-use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use testbed::served::Served;
 
 /// The series that it has.
 pub(super) const SERIES: &str = "claims_served_total";
@@ -36,9 +34,8 @@ pub(super) enum Series {
 
 /// The server; it ends when it is dropped.
 pub(super) struct Scripted {
-    pub(super) url: String,
+    server: Served,
     state: Arc<Mutex<Script>>,
-    task: JoinHandle<()>,
 }
 
 struct Script {
@@ -56,16 +53,13 @@ impl Scripted {
             namespace: namespace.to_owned(),
             listed: 0,
         }));
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .context("the backend's port")?;
-        let url = format!("http://{}", listener.local_addr()?);
         let app = Router::new().fallback(answer).with_state(Arc::clone(&state));
-        let task = tokio::spawn(async move {
-            // ends only with the listener
-            let _ = axum::serve(listener, app).await;
-        });
-        Ok(Self { url, state, task })
+        let server = Served::start(app).await?;
+        Ok(Self { server, state })
+    }
+
+    pub(super) fn url(&self) -> String {
+        self.server.url()
     }
 
     pub(super) fn series(&self, series: Series) {
@@ -77,12 +71,6 @@ impl Scripted {
     /// How often it was asked for series since it was told what to say.
     pub(super) fn listed(&self) -> usize {
         lock(&self.state).listed
-    }
-}
-
-impl Drop for Scripted {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

@@ -1,7 +1,6 @@
 //! A backend with Basic auth: a small server of the test's own that speaks as much of Prometheus' API as the adapter asks for,
 //! and only to those who know the password of the moment.
 
-use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,9 +16,8 @@ use kube::Client;
 use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use testbed::install::NAMESPACE;
+use testbed::served::Served;
 use testbed::{PATIENCE, Testbed, eventually};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::Labels;
@@ -33,9 +31,8 @@ const TAKEN_UP: Duration = Duration::from_secs(5);
 
 /// The server; it ends when it is dropped.
 pub(super) struct Secured {
-    url: String,
+    server: Served,
     state: Arc<Mutex<Door>>,
-    task: JoinHandle<()>,
 }
 
 struct Door {
@@ -68,16 +65,13 @@ impl Secured {
             refused: Vec::new(),
             labels,
         }));
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .context("the server's port")?;
-        let url = format!("http://{}", listener.local_addr()?);
         let app = Router::new().fallback(answer).with_state(Arc::clone(&state));
-        let task = tokio::spawn(async move {
-            // ends only with the listener
-            let _ = axum::serve(listener, app).await;
-        });
-        Ok(Self { url, state, task })
+        let server = Served::start(app).await?;
+        Ok(Self { server, state })
+    }
+
+    fn url(&self) -> String {
+        self.server.url()
     }
 
     fn open_to(&self, password: &str) {
@@ -88,12 +82,6 @@ impl Secured {
 
     fn refused(&self) -> Vec<String> {
         lock(&self.state).refused.clone()
-    }
-}
-
-impl Drop for Secured {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 
@@ -178,7 +166,7 @@ impl Scene<'_> {
             "type": "Prometheus",
             "limits": {"perRule": {"minRefresh": "0s"}},
             "prometheus": {
-                "url": self.server.url,
+                "url": self.server.url(),
                 "timeout": "2s",
                 "allowPlaintextCredentials": true,
                 "auth": {"type": "Basic", "basic": {"secretRef": {"name": NAME}}},
@@ -257,7 +245,7 @@ impl Scene<'_> {
             || async {
                 let answer = ask(&self.client, &path).await?;
                 ensure!(answer.refuses(503, "CredentialsNotFound"), "{answer:?}");
-                ensure!(!answer.message.contains(self.server.url.as_str()), "{answer:?}");
+                ensure!(!answer.message.contains(&self.server.url()), "{answer:?}");
                 Ok(())
             },
         )

@@ -1,19 +1,17 @@
 //! A backend with Basic auth that refuses queries on demand, and quotes in its refusal whatever it should not: the header that
 //! it was sent, an address, and the labels of another namespace.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use testbed::served::Served;
 
 pub(super) const USER: &str = "oncall-reader";
 pub(super) const PASSWORD: &str = "hunter2-oncall-secret";
@@ -23,9 +21,8 @@ pub(super) const FOREIGN: &str = "bank-of-another-team";
 
 /// The server; it ends when it is dropped.
 pub(super) struct Door {
-    url: String,
+    server: Served,
     house: Arc<House>,
-    task: JoinHandle<()>,
 }
 
 struct House {
@@ -44,31 +41,18 @@ impl Door {
             pod: pod.to_owned(),
             refuses: AtomicBool::new(false),
         });
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .context("the server's port")?;
-        let url = format!("http://{}", listener.local_addr()?);
         let app = Router::new().fallback(answer).with_state(Arc::clone(&house));
-        let task = tokio::spawn(async move {
-            // ends only with the listener
-            let _ = axum::serve(listener, app).await;
-        });
-        Ok(Self { url, house, task })
+        let server = Served::start(app).await?;
+        Ok(Self { server, house })
     }
 
-    pub(super) fn url(&self) -> &str {
-        &self.url
+    pub(super) fn url(&self) -> String {
+        self.server.url()
     }
 
     /// Whether rules' queries are refused from now on; the probe's is answered either way.
     pub(super) fn refuse(&self, refuses: bool) {
         self.house.refuses.store(refuses, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Door {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

@@ -1,6 +1,5 @@
 //! A backend that quotes every credential that it was sent, in many spellings, wherever it may say something.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,9 +13,8 @@ use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams};
 use serde_json::json;
 use testbed::install::NAMESPACE;
+use testbed::served::Served;
 use testbed::{PATIENCE, Testbed, eventually};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
 use crate::ask::{ask, backend, condition, create, external, objects, rule};
 
@@ -28,10 +26,9 @@ const PARAMETER: &str = "param-k3y-4567";
 
 /// It ends when it is dropped.
 pub(super) struct Quoting {
-    url: String,
+    server: Served,
     /// Which of its ways it has.
     way: Arc<AtomicUsize>,
-    task: JoinHandle<()>,
 }
 
 /// Status and body of each way to say something.
@@ -92,18 +89,13 @@ fn leaks(text: &str) -> Option<&'static str> {
 impl Quoting {
     pub(super) async fn start() -> Result<Self> {
         let way = Arc::new(AtomicUsize::new(0));
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let url = format!("http://{}", listener.local_addr()?);
         let shared = way.clone();
         let app = Router::new().fallback(move |uri: Uri, headers: HeaderMap| {
             let way = shared.load(Ordering::Relaxed);
             async move { answer(way, &uri, &headers) }
         });
-        let task = tokio::spawn(async move {
-            // ends only with the listener
-            let _ = axum::serve(listener, app).await;
-        });
-        Ok(Self { url, way, task })
+        let server = Served::start(app).await?;
+        Ok(Self { server, way })
     }
 
     pub(super) async fn run(&self, testbed: &Testbed, client: &Client, namespace: &str) -> Result<()> {
@@ -131,7 +123,7 @@ impl Quoting {
         let spec = json!({
             "type": "Prometheus",
             "prometheus": {
-                "url": self.url, "allowPlaintextCredentials": true, "partialResponse": "Accept",
+                "url": self.server.url(), "allowPlaintextCredentials": true, "partialResponse": "Accept",
                 "headers": {"X-Api-Key": HEADER}, "queryParams": {"key": PARAMETER},
                 "auth": {"type": "Basic", "basic": {"secretRef": {"name": NAME}}},
             },
@@ -229,12 +221,6 @@ impl Quoting {
             }
         }
         Ok(())
-    }
-}
-
-impl Drop for Quoting {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

@@ -1,6 +1,5 @@
 //! A relay before Prometheus whose clock is wrong: it dates its replies by it, and is asked by it.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -14,9 +13,8 @@ use jiff::{SignedDuration, Timestamp, fmt::rfc2822::DateTimePrinter};
 use kube::Client;
 use reqwest::Url;
 use serde_json::{Value, json};
+use testbed::served::Served;
 use testbed::{PATIENCE, Testbed, eventually};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
 use crate::ask::{ask, backend, create, custom, external, objects, rule, until_condition, until_series};
 use crate::support::{deployment, ensure_near};
@@ -26,10 +24,9 @@ const RATE: f64 = 100.0;
 
 /// It ends when it is dropped.
 pub(super) struct Relay {
-    url: String,
+    server: Served,
     /// Seconds that its clock is ahead.
     ahead: Arc<AtomicI64>,
-    task: JoinHandle<()>,
 }
 
 // === impl Relay ===
@@ -37,8 +34,6 @@ pub(super) struct Relay {
 impl Relay {
     pub(super) async fn start(upstream: &str, ahead: i64) -> Result<Self> {
         let ahead = Arc::new(AtomicI64::new(ahead));
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let url = format!("http://{}", listener.local_addr()?);
         let client = reqwest::Client::builder()
             .no_proxy()
             .timeout(Duration::from_secs(20))
@@ -49,11 +44,8 @@ impl Relay {
             let ahead = shared.load(Ordering::Relaxed);
             async move { pass(&client, &upstream, ahead, &uri, &body).await }
         });
-        let task = tokio::spawn(async move {
-            // ends only with the listener
-            let _ = axum::serve(listener, app).await;
-        });
-        Ok(Self { url, ahead, task })
+        let server = Served::start(app).await?;
+        Ok(Self { server, ahead })
     }
 
     pub(super) async fn run(&self, testbed: &Testbed, client: &Client, namespace: &str) -> Result<()> {
@@ -67,7 +59,7 @@ impl Relay {
         let whole = format!("http_requests_total{{namespace=\"{namespace}\"}} offset 25s");
         until_series(testbed, &whole, 1).await?;
         let spec = json!({
-            "type": "Prometheus", "prometheus": {"url": self.url}, "discovery": {"interval": "2s"},
+            "type": "Prometheus", "prometheus": {"url": self.server.url()}, "discovery": {"interval": "2s"},
         });
         create(client, &backend(NAME, &spec)).await?;
         let spec = json!({
@@ -129,12 +121,6 @@ impl Relay {
         let answer = ask(client, &external(namespace, "skewed_requests", "")).await?;
         ensure!(answer.code == 404, "{answer:?}");
         Ok(())
-    }
-}
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

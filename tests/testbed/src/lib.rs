@@ -31,6 +31,7 @@ pub mod prometheus;
 pub mod recorder;
 pub mod reference;
 pub mod runtime;
+pub mod served;
 pub mod shared;
 pub mod stand_in;
 pub mod testbed;

@@ -2,11 +2,10 @@
 //! all at one time of evaluation: two who ask one after the other are told the same.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path as Segments, RawQuery};
@@ -16,10 +15,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use reqwest::Url;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
-use crate::{http, runtime};
+use crate::http;
+use crate::served::Served;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -57,8 +55,7 @@ impl std::fmt::Debug for Source {
 #[derive(Debug)]
 pub struct Recorder {
     state: Arc<Mutex<State>>,
-    port: u16,
-    task: JoinHandle<()>,
+    server: Served,
 }
 
 #[derive(Debug)]
@@ -112,32 +109,20 @@ impl Recorder {
             queries: Vec::new(),
         }));
         let shared = Arc::clone(&state);
-        let (port, task) = runtime::run(async move {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-                .await
-                .context("the recorder's port")?;
-            let port = listener.local_addr()?.port();
-            let serve = async move |Segments(endpoint): Segments<String>,
-                                    RawQuery(query): RawQuery,
-                                    body: Bytes| {
-                let answered = answer(&shared, endpoint, &query.unwrap_or_default(), &body).await;
-                answered
-                    .unwrap_or_else(|error| (StatusCode::BAD_GATEWAY, format!("{error:#}")).into_response())
-            };
-            let app = Router::new().route("/api/v1/{*endpoint}", any(serve));
-            let task = tokio::spawn(async move {
-                // ends only with the listener
-                let _ = axum::serve(listener, app).await;
-            });
-            Ok((port, task))
-        })
-        .await?;
-        Ok(Self { state, port, task })
+        let serve = async move |Segments(endpoint): Segments<String>,
+                                RawQuery(query): RawQuery,
+                                body: Bytes| {
+            let answered = answer(&shared, endpoint, &query.unwrap_or_default(), &body).await;
+            answered.unwrap_or_else(|error| (StatusCode::BAD_GATEWAY, format!("{error:#}")).into_response())
+        };
+        let app = Router::new().route("/api/v1/{*endpoint}", any(serve));
+        let server = Served::start(app).await?;
+        Ok(Self { state, server })
     }
 
     /// Its address, `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.server.url()
     }
 
     /// Puts something else behind it, and forgets the queries.
@@ -151,12 +136,6 @@ impl Recorder {
     /// The queries since the last call.
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut lock(&self.state).queries)
-    }
-}
-
-impl Drop for Recorder {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

@@ -2,12 +2,11 @@
 //!
 //! What it does depends on the words of the query or selector that it is sent, so that one of it serves every scene.
 
-use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path as Segments, RawQuery};
@@ -16,10 +15,8 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use reqwest::Url;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
-use crate::runtime;
+use crate::served::Served;
 
 /// How long a slow query takes.
 pub const SLOW: Duration = Duration::from_secs(6);
@@ -32,8 +29,7 @@ const LABEL: usize = 12_000_000;
 #[derive(Debug)]
 pub struct StandIn {
     state: Arc<State>,
-    port: u16,
-    task: JoinHandle<()>,
+    server: Served,
 }
 
 #[derive(Debug, Default)]
@@ -57,29 +53,18 @@ impl StandIn {
         let state = Arc::new(State::default());
         state.value.store(1.0_f64.to_bits(), Ordering::Relaxed);
         let shared = Arc::clone(&state);
-        let (port, task) = runtime::run(async move {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-                .await
-                .context("the stand-in's port")?;
-            let port = listener.local_addr()?.port();
-            let serve =
-                async move |Segments(endpoint): Segments<String>, RawQuery(query): RawQuery, body: Bytes| {
-                    shared.answer(&endpoint, &query.unwrap_or_default(), &body).await
-                };
-            let app = Router::new().route("/api/v1/{*endpoint}", any(serve));
-            let task = tokio::spawn(async move {
-                // ends only with the listener
-                let _ = axum::serve(listener, app).await;
-            });
-            Ok((port, task))
-        })
-        .await?;
-        Ok(Self { state, port, task })
+        let serve =
+            async move |Segments(endpoint): Segments<String>, RawQuery(query): RawQuery, body: Bytes| {
+                shared.answer(&endpoint, &query.unwrap_or_default(), &body).await
+            };
+        let app = Router::new().route("/api/v1/{*endpoint}", any(serve));
+        let server = Served::start(app).await?;
+        Ok(Self { state, server })
     }
 
     /// Its address, `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.server.url()
     }
 
     /// Whether it leaves every request without an answer.
@@ -90,12 +75,6 @@ impl StandIn {
     /// What ordinary queries give.
     pub fn set(&self, value: f64) {
         self.state.value.store(value.to_bits(), Ordering::Relaxed);
-    }
-}
-
-impl Drop for StandIn {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 
