@@ -16,7 +16,7 @@ use crate::{
     controller::{
         Clock, Leadership,
         authority::{Authority, AuthorityConfig},
-        claims::{Claims, ClaimsChannels, ClaimsConfig},
+        claims::{Claims, ClaimsChannels, ClaimsConfig, last_write},
         desired::DesiredStatuses,
         events::events,
         expiry::Expiry,
@@ -81,12 +81,12 @@ impl Leader<'_> {
             self.config.identity.clone(),
         );
         let (election, leadership) = Election::new(client.clone(), lease, clock.clone(), counts.clone())?;
-        tasks.spawn_until(stop, "lease", election.run(stop.clone()));
         let channels = ClaimsChannels {
             catalog: known.catalog.clone(),
             recorded: known.recorded,
         };
-        self.record_claims(channels, &leadership, &clock, tasks);
+        let release = self.record_claims(channels, &leadership, &clock, tasks);
+        tasks.spawn_until(stop, "lease", election.run(release));
         let (event_sink, event_writer) = events(client.clone(), self.config.identity.clone(), counts.clone());
         tasks.spawn_until(stop, "events", event_writer.run(stop.clone()));
 
@@ -195,13 +195,15 @@ impl Leader<'_> {
         met
     }
 
+    /// Spawns who keeps the record of claims, and gives what releases the lease: of all that is written this alone cannot be
+    /// worked out anew by whoever leads next, so the lease waits for it.
     fn record_claims(
         &self,
         channels: ClaimsChannels,
         leadership: &Leadership,
         clock: &Clock,
         tasks: &mut Tasks,
-    ) {
+    ) -> CancellationToken {
         let Connection {
             client, namespace, ..
         } = self.connection.clone();
@@ -218,7 +220,15 @@ impl Leader<'_> {
             self.claims.clone(),
             self.counts.clone(),
         );
-        tasks.spawn_until(&self.stop, "claims", claims.run(self.stop.clone()));
+        let (stop, written) = (self.stop.clone(), CancellationToken::new());
+        tasks.spawn("claims", claims.run(stop.clone(), written.clone()));
+        let release = CancellationToken::new();
+        let give_up = release.clone();
+        tasks.spawn_until(&self.stop, "last claims", async move {
+            last_write(stop, written).await;
+            give_up.cancel();
+        });
+        release
     }
 
     fn mode(&self) -> RegisterMode {

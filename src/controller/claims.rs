@@ -42,6 +42,8 @@ use crate::{
 
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The longest that a leader that stops keeps its lease for a last write.
+const LAST_WRITE: Duration = Duration::from_secs(1);
 
 /// Where the record is kept.
 #[derive(Clone, Debug)]
@@ -76,6 +78,10 @@ pub struct Claims {
     expires: Option<Timestamp>,
     /// The version that was written over, while the watch still shows it.
     written_over: Option<String>,
+    /// Whether there is, or may be, something that is not written yet.
+    pending: bool,
+    /// Whether the replica is about to stop: what is pending is written without delay.
+    hurries: bool,
     complaint: Option<String>,
     left_out: usize,
 }
@@ -114,27 +120,39 @@ impl Claims {
             retry_at: None,
             expires: None,
             written_over: None,
+            pending: false,
+            hurries: false,
             complaint: None,
             left_out: 0,
         }
     }
 
-    /// Reads and, while this replica leads, writes, until `shutdown` is cancelled.
-    pub async fn run(mut self, shutdown: CancellationToken) {
+    /// Reads for as long as it is polled, for a replica that stops serves on for a while, and another leads then. Writes while
+    /// this replica leads; once `stop` is cancelled what is pending is written at once, and then `written` is cancelled.
+    pub async fn run(mut self, stop: CancellationToken, written: CancellationToken) {
         let (observe, observed) = watch::channel(Stored::Unread);
         let (client, config, counts) = (self.client.clone(), self.config.clone(), self.counts.clone());
         tokio::select! {
-            () = shutdown.cancelled() => {}
             never = follow(client, config, counts, observe) => match never {},
-            () = self.reconcile(observed) => {}
+            () = self.reconcile(observed, stop, written) => {}
         }
     }
 
-    async fn reconcile(&mut self, mut stored: watch::Receiver<Stored>) {
+    async fn reconcile(
+        &mut self,
+        mut stored: watch::Receiver<Stored>,
+        stop: CancellationToken,
+        written: CancellationToken,
+    ) {
         loop {
+            self.hurries = stop.is_cancelled();
             let now_stored = stored.borrow_and_update().clone();
             let catalog = self.channels.catalog.borrow_and_update().clone();
+            self.pending = false;
             self.pass(&now_stored, &catalog).await;
+            if self.hurries && !self.pending {
+                written.cancel();
+            }
             // What is due waits for the next try.
             let wake = [self.retry_at.or_else(|| self.pace.due()), self.expiry()];
             let wake = wake.into_iter().flatten().min();
@@ -146,6 +164,7 @@ impl Claims {
                 }
                 changed = self.channels.catalog.changed() => changed,
                 () = self.leadership.changed() => Ok(()),
+                () = stop.cancelled(), if !self.hurries => Ok(()),
                 () = sleep(wake) => Ok(()),
             };
             if changed.is_err() {
@@ -158,11 +177,15 @@ impl Claims {
         match stored {
             Stored::Unread => {}
             Stored::Present { version, record } => {
-                self.publish(record, RecordSource::Cluster);
-                self.metrics.read(record.claims(), true);
-                let left = std::mem::take(&mut self.complaint).filter(|_| self.retry_at.is_some());
-                self.complaint = left;
-                self.write(version, Some(record), catalog).await;
+                self.shared(record);
+                self.write(version, Some(record), record, catalog).await;
+            }
+            // Nobody has written it yet, or somebody has emptied it: that is no word on any claim.
+            Stored::Blank { version } => {
+                let known = self.channels.recorded.borrow().record.clone();
+                self.shared(&known);
+                self.write(version, Some(&Record::default()), &known, catalog)
+                    .await;
             }
             Stored::Absent => {
                 let (name, namespace) = (&self.config.name, &self.config.namespace);
@@ -181,10 +204,19 @@ impl Claims {
                 self.alone(catalog);
                 // Damage is written over; what another version wrote is left to it.
                 if let Some(version) = version {
-                    self.write(version, None, catalog).await;
+                    let known = self.channels.recorded.borrow().record.clone();
+                    self.write(version, None, &known, catalog).await;
                 }
             }
         }
+    }
+
+    /// All replicas decide by this record.
+    fn shared(&mut self, record: &Arc<Record>) {
+        self.publish(record, RecordSource::Cluster);
+        self.metrics.read(record.claims(), true);
+        let left = std::mem::take(&mut self.complaint).filter(|_| self.retry_at.is_some());
+        self.complaint = left;
     }
 
     /// The record that this replica keeps for itself, from the last one that it has seen.
@@ -211,15 +243,20 @@ impl Claims {
         });
     }
 
-    /// Writes what this replica's listings make of the record, once that has settled and if it leads.
-    async fn write(&mut self, version: &str, record: Option<&Arc<Record>>, catalog: &Catalog) {
+    /// Writes what this replica's listings make of the record that is `known`, where it is not `stored` already; once that has
+    /// settled, and if it leads.
+    async fn write(&mut self, version: &str, stored: Option<&Record>, known: &Record, catalog: &Catalog) {
         let now = Instant::now();
         if !self.leadership.is_leader() {
             self.pace.forget();
             (self.expires, self.retry_at) = (None, None);
             return;
         }
-        if !catalog.table.synced || self.written_over.as_deref() == Some(version) {
+        if !catalog.table.synced {
+            return;
+        }
+        self.pending = true;
+        if self.written_over.as_deref() == Some(version) {
             return;
         }
         self.written_over = None;
@@ -227,8 +264,6 @@ impl Claims {
             return;
         }
         self.retry_at = None;
-        let own = self.channels.recorded.borrow().record.clone();
-        let known = record.unwrap_or(&own);
         let Advanced {
             record: next,
             expires,
@@ -236,12 +271,13 @@ impl Claims {
         self.expires = expires;
         let fitted = fit(&next);
         let outcome = match fitted {
-            Ok((shared, _)) if record.is_some_and(|record| shared.record == **record) => {
+            Ok((shared, _)) if stored == Some(&shared.record) => {
+                self.pending = false;
                 self.pace.forget();
                 self.tell_left_out(&shared);
                 return;
             }
-            Ok(_) if !self.pace.is_due(now) => return,
+            Ok(_) if !self.pace.is_due(now) && !self.hurries => return,
             Ok((shared, bytes)) => {
                 self.tell_left_out(&shared);
                 self.store(version, bytes).await
@@ -359,6 +395,19 @@ async fn follow(
         observed.send_replace(now);
     })
     .await
+}
+
+/// Waits until `stop` is cancelled and the claims are `written`, or have had a second for it: the lease is given up then.
+pub async fn last_write(stop: CancellationToken, written: CancellationToken) {
+    stop.cancelled().await;
+    if tokio::time::timeout(LAST_WRITE, written.cancelled())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            "the record of claims was not written in time: the next leader lists the latest changes anew"
+        );
+    }
 }
 
 async fn sleep(until: Option<Instant>) {

@@ -25,7 +25,12 @@ pub(super) enum Stored {
     Unread,
     /// It does not exist.
     Absent,
-    /// It can be read. As the chart creates it, it is empty, and so is the record.
+    /// It is empty: as the chart creates it, or somebody has put it back to that.
+    Blank {
+        /// `metadata.resourceVersion`.
+        version: String,
+    },
+    /// It can be read.
     Present {
         /// `metadata.resourceVersion`.
         version: String,
@@ -66,10 +71,11 @@ impl Stored {
         };
         let version = map.metadata.resource_version.clone().unwrap_or_default();
         match read(&map) {
-            Ok(record) => Self::Present {
+            Ok(Some(record)) => Self::Present {
                 version,
                 record: Arc::new(record),
             },
+            Ok(None) => Self::Blank { version },
             Err(error) => Self::Unreadable {
                 version: (!matches!(
                     error,
@@ -82,14 +88,14 @@ impl Stored {
     }
 }
 
-fn read(map: &ConfigMap) -> Result<Record, StoredError> {
+/// The record in `map`; `None` where nothing was ever written.
+fn read(map: &ConfigMap) -> Result<Option<Record>, StoredError> {
     let text = |key: &str| map.data.as_ref()?.get(key).map(String::as_str);
     let bytes = map.binary_data.as_ref().and_then(|data| data.get(RECORD));
     let format = text(FORMAT);
     let Some(ByteString(bytes)) = bytes else {
         return match format {
-            // As the chart creates it.
-            None => Ok(Record::default()),
+            None => Ok(None),
             Some(_) => Err(StoredError::Sum),
         };
     };
@@ -99,14 +105,15 @@ fn read(map: &ConfigMap) -> Result<Record, StoredError> {
     if text(DIGEST) != Some(&digest(bytes)) {
         return Err(StoredError::Sum);
     }
-    Ok(unpack(bytes)?)
+    Ok(Some(unpack(bytes)?))
 }
 
 /// The patch that stores `bytes` over the version that they were made for.
 pub(super) fn patch(version: &str, bytes: Vec<u8>) -> Value {
     json!({
         "metadata": {"resourceVersion": version},
-        "data": {FORMAT: VERSION.to_string(), DIGEST: digest(&bytes)},
+        // A key may stand in one of the two alone: what somebody has moved is moved back.
+        "data": {FORMAT: VERSION.to_string(), DIGEST: digest(&bytes), RECORD: null},
         "binaryData": {RECORD: ByteString(bytes)},
     })
 }

@@ -8,7 +8,9 @@ use crate::{
         leadership::{Claim, leadership},
     },
     metrics::Metrics,
+    reason::Reason,
     rule::testing::{REQUESTS, index, rule, series},
+    sample::SeriesSet,
 };
 
 const MAP: &str = "/api/v1/namespaces/ns/configmaps/metricrule-claims";
@@ -18,7 +20,9 @@ struct Replica {
     catalog: watch::Sender<Arc<Catalog>>,
     claim: Claim,
     metrics: Metrics,
-    shutdown: CancellationToken,
+    stop: CancellationToken,
+    written: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
 }
 
 impl Replica {
@@ -42,14 +46,16 @@ impl Replica {
             metrics.claims.clone(),
             metrics.controller.clone(),
         );
-        let shutdown = CancellationToken::new();
-        tokio::spawn(claims.run(shutdown.clone()));
+        let (stop, written) = (CancellationToken::new(), CancellationToken::new());
+        let task = tokio::spawn(claims.run(stop.clone(), written.clone()));
         Self {
             recorded,
             catalog,
             claim,
             metrics,
-            shutdown,
+            stop,
+            written,
+            task,
         }
     }
 
@@ -78,6 +84,30 @@ impl Replica {
             .send_replace(Arc::new(Catalog::build(table, [entry])));
     }
 
+    /// Its listing fails, and it remembers nothing of an earlier one.
+    fn fails(&self) {
+        let catalog = self.catalog.borrow().clone();
+        let entries = catalog.table.rules.iter().map(|rule| Entry {
+            metrics: Arc::new(derive(rule, &SeriesSet::default(), &catalog.table.resources)),
+            listing: Listing::Failed {
+                reason: Reason::BackendDown,
+                message: String::new(),
+            },
+        });
+        let entries: Vec<Entry> = entries.collect();
+        self.catalog
+            .send_replace(Arc::new(Catalog::build(catalog.table.clone(), entries)));
+    }
+
+    /// How many claims the object holds.
+    fn read(api: &FakeApi) -> usize {
+        let map: ConfigMap = serde_json::from_value(api.get(MAP).unwrap()).unwrap();
+        match Stored::of(Ok(map)) {
+            Stored::Present { record, .. } => record.claims(),
+            _ => 0,
+        }
+    }
+
     fn source(&self) -> RecordSource {
         self.recorded.borrow().source
     }
@@ -89,7 +119,14 @@ impl Replica {
 
 impl Drop for Replica {
     fn drop(&mut self) {
-        self.shutdown.cancel();
+        self.task.abort();
+    }
+}
+
+/// As an upgrade of the chart, or who restores it from a file, leaves it.
+fn blank(map: &mut serde_json::Value) {
+    for field in ["data", "binaryData"] {
+        map.as_object_mut().unwrap().remove(field);
     }
 }
 
@@ -233,4 +270,105 @@ async fn a_watch_that_is_refused_keeps_no_replica_from_its_work() {
         replica.source() == RecordSource::Cluster
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_map_that_is_put_back_to_empty_takes_no_claim_away() {
+    let api = FakeApi::new();
+    api.put(MAP, empty());
+    let (leader, follower) = (Replica::start(&api), Replica::start(&api));
+    leader.lead();
+    leader.lists(&["a_total"]);
+    until("both have it", || leader.claims() == 2 && follower.claims() == 2).await;
+    // Nobody could list it now.
+    leader.fails();
+    let before = api.count(MAP);
+    api.edit(MAP, blank);
+    until("it is written again", || api.count(MAP) > before).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let fresh = Replica::start(&api);
+    until("a replica that starts has it", || fresh.claims() == 2).await;
+    assert_eq!(
+        (leader.claims(), follower.claims(), api.count(MAP)),
+        (2, 2, before + 1)
+    );
+    // The same for one that was deleted and created again.
+    api.remove(MAP);
+    until("it is gone", || leader.source() == RecordSource::Own).await;
+    api.put(MAP, empty());
+    let fresh = Replica::start(&api);
+    until("a replica that starts has it again", || fresh.claims() == 2).await;
+    // Where nobody leads, who has read it goes on by it.
+    leader.claim.lost();
+    api.edit(MAP, blank);
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert_eq!((follower.claims(), follower.source()), (2, RecordSource::Cluster));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_stops_writes_what_it_has_found_a_moment_ago_and_then_gives_up_the_lease() {
+    let api = FakeApi::new();
+    api.put(MAP, empty());
+    let leader = Replica::start(&api);
+    leader.lead();
+    leader.lists(&["a_total"]);
+    until("it is recorded", || leader.claims() == 2).await;
+    leader.lists(&["a_total", "b_total"]);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(api.count(MAP), 1, "it waits for more");
+    leader.stop.cancel();
+    let release = last_write(leader.stop.clone(), leader.written.clone());
+    let began = Instant::now();
+    release.await;
+    assert!(leader.written.is_cancelled() && began.elapsed() < Duration::from_millis(50));
+    assert_eq!(api.count(MAP), 2);
+    leader.claim.lost();
+    // It serves for a while, and reads on.
+    let next = Replica::start(&api);
+    next.lead();
+    next.lists(&["a_total", "b_total", "c_total"]);
+    until("it has what the next leader writes", || leader.claims() == 6).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_stops_meets_a_conflict_and_writes_all_the_same() {
+    let api = FakeApi::new();
+    api.put(MAP, empty());
+    let leader = Replica::start(&api);
+    leader.lead();
+    leader.lists(&["a_total"]);
+    until("it is recorded", || leader.claims() == 2).await;
+    leader.lists(&["a_total", "b_total"]);
+    leader.stop.cancel();
+    api.edit(MAP, |map| map["metadata"]["labels"] = json!({"x": "y"}));
+    last_write(leader.stop.clone(), leader.written.clone()).await;
+    assert!(leader.written.is_cancelled());
+    assert_eq!(Replica::read(&api), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_hangs_does_not_keep_the_lease_for_long() {
+    let api = FakeApi::new();
+    api.put(MAP, empty());
+    let leader = Replica::start(&api);
+    leader.lead();
+    leader.lists(&["a_total"]);
+    until("it is recorded", || leader.claims() == 2).await;
+    api.hang("PATCH", MAP);
+    leader.lists(&["a_total", "b_total"]);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let began = Instant::now();
+    leader.stop.cancel();
+    last_write(leader.stop.clone(), leader.written.clone()).await;
+    assert!(!leader.written.is_cancelled());
+    assert_eq!(began.elapsed().as_secs(), 1);
+    // One that does not lead, and one with nothing to write, are done at once.
+    api.heal();
+    for idle in [Replica::start(&api), Replica::start(&api)] {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        idle.stop.cancel();
+        tokio::time::timeout(Duration::from_millis(10), idle.written.cancelled())
+            .await
+            .unwrap();
+    }
 }
