@@ -13,9 +13,14 @@ use super::{
     backend::{self, Backends},
     budget::Budget,
     compile,
+    naming::Literal,
 };
 use crate::{
-    api::{invariant::Violation, metric_rule::RuleKey, rule_spec::RuleSpec},
+    api::{
+        invariant::Violation,
+        metric_rule::RuleKey,
+        rule_spec::{ResourceMapping, RuleSpec},
+    },
     reason::Reason,
     resource::Resources,
 };
@@ -59,6 +64,10 @@ pub enum RuleScope {
 
 /// The most that is kept of the decoder's words on a rule that there is no room for, in characters.
 const MAX_MESSAGE: usize = 256;
+/// The most that is kept of such a rule's overrides, in bytes: enough for what people write.
+const MAX_KINDS: usize = 1024;
+/// What an override takes besides its texts.
+const OVERRIDE: usize = 96;
 
 // === impl Index ===
 
@@ -230,7 +239,7 @@ impl Index {
             .beyond
             .difference(&before)
             .filter_map(|key| self.rules.get(key))
-            .map(|rule| lean(&rule.object))
+            .map(|rule| lean(&rule.object, rule.literal.is_some()))
             .collect();
         for object in &refused {
             self.wanted.remove(&object.key);
@@ -252,7 +261,14 @@ impl Index {
         let backend = self.backend_of(&object);
         // What is left of its spec until it is read anew is no rule.
         if self.beyond.contains(&object.key) || self.wanted.contains(&object.key) {
-            return CompiledRule::refused(object, backend, self.no_room());
+            let read = self.rules.get(&object.key);
+            let read = read
+                .filter(|read| read.object.uid == object.uid && read.object.generation == object.generation);
+            let literal = read.and_then(|read| read.literal.as_ref()).map(Literal::lean);
+            return CompiledRule {
+                literal,
+                ..CompiledRule::refused(object, backend, self.no_room())
+            };
         }
         compile(object, backend, &self.resources)
     }
@@ -345,13 +361,15 @@ impl RuleScope {
     }
 }
 
-/// What is kept of a rule that there is no room for: who it is, and what it would have been.
-fn lean(object: &RuleObject) -> RuleObject {
+/// What is kept of a rule that there is no room for: who it is, what it would have been, and, where its spec names a metric, for
+/// which kinds.
+fn lean(object: &RuleObject, is_literal: bool) -> RuleObject {
     let lean = |spec: &RuleSpec| RuleSpec {
         api: spec.api,
         backend_ref: spec.backend_ref.clone(),
         priority: spec.priority,
         semantics: spec.semantics,
+        resources: spec.resources.as_ref().filter(|_| is_literal).map(kinds),
         ..RuleSpec::default()
     };
     RuleObject {
@@ -362,6 +380,24 @@ fn lean(object: &RuleObject) -> RuleObject {
             .map_err(|message| message.chars().take(MAX_MESSAGE).collect()),
         violations: Vec::new(),
         ..object.clone()
+    }
+}
+
+/// The first overrides of `mapping`, as far as there is room for them.
+fn kinds(mapping: &ResourceMapping) -> ResourceMapping {
+    let mut left = MAX_KINDS;
+    let overrides = mapping.overrides.iter().take_while(|(label, kind)| {
+        let group = kind.group.as_ref().map_or(0, String::len);
+        let takes = OVERRIDE + label.len() + kind.resource.len() + group;
+        let fits = takes <= left;
+        left = left.saturating_sub(takes);
+        fits
+    });
+    ResourceMapping {
+        overrides: overrides
+            .map(|(label, kind)| (label.clone(), kind.clone()))
+            .collect(),
+        ..ResourceMapping::default()
     }
 }
 

@@ -128,6 +128,11 @@ impl Literal {
         }
     }
 
+    /// What is kept of it where the rule answers nothing for want of room: the claim alone.
+    pub(super) fn lean(&self) -> Self {
+        Self::new(&self.metric, "")
+    }
+
     fn written(spec: &RuleSpec) -> Option<Self> {
         let Some(text) = &spec.series_query else {
             let metric = spec.name.as_ref()?.r#as.as_deref()?;
