@@ -53,6 +53,8 @@ pub struct RuleMetrics {
     pub metrics: Vec<Metric>,
     /// The counts behind them.
     pub discovered: Discovered,
+    /// The names of series that a metric's name is made of, and that name no object.
+    pub nobodys: BTreeSet<Arc<str>>,
 }
 
 /// What became of a rule's series.
@@ -74,6 +76,7 @@ type Found = BTreeMap<(Arc<str>, Option<GroupResource>), Metric>;
 /// The metrics that `rule` makes of `series`; a static rule needs none.
 pub fn derive(rule: &Arc<CompiledRule>, series: &SeriesSet, resources: &Resources) -> RuleMetrics {
     let mut discovered = Discovered::default();
+    let mut nobodys = BTreeSet::new();
     let found = match rule
         .naming
         .as_ref()
@@ -91,7 +94,7 @@ pub fn derive(rule: &Arc<CompiledRule>, series: &SeriesSet, resources: &Resource
                 rename,
                 resources,
             };
-            naming.metrics(series, &mut discovered)
+            naming.metrics(series, &mut discovered, &mut nobodys)
         }
     };
     let found = truncate(rule, found, &mut discovered);
@@ -106,6 +109,7 @@ pub fn derive(rule: &Arc<CompiledRule>, series: &SeriesSet, resources: &Resource
         rule: rule.clone(),
         metrics: found.into_values().collect(),
         discovered,
+        nobodys,
     }
 }
 
@@ -120,7 +124,12 @@ struct Discovery<'a> {
 // === impl Discovery ===
 
 impl Discovery<'_> {
-    fn metrics(&self, series: &SeriesSet, discovered: &mut Discovered) -> Found {
+    fn metrics(
+        &self,
+        series: &SeriesSet,
+        discovered: &mut Discovered,
+        nobodys: &mut BTreeSet<Arc<str>>,
+    ) -> Found {
         discovered.series = series.len();
         let limit = match self.rule.limits.max_series {
             0 => usize::MAX,
@@ -152,7 +161,9 @@ impl Discovery<'_> {
                 .or_insert_with(|| self.metric_name(series_name))
                 .clone();
             let outcome = metric.and_then(|metric| {
-                let subjects = self.subjects(group, &mut kinds)?;
+                let subjects = self.subjects(group, &mut kinds).inspect_err(|_| {
+                    nobodys.insert(series_name.clone());
+                })?;
                 Ok((metric, subjects))
             });
             match outcome {

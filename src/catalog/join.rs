@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     ClaimKey, Entry, Listing, Metric, Served, Standing, Subject,
-    possible::{literal, made},
+    possible::{Made, literal, made},
     recorded::{Origin, RecordSource, Recorded, RecordedClaim, RecordedRule},
 };
 use crate::{
@@ -51,13 +51,21 @@ impl<'a> Join<'a> {
             Listing::Failed { reason, .. } => Some(*reason),
             _ => None,
         });
-        for (key, claim) in known.into_iter().flat_map(|known| &known.claims) {
+        let mut perhaps = Vec::new();
+        for (key, claim) in known.filter(|_| is_current).map_or_else(Vec::new, in_order(rule)) {
             // The listing is that of this very selector, so the spec alone says what the name is now: on every replica at once.
-            let name = made(rule, key, claim, &table.resources).filter(|_| is_current);
-            if let Some(name) = name
-                && let Some(metric) = self.metric(&ClaimKey { name, ..key.clone() }, claim)
-            {
+            let (name, is_certain) = match made(rule, key, claim, &table.resources) {
+                Made::Nothing => continue,
+                Made::Metric(name) => (name, true),
+                Made::Perhaps(name) => (name, false),
+            };
+            let Some(metric) = self.metric(&ClaimKey { name, ..key.clone() }, claim) else {
+                continue;
+            };
+            if is_certain {
                 add(rule, metric, Standing::Answers);
+            } else {
+                perhaps.push(metric);
             }
         }
         // What is found here but recorded for another spec is the rule's either way, and can be answered.
@@ -75,6 +83,10 @@ impl<'a> Join<'a> {
                 Standing::Unrecorded
             };
             add(of, metric.clone(), standing);
+        }
+        // A label was edited: whether the series have the new one as well the record does not tell.
+        for metric in perhaps {
+            add(rule, metric, Standing::Edited(failure));
         }
         // A name that an accepted spec gives up is given up; while it cannot be read, nothing is.
         let given_up = is_current && rule.refusals.is_empty();
@@ -119,6 +131,25 @@ impl<'a> Join<'a> {
             series: claim.series.clone(),
             subject,
         })
+    }
+}
+
+/// The claims of a record in the order in which `rule` takes them where it makes one metric of several series: what is there
+/// before what is gone, then as a listing decides it.
+fn in_order<'k>(rule: &CompiledRule) -> impl Fn(&'k RecordedRule) -> Vec<(&'k ClaimKey, &'k RecordedClaim)> {
+    let keeps_last = rule.like_adapter();
+    move |known| {
+        let mut claims: Vec<_> = known.claims.iter().collect();
+        claims.sort_by(|(_, a), (_, b)| {
+            let by_series = a.series.cmp(&b.series);
+            let by_series = if keeps_last {
+                by_series.reverse()
+            } else {
+                by_series
+            };
+            (a.idle_since.is_some().cmp(&b.idle_since.is_some())).then(by_series)
+        });
+        claims
     }
 }
 

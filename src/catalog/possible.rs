@@ -64,24 +64,54 @@ impl<'a> Possible<'a> {
     }
 }
 
-/// Whether `rule` makes this claim where a series of that name with that label is there.
-pub(super) fn can_make(
-    rule: &CompiledRule,
-    key: &ClaimKey,
-    claim: &RecordedClaim,
-    resources: &Resources,
-) -> bool {
-    made(rule, key, claim, resources).is_some_and(|name| name == key.name)
+/// What a spec makes of a recorded series for a kind.
+pub(super) enum Made {
+    /// Nothing.
+    Nothing,
+    /// The metric of that name.
+    Metric(Arc<str>),
+    /// The metric of that name, where the series has another label too, of which the record does not tell.
+    Perhaps(Arc<str>),
 }
 
-/// What `rule` calls the metric that it makes of a recorded series for a kind; `None` where it makes none of it.
+/// What `rule`, as it is now, makes of the series that a claim was recorded for.
 pub(super) fn made(
     rule: &CompiledRule,
     key: &ClaimKey,
     claim: &RecordedClaim,
     resources: &Resources,
+) -> Made {
+    let Some(name) = name_of(rule, claim) else {
+        return Made::Nothing;
+    };
+    let info = match (&key.resource, rule.api) {
+        (None, MetricsApi::External) => return Made::Metric(name),
+        (Some(kind), MetricsApi::Custom) => resources.resolve(kind),
+        _ => None,
+    };
+    match info {
+        Some(info) if describes(rule, info, &claim.label, resources) => Made::Metric(name),
+        Some(info) if !claim.series.is_empty() && may_find(rule, info) => Made::Perhaps(name),
+        _ => Made::Nothing,
+    }
+}
+
+/// The label by which `rule` would know objects of the claim's kind, where it is another than the one that is recorded.
+pub(super) fn label_now(
+    rule: &CompiledRule,
+    key: &ClaimKey,
+    claim: &RecordedClaim,
+    resources: &Resources,
 ) -> Option<Arc<str>> {
-    let name = match &rule.naming.as_ref()?.source {
+    let info = resources.resolve(key.resource.as_ref()?)?;
+    if describes(rule, info, &claim.label, resources) {
+        return None;
+    }
+    rule.naming.as_ref()?.association.label_for(info).map(Into::into)
+}
+
+fn name_of(rule: &CompiledRule, claim: &RecordedClaim) -> Option<Arc<str>> {
+    match &rule.naming.as_ref()?.source {
         Source::Static { metric } => claim.series.is_empty().then(|| metric.as_str().into()),
         Source::Series {
             admitted,
@@ -94,15 +124,7 @@ pub(super) fn made(
             let name = rename.metric_name(&claim.series).ok();
             name.filter(|_| is_kept).map(Into::into)
         }
-    };
-    let describes_kind = match (&key.resource, rule.api) {
-        (None, MetricsApi::External) => true,
-        (Some(kind), MetricsApi::Custom) => resources
-            .resolve(kind)
-            .is_some_and(|info| describes(rule, info, &claim.label, resources)),
-        _ => false,
-    };
-    name.filter(|_| describes_kind)
+    }
 }
 
 /// Whether some series that the backend may have could make `rule` claim what `key` says. Rather yes than no.
@@ -131,11 +153,15 @@ fn could_claim(rule: &CompiledRule, key: &ClaimKey, resources: &Resources) -> bo
     named
         && kind.is_none_or(|kind| {
             let info = resources.resolve(kind);
-            info.is_some_and(|info| {
-                may_describe(rule, info)
-                    && (naming.association.has_template() || naming.association.label_for(info).is_some())
-            })
+            info.is_some_and(|info| may_find(rule, info))
         })
+}
+
+/// Whether some label of a series could tell `rule` of objects of a kind.
+fn may_find(rule: &CompiledRule, info: &ResourceInfo) -> bool {
+    let Some(naming) = &rule.naming else { return false };
+    let association = &naming.association;
+    may_describe(rule, info) && (association.has_template() || association.label_for(info).is_some())
 }
 
 /// Whether a request for what `key` says may be about `rule`, as far as its spec can be read.

@@ -55,8 +55,8 @@ pub struct CompiledRule {
     pub semantics: Semantics,
     /// How old an answer may be that is served; zero: every request asks anew.
     pub refresh: Duration,
-    /// For how long a metric stays claimed once its series are gone.
-    pub retain: Duration,
+    /// For how long a metric stays claimed once its series are gone; `None` where that cannot be read, and then no claim ends.
+    pub retain: Option<Duration>,
     /// Whether `priority` and `scope` are what the spec says: not where the spec or its `namespaceSelector` cannot be read.
     pub reach_is_known: bool,
     /// Bounds on what it brings in.
@@ -153,7 +153,7 @@ impl CompiledRule {
             missing_rows: spec.effective_missing_rows(),
             semantics: spec.effective_semantics(),
             refresh: DEFAULT_REFRESH,
-            retain: spec.derived_retain(),
+            retain: Some(spec.derived_retain()),
             reach_is_known: true,
             limits: spec.effective_limits(),
             refusals: Vec::new(),
@@ -392,8 +392,8 @@ impl CompiledRule {
         self.refresh = self
             .duration("spec.refresh", spec.refresh.as_deref())
             .unwrap_or(derived);
-        if let Some(retain) = self.duration("spec.retainAfterIdle", spec.retain_after_idle.as_deref()) {
-            self.retain = retain;
+        if spec.retain_after_idle.is_some() {
+            self.retain = self.duration("spec.retainAfterIdle", spec.retain_after_idle.as_deref());
         }
     }
 

@@ -9,7 +9,10 @@ use jiff::Timestamp;
 
 use super::{ClaimKey, Origin, Record, RecordedClaim, RecordedRule};
 use crate::{
-    catalog::{Catalog, Entry, Listing, possible::can_make},
+    catalog::{
+        Catalog, Entry, Listing,
+        possible::{Made, label_now, made},
+    },
     resource::Resources,
     rule::{CompiledRule, naming::Source},
 };
@@ -99,27 +102,54 @@ fn claims(
         .map(|metric| (ClaimKey::of(metric), RecordedClaim::of(metric)))
         .collect();
     let gone = known.into_iter().flat_map(|known| &known.claims);
-    let mut idle: Vec<(ClaimKey, RecordedClaim)> = Vec::new();
+    let (mut kept, mut idle) = (Vec::new(), Vec::new());
     for (key, claim) in gone.filter(|(key, _)| !claims.contains_key(key)) {
         let exists = key
             .resource
             .as_ref()
             .is_none_or(|kind| resources.resolve(kind).is_some());
-        // A kind that discovery left out for a moment is no word on the rule.
-        if exists && !can_make(rule, key, claim, resources) {
+        if !exists {
+            // A kind that discovery left out for a moment is no word on the rule.
+            kept.push((key.clone(), claim.clone()));
             continue;
         }
-        let claim = RecordedClaim {
-            idle_since: Some(claim.idle_since.unwrap_or(now.as_second())),
+        // Another leader's clock may have gone ahead of this one, and a hand may have written anything.
+        let since = claim
+            .idle_since
+            .filter(|since| (0..=now.as_second()).contains(since));
+        let idled = RecordedClaim {
+            idle_since: Some(since.unwrap_or(now.as_second())),
             ..claim.clone()
         };
-        if end(rule, &claim).is_none_or(|end| now < end) {
-            idle.push((key.clone(), claim));
+        let is_made = match made(rule, key, claim, resources) {
+            Made::Metric(name) => name == key.name,
+            // By another label than the one that was recorded, of which a series that is gone tells nothing.
+            Made::Perhaps(name) => name == key.name && !has_series(entry, &claim.series),
+            Made::Nothing => false,
+        };
+        let idled = match label_now(rule, key, claim, resources) {
+            Some(label) if is_made => RecordedClaim { label, ..idled },
+            _ => idled,
+        };
+        let lasts = if is_made {
+            end(rule, &idled).is_none_or(|end| now < end)
+        } else {
+            // A spec that is not accepted gives no name up.
+            !rule.refusals.is_empty()
+        };
+        if lasts {
+            idle.push((key.clone(), idled));
         }
     }
     keep_latest(rule, &mut idle);
-    claims.extend(idle);
+    claims.extend(kept.into_iter().chain(idle));
     claims
+}
+
+/// Whether a series of that name was listed, and passed filters and `name`.
+fn has_series(entry: &Entry, series: &str) -> bool {
+    let metrics = &entry.metrics;
+    metrics.nobodys.contains(series) || metrics.metrics.iter().any(|metric| *metric.series == *series)
 }
 
 /// Names that come and go must not pile up: of the idle ones as many stay as the rule may have metrics, the latest first.
@@ -138,8 +168,8 @@ fn keep_latest(rule: &CompiledRule, idle: &mut Vec<(ClaimKey, RecordedClaim)>) {
     });
 }
 
-/// When an idle claim ends.
+/// When an idle claim ends, if it does.
 fn end(rule: &CompiledRule, claim: &RecordedClaim) -> Option<Timestamp> {
     let since = Timestamp::from_second(claim.idle_since?).ok()?;
-    since.checked_add(rule.retain).ok()
+    since.checked_add(rule.retain?).ok()
 }
