@@ -46,6 +46,10 @@ impl<'a> Join<'a> {
                 standing,
             });
         };
+        let is_left_out = known.map_or_else(
+            || recorded.record.crowded.contains(&rule.key().namespace),
+            |known| known.cut,
+        );
         let listed = entry.map_or(&[][..], |entry| &entry.metrics.metrics);
         let failure = entry.and_then(|entry| match &entry.listing {
             Listing::Failed { reason, .. } => Some(*reason),
@@ -72,7 +76,7 @@ impl<'a> Join<'a> {
         for metric in listed {
             let key = ClaimKey::of(metric);
             let is_recorded = known.is_some_and(|known| known.claims.contains_key(&key));
-            let alone = recorded.source == RecordSource::Own || known.is_some_and(|known| known.cut);
+            let alone = recorded.source == RecordSource::Own || is_left_out;
             // A former generation may go on for a moment, and then answers by its own spec.
             let former = entry.map(|entry| &entry.metrics.rule);
             let former = former.filter(|former| former.object.generation != rule.object.generation);

@@ -9,7 +9,10 @@ mod share;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use sha2::{Digest as _, Sha256};
@@ -31,6 +34,9 @@ use crate::{
 pub struct Record {
     /// By UID.
     pub rules: BTreeMap<Arc<str>, Arc<RecordedRule>>,
+    /// The namespaces (`None`: the `ClusterMetricRule`s) of which whole rules were left out for want of room; those are decided by
+    /// what a replica itself has listed.
+    pub crowded: BTreeSet<Option<String>>,
 }
 
 /// What is recorded of one rule.

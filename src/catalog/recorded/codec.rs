@@ -1,6 +1,7 @@
 //! The record as bytes: JSON, gzipped. The sum at the end of gzip's format is checked on reading, and so is every bound.
 
 use std::{
+    collections::BTreeSet,
     io::{Read as _, Write as _},
     sync::Arc,
 };
@@ -40,6 +41,8 @@ pub enum RecordError {
 struct Document {
     version: u32,
     rules: Vec<RuleText>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    crowded: BTreeSet<Option<String>>,
 }
 
 #[derive(Deserialize)]
@@ -77,6 +80,7 @@ pub fn pack(record: &Record) -> Result<Vec<u8>, RecordError> {
     let text = serde_json::to_vec(&Document {
         version: VERSION,
         rules: rules.collect(),
+        crowded: record.crowded.clone(),
     })?;
     if text.len() > UNPACKED_MAX {
         return Err(RecordError::TooLarge(UNPACKED_MAX));
@@ -110,6 +114,7 @@ pub fn unpack(bytes: &[u8]) -> Result<Record, RecordError> {
     let document: Document = serde_json::from_slice(&text)?;
     Ok(Record {
         rules: document.rules.into_iter().map(RuleText::into_rule).collect(),
+        crowded: document.crowded,
     })
 }
 

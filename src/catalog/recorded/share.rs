@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{ClaimKey, Record, RecordedClaim, RecordedRule};
 
-/// What a rule takes besides its claims, in bytes.
+/// What a rule takes besides its texts and its claims, in bytes.
 const RULE: usize = 160;
 /// What a claim takes besides its texts.
 const CLAIM: usize = 32;
@@ -22,7 +22,8 @@ pub struct Shared {
 type Rules<'a> = Vec<(&'a Arc<str>, &'a Arc<RecordedRule>)>;
 
 /// Leaves out what exceeds `budget` bytes: first claims of the namespace that has most, there of the rule that has most, and of
-/// a rule those whose series are gone. A rule itself always stays, for it says that the rest was left out.
+/// a rule those whose series are gone; the rule stays and says so. Where a namespace has so many rules that they alone take more
+/// than half of its share the rest of the rules is left out, and the namespace is said to be crowded.
 pub fn share(record: &Record, budget: usize) -> Shared {
     let mut namespaces: BTreeMap<Option<&str>, Rules<'_>> = BTreeMap::new();
     for (uid, rule) in &record.rules {
@@ -36,6 +37,13 @@ pub fn share(record: &Record, budget: usize) -> Shared {
     let mut shared = Shared::default();
     for (namespace, rules) in namespaces {
         let grant = grants.get(&namespace).copied().unwrap_or_default();
+        let (rules, beyond) = roomy(rules, grant);
+        if !beyond.is_empty() {
+            let namespace = namespace.map(ToOwned::to_owned);
+            let lost: usize = beyond.iter().map(|(_, rule)| rule.claims.len()).sum();
+            *shared.left_out.entry(namespace.clone()).or_default() += lost;
+            shared.record.crowded.insert(namespace);
+        }
         let needs = rules.iter().map(|(uid, rule)| (*uid, size(rule))).collect();
         let grants = granted(needs, grant);
         for (uid, rule) in rules {
@@ -49,6 +57,22 @@ pub fn share(record: &Record, budget: usize) -> Shared {
         }
     }
     shared
+}
+
+/// The rules that there is room for beside their claims, and the others; all of them where all that they have fits.
+fn roomy(mut rules: Rules<'_>, grant: usize) -> (Rules<'_>, Rules<'_>) {
+    if rules.iter().map(|(_, rule)| size(rule)).sum::<usize>() <= grant {
+        return (rules, Vec::new());
+    }
+    let mut left = grant / 2;
+    let kept = rules.iter().take_while(|(_, rule)| {
+        let fits = own_size(rule) <= left;
+        left = left.saturating_sub(own_size(rule));
+        fits
+    });
+    let kept = kept.count();
+    let beyond = rules.split_off(kept);
+    (rules, beyond)
 }
 
 /// Who needs less than an equal share gets it all, and what that leaves is shared among the rest.
@@ -66,6 +90,11 @@ fn granted<K: Ord + Clone>(mut needs: Vec<(K, usize)>, budget: usize) -> BTreeMa
 }
 
 fn size(rule: &RecordedRule) -> usize {
+    own_size(rule) + rule.claims.iter().map(claim_size).sum::<usize>()
+}
+
+/// What a rule takes without its claims.
+fn own_size(rule: &RecordedRule) -> usize {
     let selector = rule.selector.as_ref().map_or(0, |selector| {
         // Written out it is about as long as its text; a few dozen bytes more or less do not matter.
         let labels = selector.match_labels.iter().flatten();
@@ -76,7 +105,8 @@ fn size(rule: &RecordedRule) -> usize {
         });
         labels + expressions.sum::<usize>()
     });
-    RULE + selector + rule.claims.iter().map(claim_size).sum::<usize>()
+    let namespace = rule.key.namespace.as_ref().map_or(0, String::len);
+    RULE + selector + namespace + rule.key.name.len()
 }
 
 fn claim_size((key, claim): (&ClaimKey, &RecordedClaim)) -> usize {
@@ -84,16 +114,24 @@ fn claim_size((key, claim): (&ClaimKey, &RecordedClaim)) -> usize {
         .resource
         .as_ref()
         .map_or(4, |kind| kind.group.len() + kind.resource.len() + 1);
-    CLAIM + kind + key.name.len() + claim.series.len() + claim.label.len()
+    CLAIM + kind + written(&key.name) + written(&claim.series) + written(&claim.label)
+}
+
+/// The bytes of a text between its quotes: names of series may hold anything.
+fn written(text: &str) -> usize {
+    let escaped = text.bytes().map(|byte| match byte {
+        b'"' | b'\\' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    });
+    escaped.sum()
 }
 
 fn cut(rule: &Arc<RecordedRule>, budget: usize) -> Arc<RecordedRule> {
-    let whole = size(rule);
-    if whole <= budget {
+    if size(rule) <= budget {
         return rule.clone();
     }
-    let all: usize = rule.claims.iter().map(claim_size).sum();
-    let mut left = budget.saturating_sub(whole - all);
+    let mut left = budget.saturating_sub(own_size(rule));
     let mut order: Vec<(&ClaimKey, &RecordedClaim)> = rule.claims.iter().collect();
     order.sort_by_key(|(_, claim)| claim.idle_since.is_some());
     let mut claims = BTreeMap::new();

@@ -213,6 +213,7 @@ fn large(rules: &[(Option<&str>, usize)]) -> Record {
     });
     Record {
         rules: rules.collect(),
+        ..Record::default()
     }
 }
 
