@@ -102,7 +102,7 @@ impl Answerer {
         deadline: Instant,
     ) -> Result<Placed<Answer<CustomItem>>, Failure> {
         let catalog = self.catalog();
-        let resource = known_kind(&catalog.table, route)?;
+        let resource = known_kind(&catalog, route)?;
         let namespace = route.namespace.as_deref();
         let served = catalog
             .custom(&resource.group_resource, &route.metric, namespace)
@@ -162,7 +162,7 @@ impl Answerer {
         deadline: Instant,
     ) -> Result<Placed<Answer<ExternalItem>>, Failure> {
         let catalog = self.catalog();
-        check_synced(&catalog.table)?;
+        check_synced(&catalog)?;
         let namespace = route.namespace.as_str();
         let served = catalog.external(&route.metric, namespace).ok_or_else(|| {
             let cause = "no rule makes an external metric of that name for this namespace; `kubectl get \
@@ -302,21 +302,21 @@ impl Answerer {
     }
 }
 
-fn check_synced(table: &RuleTable) -> Result<(), Failure> {
-    if table.synced {
+fn check_synced(catalog: &Catalog) -> Result<(), Failure> {
+    if catalog.is_synced() {
         return Ok(());
     }
     Err(Failure::new(
         Reason::NotSynced,
-        "the rules have not been read yet; this replica started a moment ago",
+        "the rules and their claims have not been read yet; this replica started a moment ago",
     ))
 }
 
-fn known_kind<'a>(table: &'a RuleTable, route: &CustomRoute) -> Result<&'a ResourceInfo, Failure> {
-    check_synced(table)?;
+fn known_kind<'a>(catalog: &'a Catalog, route: &CustomRoute) -> Result<&'a ResourceInfo, Failure> {
+    check_synced(catalog)?;
     let unknown = |cause: String| Failure::new(Reason::UnknownMetric, cause).after(route.sought_kind());
     // prometheus-adapter takes a bare name of any group; a rule in its semantics alone is served by one.
-    let resources = &table.resources;
+    let resources = &catalog.table.resources;
     let bare = || {
         let name = Some(&route.resource).filter(|named| named.group.is_empty())?;
         resources.find(None, &name.resource)

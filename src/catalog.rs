@@ -19,7 +19,7 @@ use std::{
 pub use self::{
     claims::{Claims, Conflict},
     derive::{Discovered, Metric, RuleMetrics, Subject, derive},
-    recorded::{ClaimKey, Recorded},
+    recorded::{ClaimKey, RecordSource, Recorded},
 };
 use self::{
     join::Join,
@@ -70,6 +70,8 @@ pub struct Catalog {
     conflicts: BTreeMap<RuleKey, Conflict>,
     /// How many claims each rule has.
     claimed: BTreeMap<RuleKey, usize>,
+    /// Whose word its record was.
+    source: RecordSource,
 }
 
 /// The rule that a request belongs to, and which of its metrics is meant.
@@ -118,6 +120,7 @@ impl Catalog {
             .collect();
         let mut catalog = Self {
             table,
+            source: recorded.source,
             ..Self::default()
         };
         let table = catalog.table.clone();
@@ -149,6 +152,11 @@ impl Catalog {
         }
         catalog.entries = entries;
         catalog
+    }
+
+    /// Whether rules and claims were read. Before that a rule may be missing that claims what another would answer.
+    pub fn is_synced(&self) -> bool {
+        self.table.synced && self.source != RecordSource::Unread
     }
 
     /// What no other rule could claim is answered before it is recorded.
