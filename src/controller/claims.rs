@@ -4,6 +4,7 @@
 //! or cannot be read, each replica keeps a record of its own, and decides by what it has listed itself.
 
 mod object;
+mod orphans;
 mod pace;
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{object::Stored, pace::Pace};
+use self::{object::Stored, orphans::Orphans, pace::Pace};
 use super::{
     Clock, Leadership, MANAGER,
     call::{Backoff, CallError, outcome, within},
@@ -72,6 +73,7 @@ pub struct Claims {
     metrics: ClaimMetrics,
     counts: ControllerMetrics,
     pace: Pace,
+    orphans: Orphans,
     backoff: Backoff,
     retry_at: Option<Instant>,
     /// When time alone changes the record.
@@ -116,6 +118,7 @@ impl Claims {
             metrics,
             counts,
             pace: Pace::default(),
+            orphans: Orphans::default(),
             backoff: Backoff::new(Duration::from_millis(500), LONGEST_PAUSE),
             retry_at: None,
             expires: None,
@@ -154,7 +157,8 @@ impl Claims {
                 written.cancel();
             }
             // What is due waits for the next try.
-            let wake = [self.retry_at.or_else(|| self.pace.due()), self.expiry()];
+            let orphans = self.orphans.due(Instant::now());
+            let wake = [self.retry_at.or_else(|| self.pace.due()), self.expiry(), orphans];
             let wake = wake.into_iter().flatten().min();
             let changed = tokio::select! {
                 changed = stored.changed() => {
@@ -249,6 +253,7 @@ impl Claims {
         let now = Instant::now();
         if !self.leadership.is_leader() {
             self.pace.forget();
+            self.orphans = Orphans::default();
             (self.expires, self.retry_at) = (None, None);
             return;
         }
@@ -265,10 +270,11 @@ impl Claims {
         }
         self.retry_at = None;
         let Advanced {
-            record: next,
+            record: mut next,
             expires,
         } = advance(known, catalog, self.clock.now());
         self.expires = expires;
+        self.orphans.keep(known, &mut next, now);
         let fitted = fit(&next);
         let outcome = match fitted {
             Ok((shared, _)) if stored == Some(&shared.record) => {

@@ -1,8 +1,14 @@
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::*;
 use crate::{
-    catalog::{Entry, Listing, derive},
+    api::metric_rule::RuleKey,
+    catalog::{
+        Entry, Listing, derive,
+        recorded::{Origin, RecordedRule},
+    },
     controller::{
         fake::{FakeApi, until},
         leadership::{Claim, leadership},
@@ -82,6 +88,12 @@ impl Replica {
         };
         self.catalog
             .send_replace(Arc::new(Catalog::build(table, [entry])));
+    }
+
+    /// Its watch of rules has none.
+    fn knows_no_rule(&self) {
+        let table = Arc::new(index().table());
+        self.catalog.send_replace(Arc::new(Catalog::build(table, [])));
     }
 
     /// Its listing fails, and it remembers nothing of an earlier one.
@@ -371,4 +383,51 @@ async fn an_api_server_that_hangs_does_not_keep_the_lease_for_long() {
             .await
             .unwrap();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_leader_whose_watch_lagged_forgot_the_rules_that_it_had_not_seen() {
+    let api = FakeApi::new();
+    api.put(MAP, empty());
+    let (leader, next) = (Replica::start(&api), Replica::start(&api));
+    leader.lead();
+    leader.lists(&["a_total"]);
+    until("both have it", || leader.claims() == 2 && next.claims() == 2).await;
+    leader.claim.lost();
+    next.knows_no_rule();
+    next.lead();
+    tokio::time::sleep(Duration::from_mins(4)).await;
+    assert_eq!((next.claims(), api.count(MAP)), (2, 1));
+    next.lists(&["a_total"]);
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    assert_eq!((next.claims(), api.count(MAP)), (2, 1), "it has seen it in time");
+    // One that was deleted takes its room for a while only.
+    next.knows_no_rule();
+    tokio::time::sleep(Duration::from_mins(6)).await;
+    assert_eq!((next.claims(), api.count(MAP)), (0, 2));
+}
+
+#[test]
+fn a_record_of_very_many_rules_was_written_for_nobody() {
+    let rules = (0..25_000).map(|number| {
+        let namespace = if number == 0 { "shop" } else { "greedy" };
+        let rule = RecordedRule {
+            key: RuleKey::namespaced(namespace, format!("rule-{number}")),
+            generation: 1,
+            origin: Origin(number),
+            priority: 0,
+            selector: None,
+            claims: BTreeMap::new(),
+            cut: false,
+        };
+        (Arc::from(format!("{number:036}")), Arc::new(rule))
+    });
+    let record = Record {
+        rules: rules.collect(),
+        ..Record::default()
+    };
+    let (shared, bytes) = fit(&record).unwrap();
+    assert!(bytes.len() <= PACKED_MAX && shared.record.rules.len() > 2_000);
+    let mut rules = shared.record.rules.values();
+    assert!(rules.any(|rule| rule.key.namespace.as_deref() == Some("shop")));
 }
