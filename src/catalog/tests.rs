@@ -1,5 +1,6 @@
 //! What rules make of series, and who answers where several claim the same.
 
+mod accidents;
 mod adapter;
 mod claims;
 mod sequences;

@@ -1,5 +1,7 @@
 //! What is recorded, for how long, and in how much room.
 
+mod accidents;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;

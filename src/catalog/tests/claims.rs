@@ -6,7 +6,7 @@ use crate::{
     rule::testing::backend,
 };
 
-const PATTERN: &str = "seriesQuery: '{__name__=~\"http_.+\",pod!=\"\"}'";
+pub(super) const PATTERN: &str = "seriesQuery: '{__name__=~\"http_.+\",pod!=\"\"}'";
 
 /// The cluster's rule and the namespace's own, which makes the same metric by a pattern.
 fn both() -> Index {
@@ -17,7 +17,7 @@ fn both() -> Index {
 }
 
 /// What a replica makes of `recorded`; its own listings all failed, but for those of the rules named.
-fn replica(index: &Index, recorded: &Recorded, listed: &[&str]) -> Catalog {
+pub(super) fn replica(index: &Index, recorded: &Recorded, listed: &[&str]) -> Catalog {
     let table = Arc::new(index.table());
     let entries = table.rules.iter().map(|rule| {
         let is_listed = listed.contains(&rule.key().name.as_str()) && rule.refusal().is_none();
@@ -39,7 +39,7 @@ fn replica(index: &Index, recorded: &Recorded, listed: &[&str]) -> Catalog {
 }
 
 /// What a leader writes that has listed the series of the rules named.
-fn recorded(index: &Index, known: &Recorded, listed: &[&str]) -> Recorded {
+pub(super) fn recorded(index: &Index, known: &Recorded, listed: &[&str]) -> Recorded {
     let catalog = replica(index, known, listed);
     Recorded {
         record: Arc::new(advance(&known.record, &catalog, jiff::Timestamp::UNIX_EPOCH).record),
@@ -47,7 +47,7 @@ fn recorded(index: &Index, known: &Recorded, listed: &[&str]) -> Recorded {
     }
 }
 
-fn nothing() -> Recorded {
+pub(super) fn nothing() -> Recorded {
     Recorded {
         source: RecordSource::Cluster,
         ..Recorded::default()
@@ -55,7 +55,7 @@ fn nothing() -> Recorded {
 }
 
 /// The rule that has the metric for `shop`, its refusal, and its standing.
-fn standing(catalog: &Catalog) -> (String, Option<Reason>, Standing) {
+pub(super) fn standing(catalog: &Catalog) -> (String, Option<Reason>, Standing) {
     let served = catalog.custom(&GroupResource::pods(), "http_requests_per_second", Some("shop"));
     let served = served.unwrap();
     let refusal = served.rule.refusal().map(|problem| problem.reason);
@@ -303,4 +303,77 @@ fn an_unknown_metric_names_the_rules_that_may_make_it() {
         ["MetricRule shop/b InvalidQuery"]
     );
     assert_eq!(near("unheard_of_per_second", None), Vec::<String>::new());
+}
+
+#[test]
+fn a_claim_of_a_rule_that_cannot_be_read_contests_what_is_not_recorded() {
+    let mut index = index();
+    index.apply_rule(rule("everywhere", &spec(PATTERN)));
+    let known = recorded(&index, &nothing(), &["everywhere"]);
+    let mut unread = rule("everywhere", REQUESTS);
+    (unread.generation, unread.spec) = (2, Err("it does not decode".to_owned()));
+    index.apply_rule(unread);
+    index.apply_rule(rule("shop/own", &spec(PATTERN)));
+    let catalog = replica(&index, &known, &["own"]);
+    assert_eq!(standing(&catalog), ("own".to_owned(), None, Standing::Unrecorded));
+}
+
+#[test]
+fn a_rule_of_a_namespace_contests_nothing_beyond_it() {
+    let mut index = index();
+    let template = "resources: {template: <<.Resource>>}";
+    index.apply_rule(rule("everywhere", &spec(template)));
+    index.apply_rule(rule("shop/own", &spec(&format!("{PATTERN}\n{template}"))));
+    let table = Arc::new(index.table());
+    let nodes = series(&[r#"http_requests_total{namespace="shop",pod="a",node="n"}"#]);
+    let entries = table.rules.iter().map(|rule| {
+        let is_listed = !rule.is_namespaced();
+        let series = if is_listed {
+            nodes.clone()
+        } else {
+            SeriesSet::default()
+        };
+        Entry {
+            metrics: Arc::new(derive(rule, &series, &table.resources)),
+            listing: if is_listed {
+                Listing::Current
+            } else {
+                Listing::Pending
+            },
+        }
+    });
+    let entries: Vec<Entry> = entries.collect();
+    let catalog = Catalog::build_recorded(table.clone(), entries, &nothing());
+    let of = |kind: &str, namespace| {
+        let served = catalog.custom(
+            &GroupResource::new("", kind),
+            "http_requests_per_second",
+            namespace,
+        );
+        served.unwrap().standing
+    };
+    assert_eq!(of("nodes", None), Standing::Answers);
+    assert_eq!(of("pods", Some("shop")), Standing::Unrecorded);
+}
+
+#[test]
+fn a_static_rule_gives_a_kind_up_with_its_label() {
+    let mut index = index();
+    index.apply_rule(rule("everywhere", REQUESTS));
+    let text = |resources: &str| {
+        format!(
+            "name: {{as: http_requests_per_second}}\nresources: {{{resources}}}\nmetricsQuery: sum by (<<.GroupBy>>) (up{{<<.LabelMatchers>>}})"
+        )
+    };
+    let both = "namespace: {resource: namespaces}, pod: {resource: pods}";
+    index.apply_rule(rule("shop/own", &text(&format!("overrides: {{{both}}}"))));
+    let known = recorded(&index, &nothing(), &["everywhere"]);
+    assert_eq!(standing(&replica(&index, &known, &[])).0, "own");
+    let mut object = rule(
+        "shop/own",
+        &text("template: <<.Resource>>_name, overrides: {namespace: {resource: namespaces}}"),
+    );
+    object.generation = 2;
+    index.apply_rule(object);
+    assert_eq!(standing(&replica(&index, &known, &[])).0, "everywhere");
 }

@@ -5,10 +5,11 @@ use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    oracle::{Facts, Oracle},
+    oracle::{Facts, Listed, Oracle},
     specs::{Backends, Breakage, METRICS, RULES, SERIES, Spec},
 };
 use crate::{
+    api::invariant::Violation,
     catalog::{
         Catalog, Entry, Listing, Recorded, Standing, derive,
         recorded::{Record, RecordSource, advance, pack, unpack},
@@ -16,7 +17,8 @@ use crate::{
     reason::Reason,
     resource::GroupResource,
     rule::{
-        CompiledRule, Index, RuleTable,
+        CompiledRule, Index, RuleObject, RuleTable,
+        budget::SHARE,
         testing::{backend, index, rule, series},
     },
     sample::SeriesSet,
@@ -56,7 +58,7 @@ pub(super) struct Existing {
 
 /// What a replica remembers: by what was listed, the last good series and whether the last look failed.
 #[derive(Clone, Default)]
-struct Replica(BTreeMap<String, (Option<[bool; 2]>, bool)>);
+struct Replica(BTreeMap<String, (Listed, bool)>);
 
 type Compiled = (usize, Spec, Backends);
 
@@ -68,6 +70,7 @@ thread_local! {
 
 fn with_backends(backends: Backends) -> Index {
     let mut index = index();
+    index.apply_backend(backend("second", "{}", false));
     match backends {
         Backends::One => {}
         Backends::None => {
@@ -100,6 +103,9 @@ fn compiled(wanted: Compiled) -> Arc<CompiledRule> {
             .entry(format!("{wanted:?}"))
             .or_insert_with(|| {
                 let mut index = with_backends(backends);
+                if spec.breakage == Breakage::Quota {
+                    index.apply_rule(filler());
+                }
                 let text = spec.text(number);
                 let mut object = rule(RULES[number], &text);
                 if spec.breakage == Breakage::Undecodable {
@@ -118,6 +124,20 @@ fn compiled(wanted: Compiled) -> Arc<CompiledRule> {
             })
             .clone()
     })
+}
+
+/// An older rule that leaves its namespace no room.
+fn filler() -> RuleObject {
+    let mut object = rule(
+        "shop/filler",
+        "name: {as: filler}\napi: External\nmetricsQuery: up{<<.LabelMatchers>>}",
+    );
+    object.created = Some(Timestamp::MIN);
+    object.violations = vec![Violation {
+        path: "spec".to_owned(),
+        message: "x".repeat(SHARE / 2 - 1024),
+    }];
+    object
 }
 
 // === impl Cluster ===
@@ -142,7 +162,10 @@ impl Cluster {
         self.rules[rule].as_ref().map(|rule| rule.spec)
     }
 
-    pub(super) fn apply(&mut self, rule: usize, spec: Spec, anew: bool) {
+    pub(super) fn apply(&mut self, rule: usize, mut spec: Spec, anew: bool) {
+        if rule != 0 && spec.breakage == Breakage::Quota {
+            spec.breakage = Breakage::None;
+        }
         self.created += 1;
         let (uid, generation) = match &self.rules[rule] {
             Some(known) if !anew => (known.uid.clone(), known.generation + 1),
@@ -197,13 +220,14 @@ impl Cluster {
             self.oracle.compare(&self.record)?;
         }
         let catalogs = [self.catalog(0), self.catalog(1)];
+        let seen = [self.seen(0), self.seen(1)];
         for namespace in ["shop", "bank"] {
             for metric in METRICS {
                 let answers = [0, 1].map(|replica| answer(&catalogs[replica], namespace, metric));
                 let what = format!("{namespace}/{metric}: {answers:?}");
-                for answer in &answers {
+                for (answer, seen) in answers.iter().zip(seen) {
                     self.oracle
-                        .judge(&facts, namespace, metric, answer.as_ref())
+                        .judge(&facts, namespace, metric, answer.as_ref(), seen)
                         .map_err(|error| format!("{what}: {error}"))?;
                 }
                 if let [Some((one, true)), Some((other, true))] = &answers
@@ -308,13 +332,23 @@ impl Cluster {
         Catalog::build_recorded(table.clone(), entries, &Recorded { record, source })
     }
 
-    fn facts(&self, replica: usize) -> Facts<'_> {
+    /// By rule: the series of a replica's last good listing.
+    fn seen(&self, replica: usize) -> [Listed; 3] {
+        self.listings(replica).map(|listing| listing?.0)
+    }
+
+    fn listings(&self, replica: usize) -> [Option<(Listed, bool)>; 3] {
         let table = self.table();
-        let listed = [0, 1, 2].map(|rule| {
+        [0, 1, 2].map(|rule| {
             let listed = listed(&table, &*self.compiled(rule)?)?;
-            let (present, fails) = self.replicas[replica].0.get(&listed).copied()?;
-            present.filter(|_| !fails)
-        });
+            self.replicas[replica].0.get(&listed).copied()
+        })
+    }
+
+    fn facts(&self, replica: usize) -> Facts<'_> {
+        let listed = self
+            .listings(replica)
+            .map(|listing| listing.and_then(|(present, fails)| present.filter(|_| !fails)));
         Facts {
             rules: &self.rules,
             backends: self.backends,
@@ -328,7 +362,7 @@ fn listed(table: &RuleTable, rule: &CompiledRule) -> Option<String> {
     if table.unresolved_backend(rule).is_some() {
         return None;
     }
-    rule.listed().map(ToString::to_string)
+    Some(format!("{} {}", rule.backend.as_ref().ok()?.name, rule.listed()?))
 }
 
 /// The series that the backend has for a rule's selector.
@@ -340,7 +374,10 @@ fn selected(rule: &CompiledRule, present: [bool; 2]) -> SeriesSet {
         *there && (is_named || both)
     });
     let lines: Vec<String> = there
-        .map(|(name, _)| format!("{name}{{namespace=\"shop\",pod=\"p\"}}"))
+        .map(|(name, _)| {
+            let alias = if name == SERIES[0] { "p" } else { "" };
+            format!("{name}{{namespace=\"shop\",pod=\"p\",alias=\"{alias}\"}}")
+        })
         .collect();
     series(&lines.iter().map(String::as_str).collect::<Vec<_>>())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     cluster::Existing,
-    specs::{Backends, METRICS, SERIES, Spec},
+    specs::{Backends, Breakage, METRICS, SERIES, Spec},
 };
 use crate::catalog::recorded::Record;
 
@@ -15,8 +15,11 @@ pub(super) struct Facts<'a> {
     pub(super) rules: &'a [Option<Existing>; 3],
     pub(super) backends: Backends,
     /// By rule: the series of the leader's last listing, if that succeeded.
-    pub(super) listed: [Option<[bool; 2]>; 3],
+    pub(super) listed: [Listed; 3],
 }
+
+/// Which of [`SERIES`] a listing has found.
+pub(super) type Listed = Option<[bool; 2]>;
 
 /// What should be recorded.
 #[derive(Default)]
@@ -26,8 +29,16 @@ pub(super) struct Oracle(BTreeMap<String, Known>);
 struct Known {
     generation: i64,
     spec: Spec,
-    /// By metric: the series (none: a static name), and since when it is gone, in minutes.
-    claims: BTreeMap<&'static str, (Option<usize>, Option<i64>)>,
+    claims: BTreeMap<&'static str, Claimed>,
+}
+
+#[derive(Clone)]
+struct Claimed {
+    /// None: a static name.
+    series: Option<usize>,
+    label: &'static str,
+    /// Since when the series is gone, in minutes.
+    since: Option<i64>,
 }
 
 // === impl Oracle ===
@@ -48,7 +59,7 @@ impl Oracle {
                     facts.listed[number].map(|present| {
                         let there = (0..SERIES.len()).filter(|series| present[*series]);
                         there
-                            .filter_map(|series| Some((fact.makes[series]?, Some(series))))
+                            .filter_map(|series| Some((rule.spec.made(series)?, Some(series))))
                             .collect()
                     })
                 };
@@ -56,19 +67,38 @@ impl Oracle {
                 next.extend(former.map(|former| (rule.uid.clone(), former)));
                 continue;
             };
-            let mut claims: BTreeMap<_, _> = found
-                .into_iter()
-                .map(|(metric, series)| (metric, (series, None)))
-                .collect();
-            for (metric, (series, since)) in former.into_iter().flat_map(|former| former.claims) {
-                let still = match series {
+            let label = fact.label;
+            let mut claims: BTreeMap<&'static str, Claimed> = BTreeMap::new();
+            for (metric, series) in &found {
+                let (series, since) = (*series, None);
+                claims.entry(metric).or_insert(Claimed { series, label, since });
+            }
+            for (metric, claimed) in former.into_iter().flat_map(|former| former.claims) {
+                // What is listed has the label of the spec or has it not; of what is gone that is not known.
+                let is_there = claimed
+                    .series
+                    .is_some_and(|series| facts.listed[number].is_some_and(|present| present[series]));
+                let still = match claimed.series {
                     None => fact.is_static && fact.literal == Some(metric),
-                    Some(series) => !fact.is_static && fact.makes[series] == Some(metric),
+                    Some(series) => {
+                        fact.makes[series] == Some(metric) && (claimed.label == label || !is_there)
+                    }
                 };
-                let since = since.unwrap_or(now);
-                let lasts = !fact.forgets && now < since + RETAIN;
-                if still && lasts {
-                    claims.entry(metric).or_insert((series, Some(since)));
+                let since = claimed.since.unwrap_or(now);
+                let keeps = rule.spec.breakage == Breakage::Retain;
+                // A name that the spec has given up stays until the spec is accepted, and then goes at once.
+                let lasts = if still {
+                    keeps || !fact.forgets && now < since + RETAIN
+                } else {
+                    rule.spec.breaks(number)
+                };
+                if lasts {
+                    let label = if still { label } else { claimed.label };
+                    claims.entry(metric).or_insert(Claimed {
+                        label,
+                        since: Some(since),
+                        ..claimed
+                    });
                 }
             }
             let known = Known {
@@ -107,30 +137,37 @@ impl Oracle {
 
     /// The rule that the claims of all specs give.
     pub(super) fn owner(&self, facts: &Facts<'_>, namespace: &str, metric: &'static str) -> Option<usize> {
-        let claimers = facts.rules.iter().enumerate().filter_map(|(number, rule)| {
-            let rule = rule.as_ref()?;
-            let known = self.0.get(&rule.uid);
-            let priority = self.reach(number, rule, namespace)?;
-            let fact = rule.spec.facts();
-            let is_same = known.is_some_and(|known| Self::is_same_listing(known, rule, facts));
-            // Of one listing the spec as it is now says what its series are called; one that is not accepted gives no name up.
-            let renamed = is_same
-                && known
-                    .into_iter()
-                    .flat_map(|known| known.claims.values())
-                    .any(|(series, _)| series.is_some_and(|series| fact.makes[series] == Some(metric)));
-            let given_up = is_same && !rule.spec.breaks(number);
-            let recorded =
-                renamed || !given_up && known.is_some_and(|known| known.claims.contains_key(metric));
-            let says = rule.spec.literal() == Some(metric);
-            let is_static = fact.is_static && rule.spec.names() && says;
-            let claims = recorded || is_static || (says && !Self::is_recorded(known, rule, facts));
-            claims.then_some((number, priority))
-        });
-        // A rule of the namespace, then the higher priority, then the lower name.
-        claimers
-            .min_by_key(|(number, priority)| (*number != 0, -priority, *number))
-            .map(|(number, _)| number)
+        let claimers = (0..facts.rules.len())
+            .filter(|number| self.claims(facts, *number, namespace, metric) == Some(true));
+        claimers.min_by_key(|number| self.rank(facts, *number, namespace))
+    }
+
+    /// Whether a rule, if it exists and is for requests of `namespace`, claims a metric.
+    fn claims(
+        &self,
+        facts: &Facts<'_>,
+        number: usize,
+        namespace: &str,
+        metric: &'static str,
+    ) -> Option<bool> {
+        let rule = facts.rules[number].as_ref()?;
+        self.reach(number, rule, namespace)?;
+        let known = self.0.get(&rule.uid);
+        let fact = rule.spec.facts();
+        let is_same = known.is_some_and(|known| Self::is_same_listing(known, rule, facts));
+        // Of one listing the spec as it is now says what its series are called; one that is not accepted gives no name up.
+        // Whether a series has another label than the one that it was recorded for is not known before it is listed.
+        let renamed = is_same
+            && known
+                .into_iter()
+                .flat_map(|known| known.claims.values())
+                .filter_map(|claimed| claimed.series)
+                .any(|series| fact.makes[series] == Some(metric));
+        let given_up = is_same && !rule.spec.breaks(number);
+        let recorded = renamed || !given_up && known.is_some_and(|known| known.claims.contains_key(metric));
+        let says = rule.spec.literal() == Some(metric);
+        let is_static = fact.is_static && rule.spec.names() && says;
+        Some(recorded || is_static || (says && !Self::is_recorded(known, rule, facts)))
     }
 
     /// Whether an answer (which rule, and whether it gives a number) is right.
@@ -140,6 +177,7 @@ impl Oracle {
         namespace: &str,
         metric: &'static str,
         answer: Option<&(usize, bool)>,
+        seen: [Listed; 3],
     ) -> Result<(), String> {
         let owner = self.owner(facts, namespace, metric);
         let Some((rule, answers)) = answer else {
@@ -148,22 +186,43 @@ impl Oracle {
                 None => Ok(()),
             };
         };
+        if let Some(owner) = owner.filter(|owner| owner != rule) {
+            let says = if *answers { "answers" } else { "says why not" };
+            // A rule before it may have found more than is recorded; then it says so, and gives no number.
+            if *answers || self.rank(facts, *rule, namespace) > self.rank(facts, owner, namespace) {
+                return Err(format!("rule {owner} claims it, and another {says}"));
+            }
+        }
+        let rule = *rule;
+        let existing = facts.rules[rule].as_ref();
+        let existing = existing.ok_or("a rule that is gone claims it")?;
+        let spec = existing.spec;
+        let finds = seen[rule].is_some_and(|present| {
+            (0..SERIES.len()).any(|series| present[series] && spec.made(series) == Some(metric))
+        });
+        if self.claims(facts, rule, namespace, metric) != Some(true) && !finds {
+            return Err(format!("rule {rule} claims what it has given up, or never had"));
+        }
+        let in_force = !spec.breaks(rule) && Self::has_backend(spec, facts, namespace);
         if !answers {
-            return Ok(());
+            // Of the listing that is recorded, or without one.
+            let known = self.0.get(&existing.uid);
+            let known = known.filter(|known| Self::is_same_listing(known, existing, facts));
+            let can = spec.facts().is_static && spec.facts().literal == Some(metric)
+                || known.is_some_and(|known| {
+                    let mut claims = known.claims.values();
+                    claims.any(|claimed| {
+                        let makes = claimed.series.and_then(|series| spec.facts().makes[series]);
+                        makes == Some(metric) && claimed.label == spec.facts().label
+                    })
+                });
+            return if in_force && can {
+                Err(format!("rule {rule} could answer, and does not"))
+            } else {
+                Ok(())
+            };
         }
-        if owner.is_some_and(|owner| owner != *rule) {
-            return Err(format!("rule {owner:?} claims it, and another answers"));
-        }
-        let spec = facts.rules[*rule]
-            .as_ref()
-            .ok_or("a rule that is gone answers")?
-            .spec;
-        let has_backend = match facts.backends {
-            Backends::One => true,
-            Backends::NotForShop => namespace != "shop",
-            Backends::None | Backends::TwoDefaults => false,
-        };
-        if spec.breaks(*rule) || !has_backend {
+        if !in_force {
             return Err("a rule that is not in force answers".to_owned());
         }
         let makes = spec.facts().makes.contains(&Some(metric))
@@ -172,6 +231,15 @@ impl Oracle {
             Ok(())
         } else {
             Err("a rule answers what its spec does not make".to_owned())
+        }
+    }
+
+    fn has_backend(spec: Spec, facts: &Facts<'_>, namespace: &str) -> bool {
+        match facts.backends {
+            _ if spec.facts().second => true,
+            Backends::One => true,
+            Backends::NotForShop => namespace != "shop",
+            Backends::None | Backends::TwoDefaults => false,
         }
     }
 
@@ -186,11 +254,19 @@ impl Oracle {
     fn is_same_listing(known: &Known, rule: &Existing, facts: &Facts<'_>) -> bool {
         let (was, is) = (known.spec.facts(), rule.spec.facts());
         let has_backend = is.is_static
+            || is.second
             || match facts.backends {
                 Backends::One | Backends::NotForShop => true,
                 Backends::None | Backends::TwoDefaults => false,
             };
         rule.spec.names() && has_backend && was.listed == is.listed
+    }
+
+    /// Whether it comes before others: a rule of the namespace, then the higher priority, then the lower name.
+    fn rank(&self, facts: &Facts<'_>, number: usize, namespace: &str) -> Option<(bool, i32, usize)> {
+        let rule = facts.rules[number].as_ref()?;
+        let priority = self.reach(number, rule, namespace)?;
+        Some((number != 0, -priority, number))
     }
 
     /// The priority of a rule, where it is for requests of `namespace`.
@@ -206,7 +282,7 @@ impl Oracle {
             known?
         };
         let priority = match rule.spec.breakage {
-            super::Breakage::Undecodable => known?.priority,
+            Breakage::Undecodable => known?.priority,
             _ => rule.spec.priority,
         };
         (!spec.narrow || namespace == "shop").then_some(priority)

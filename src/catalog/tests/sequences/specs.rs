@@ -12,8 +12,12 @@ pub(super) struct Variant {
     /// YAML, one field a line, without `name` and `metricsQuery`.
     pub(super) text: &'static str,
     pub(super) name: &'static str,
-    /// What each of [`SERIES`] makes.
+    /// What each of [`SERIES`] is called; it makes that, where it has the label.
     pub(super) makes: [Option<&'static str>; 2],
+    /// The label that names pods. Both series have `pod`, the first alone `alias`.
+    pub(super) label: &'static str,
+    /// Whether it names the backend `second`, which is always there.
+    pub(super) second: bool,
     /// What it claims by its words.
     pub(super) literal: Option<&'static str>,
     pub(super) is_static: bool,
@@ -23,11 +27,13 @@ pub(super) struct Variant {
     pub(super) forgets: bool,
 }
 
-pub(super) const VARIANTS: [Variant; 8] = [
+pub(super) const VARIANTS: [Variant; 12] = [
     Variant {
         text: "seriesQuery: m_total{pod!=\"\"}",
         name: "{as: m}",
         makes: [Some("m"), None],
+        label: "pod",
+        second: false,
         literal: Some("m"),
         is_static: false,
         listed: 0,
@@ -37,6 +43,8 @@ pub(super) const VARIANTS: [Variant; 8] = [
         text: "seriesQuery: '{__name__=~\".+_total\",pod!=\"\"}'",
         name: "{matches: \"^(.*)_total$\", as: \"$1\"}",
         makes: [Some("m"), Some("n")],
+        label: "pod",
+        second: false,
         literal: None,
         is_static: false,
         listed: 1,
@@ -46,6 +54,8 @@ pub(super) const VARIANTS: [Variant; 8] = [
         text: "seriesQuery: n_total{pod!=\"\"}",
         name: "{as: n}",
         makes: [None, Some("n")],
+        label: "pod",
+        second: false,
         literal: Some("n"),
         is_static: false,
         listed: 2,
@@ -55,6 +65,8 @@ pub(super) const VARIANTS: [Variant; 8] = [
         text: "",
         name: "{as: m}",
         makes: [None, None],
+        label: "pod",
+        second: false,
         literal: Some("m"),
         is_static: true,
         listed: 3,
@@ -65,6 +77,8 @@ pub(super) const VARIANTS: [Variant; 8] = [
         text: "seriesQuery: '{__name__=~\".+_total\",pod!=\"\"}'\nseriesFilters: [{isNot: \"^n\"}]",
         name: "{matches: \"^(.*)_total$\", as: \"$1\"}",
         makes: [Some("m"), None],
+        label: "pod",
+        second: false,
         literal: None,
         is_static: false,
         listed: 1,
@@ -75,6 +89,8 @@ pub(super) const VARIANTS: [Variant; 8] = [
         text: "seriesQuery: '{__name__=~\"(m|n)_total\",pod!=\"\"}'",
         name: "{matches: \"^(.*)_total$\", as: \"$1\"}",
         makes: [Some("m"), Some("n")],
+        label: "pod",
+        second: false,
         literal: None,
         is_static: false,
         listed: 4,
@@ -85,6 +101,8 @@ pub(super) const VARIANTS: [Variant; 8] = [
         text: "seriesQuery: n_total{pod!=\"\"}\nretainAfterIdle: 0s",
         name: "{as: m}",
         makes: [None, Some("m")],
+        label: "pod",
+        second: false,
         literal: Some("m"),
         is_static: false,
         listed: 2,
@@ -94,10 +112,60 @@ pub(super) const VARIANTS: [Variant; 8] = [
         text: "seriesQuery: '{__name__=~\".+_total\",pod!=\"\"}'\nretainAfterIdle: 0s",
         name: "{matches: \"^(.*)_total$\", as: \"$1\"}",
         makes: [Some("m"), Some("n")],
+        label: "pod",
+        second: false,
         literal: None,
         is_static: false,
         listed: 1,
         forgets: true,
+    },
+    // The same series as the second, of which the second has not the label.
+    Variant {
+        text: "seriesQuery: '{__name__=~\".+_total\",pod!=\"\"}'",
+        name: "{matches: \"^(.*)_total$\", as: \"$1\"}",
+        makes: [Some("m"), Some("n")],
+        label: "alias",
+        second: false,
+        literal: None,
+        is_static: false,
+        listed: 1,
+        forgets: false,
+    },
+    // The same as the first, of another backend.
+    Variant {
+        text: "seriesQuery: m_total{pod!=\"\"}\nbackendRef: {name: second}",
+        name: "{as: m}",
+        makes: [Some("m"), None],
+        label: "pod",
+        second: true,
+        literal: Some("m"),
+        is_static: false,
+        listed: 5,
+        forgets: false,
+    },
+    // The same as the second, as prometheus-adapter has it.
+    Variant {
+        text: "seriesQuery: '{__name__=~\".+_total\",pod!=\"\"}'\nsemantics: PrometheusAdapter",
+        name: "{matches: \"^(.*)_total$\", as: \"$1\"}",
+        makes: [Some("m"), Some("n")],
+        label: "pod",
+        second: false,
+        literal: None,
+        is_static: false,
+        listed: 1,
+        forgets: true,
+    },
+    // Two series of one name.
+    Variant {
+        text: "seriesQuery: '{__name__=~\".+_total\",pod!=\"\"}'",
+        name: "{as: m}",
+        makes: [Some("m"), Some("m")],
+        label: "pod",
+        second: false,
+        literal: None,
+        is_static: false,
+        listed: 1,
+        forgets: false,
     },
 ];
 
@@ -114,6 +182,9 @@ pub(super) enum Breakage {
     /// The `namespaceSelector`, of a rule that has one.
     Scope,
     Undecodable,
+    Retain,
+    /// There is no room for it; of a `MetricRule` alone.
+    Quota,
 }
 
 /// The backends that there are.
@@ -139,7 +210,7 @@ pub(super) struct Spec {
 // === impl Breakage ===
 
 impl Breakage {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::None,
         Self::MetricsQuery,
         Self::SeriesQuery,
@@ -149,6 +220,8 @@ impl Breakage {
         Self::Refresh,
         Self::Scope,
         Self::Undecodable,
+        Self::Retain,
+        Self::Quota,
     ];
 }
 
@@ -176,6 +249,7 @@ impl Spec {
         match self.breakage {
             Breakage::None => false,
             Breakage::Scope => rule != 0,
+            Breakage::Quota => rule == 0,
             _ => true,
         }
     }
@@ -192,7 +266,14 @@ impl Spec {
                     | Breakage::Name
                     | Breakage::Resources
                     | Breakage::Undecodable
+                    | Breakage::Quota
             )
+    }
+
+    /// What a series makes that is there: for pods, by the label that it has.
+    pub(super) fn made(self, series: usize) -> Option<&'static str> {
+        let facts = self.facts();
+        facts.makes[series].filter(|_| facts.label == "pod" || series == 0)
     }
 
     /// Whether its priority and its namespaces can be read.
@@ -218,14 +299,19 @@ impl Spec {
             "sum by (<<.GroupBy>>) (up{<<.LabelMatchers>>})".to_owned(),
         );
         let mut resources =
-            "resources: {overrides: {namespace: {resource: namespaces}, pod: {resource: pods}}}".to_owned();
+            "resources: {overrides: {namespace: {resource: namespaces}, pod: {resource: pods}}}"
+                .replace("pod:", &format!("{}:", facts.label));
         let mut selector = if self.narrow {
             "{matchLabels: {team: shop}}"
         } else {
             "{}"
         };
         match self.breakage {
-            Breakage::None | Breakage::Undecodable => {}
+            Breakage::None | Breakage::Undecodable | Breakage::Quota => {}
+            Breakage::Retain => {
+                lines.retain(|line| !line.starts_with("retainAfterIdle"));
+                lines.push("retainAfterIdle: soon".to_owned());
+            }
             Breakage::MetricsQuery => query.push_str("<<.Nope>>"),
             Breakage::SeriesQuery => {
                 lines.retain(|line| !line.starts_with("seriesQuery"));
