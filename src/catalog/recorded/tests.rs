@@ -250,6 +250,27 @@ fn one_namespaces_claims_push_out_nobody_elses() {
 }
 
 #[test]
+fn who_exceeds_an_equal_share_gets_that_and_no_more() {
+    let record = large(&[
+        (Some("greedy"), 3_000),
+        (Some("greediest"), 9_000),
+        (Some("greediest"), 2_000),
+        (Some("shop"), 50),
+    ]);
+    let shared = share(&record, 200_000);
+    let left: Vec<usize> = shared
+        .record
+        .rules
+        .values()
+        .map(|rule| rule.claims.len())
+        .collect();
+    assert_eq!(left[3], 50);
+    let like = |a: usize, b: usize| a.abs_diff(b) * 20 < a;
+    assert!(like(left[0], left[1] + left[2]), "namespaces: {left:?}");
+    assert!(like(left[1], left[2]), "rules of one namespace: {left:?}");
+}
+
+#[test]
 fn what_was_packed_is_read_back() {
     let mut index = index();
     let text = format!("{REQUESTS}\nnamespaceSelector: {{matchLabels: {{team: shop}}}}\npriority: -3");

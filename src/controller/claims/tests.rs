@@ -262,6 +262,20 @@ async fn a_damaged_record_is_written_over_and_one_of_another_version_is_left() {
     until("and read", || leader.source() == RecordSource::Cluster).await;
     assert_eq!(api.get(MAP).unwrap()["binaryData"], good["binaryData"]);
 
+    // An API server takes no key that stands in both.
+    let before = api.count(MAP);
+    api.edit(MAP, |map| {
+        map["data"]["claims.json.gz"] = json!("?");
+        map["binaryData"] = json!({});
+    });
+    until("what was moved is moved back", || api.count(MAP) > before).await;
+    until("and read again", || leader.source() == RecordSource::Cluster).await;
+    assert_eq!(api.get(MAP).unwrap(), {
+        let mut map = good.clone();
+        map["metadata"] = api.get(MAP).unwrap()["metadata"].clone();
+        map
+    });
+
     let before = api.count(MAP);
     api.edit(MAP, |map| map["data"]["version"] = json!("2"));
     until("it is not used", || leader.source() == RecordSource::Own).await;
