@@ -43,6 +43,9 @@ use crate::{
 
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// For how long the record may be refused to a replica that starts before it goes on without: an API server that starts as well
+/// refuses for a moment what it allows.
+const REFUSED: Duration = Duration::from_secs(10);
 /// The longest that a leader that stops keeps its lease for a last write.
 const LAST_WRITE: Duration = Duration::from_secs(1);
 
@@ -374,7 +377,7 @@ fn fit(record: &Record) -> Result<(Shared, Vec<u8>), RecordError> {
 }
 
 /// Watches the object alone, and publishes what is known of it. While the watch fails what was known stays; where it is refused
-/// from the start there is nothing to wait for.
+/// from the start and goes on to be there is nothing to wait for.
 async fn follow(
     client: Client,
     place: ClaimsConfig,
@@ -383,6 +386,7 @@ async fn follow(
 ) -> Infallible {
     let api: Api<DeserializeGuard<ConfigMap>> = Api::namespaced(client, &place.namespace);
     let config = config().fields(&format!("metadata.name={}", place.name));
+    let mut refused: Option<Instant> = None;
     drive(api, config, "claims", &counts, |change| {
         let now = match change {
             Change::Reset(entries) => entries.into_iter().next().map_or(Stored::Absent, Stored::of),
@@ -390,6 +394,9 @@ async fn follow(
             Change::Delete(_) => Stored::Absent,
             Change::Failed(failure) => {
                 if failure.code != Some(403) || !matches!(*observed.borrow(), Stored::Unread) {
+                    return;
+                }
+                if refused.get_or_insert_with(Instant::now).elapsed() < REFUSED {
                     return;
                 }
                 Stored::Unreadable {

@@ -1,3 +1,5 @@
+mod refused;
+
 use std::collections::BTreeMap;
 
 use serde_json::json;
@@ -282,20 +284,6 @@ async fn a_damaged_record_is_written_over_and_one_of_another_version_is_left() {
     tokio::time::sleep(Duration::from_mins(10)).await;
     assert_eq!(api.count(MAP), before);
     assert!(leader.metrics.encode().contains("metricrule_claims_shared 0"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_watch_that_is_refused_keeps_no_replica_from_its_work() {
-    let api = FakeApi::new();
-    api.put(MAP, empty());
-    api.fail("GET", "/api/v1/namespaces/ns/configmaps", 403);
-    let replica = Replica::start(&api);
-    until("it goes on by itself", || replica.source() == RecordSource::Own).await;
-    api.heal();
-    until("it reads when it may", || {
-        replica.source() == RecordSource::Cluster
-    })
-    .await;
 }
 
 #[tokio::test(start_paused = true)]
