@@ -3,6 +3,7 @@
 //! The chart creates it, empty; it is changed by a patch that names the `resourceVersion` it was made for. Where it is not there,
 //! or cannot be read, each replica keeps a record of its own, and decides by what it has listed itself.
 
+mod came;
 mod object;
 mod orphans;
 mod pace;
@@ -24,7 +25,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{object::Stored, orphans::Orphans, pace::Pace};
+use self::{came::Came, object::Stored, orphans::Orphans, pace::Pace};
 use super::{
     Clock, Leadership, MANAGER,
     call::{Backoff, CallError, outcome, within},
@@ -77,6 +78,7 @@ pub struct Claims {
     counts: ControllerMetrics,
     pace: Pace,
     orphans: Orphans,
+    came: Option<Came>,
     backoff: Backoff,
     retry_at: Option<Instant>,
     /// When time alone changes the record.
@@ -122,6 +124,7 @@ impl Claims {
             counts,
             pace: Pace::default(),
             orphans: Orphans::default(),
+            came: None,
             backoff: Backoff::new(Duration::from_millis(500), LONGEST_PAUSE),
             retry_at: None,
             expires: None,
@@ -160,8 +163,9 @@ impl Claims {
                 written.cancel();
             }
             // What is due waits for the next try.
-            let orphans = self.orphans.due(Instant::now());
-            let wake = [self.retry_at.or_else(|| self.pace.due()), self.expiry(), orphans];
+            let (orphans, came) = (self.orphans.due(Instant::now()), self.came.as_ref());
+            let next = self.retry_at.or_else(|| self.pace.due());
+            let wake = [next, self.expiry(), orphans, came.and_then(Came::due)];
             let wake = wake.into_iter().flatten().min();
             let changed = tokio::select! {
                 changed = stored.changed() => {
@@ -254,12 +258,12 @@ impl Claims {
     /// settled, and if it leads.
     async fn write(&mut self, version: &str, stored: Option<&Record>, known: &Record, catalog: &Catalog) {
         let now = Instant::now();
-        if !self.leadership.is_leader() {
+        let Some(term) = self.leadership.term() else {
             self.pace.forget();
-            self.orphans = Orphans::default();
+            (self.orphans, self.came) = (Orphans::default(), None);
             (self.expires, self.retry_at) = (None, None);
             return;
-        }
+        };
         if !catalog.table.synced {
             return;
         }
@@ -278,6 +282,11 @@ impl Claims {
         } = advance(known, catalog, self.clock.now());
         self.expires = expires;
         self.orphans.keep(known, &mut next, now);
+        let came = self.came.take().filter(|came| came.is_of(term));
+        let came = self
+            .came
+            .insert(came.unwrap_or_else(|| Came::new(term, catalog, now)));
+        came.keep(known, &mut next, catalog, now);
         let fitted = fit(&next);
         let outcome = match fitted {
             Ok((shared, _)) if stored == Some(&shared.record) => {

@@ -1,3 +1,4 @@
+mod came;
 mod refused;
 
 use std::collections::BTreeMap;
