@@ -357,7 +357,7 @@ fn a_rule_of_a_namespace_contests_nothing_beyond_it() {
 }
 
 #[test]
-fn a_static_rule_gives_a_kind_up_with_its_label() {
+fn a_static_rule_gives_a_kind_up_with_its_override() {
     let mut index = index();
     index.apply_rule(rule("everywhere", REQUESTS));
     let text = |resources: &str| {
@@ -367,13 +367,16 @@ fn a_static_rule_gives_a_kind_up_with_its_label() {
     };
     let both = "namespace: {resource: namespaces}, pod: {resource: pods}";
     index.apply_rule(rule("shop/own", &text(&format!("overrides: {{{both}}}"))));
-    let known = recorded(&index, &nothing(), &["everywhere"]);
+    let known = recorded(&index, &nothing(), &["own", "everywhere"]);
     assert_eq!(standing(&replica(&index, &known, &[])).0, "own");
     let mut object = rule(
         "shop/own",
-        &text("template: <<.Resource>>_name, overrides: {namespace: {resource: namespaces}}"),
+        &text("overrides: {namespace: {resource: namespaces}}"),
     );
     object.generation = 2;
     index.apply_rule(object);
-    assert_eq!(standing(&replica(&index, &known, &[])).0, "everywhere");
+    assert_eq!(
+        standing(&replica(&index, &known, &[])),
+        ("everywhere".to_owned(), None, Standing::Answers)
+    );
 }
