@@ -37,3 +37,22 @@ async fn a_refusal_of_a_moment_made_a_replica_that_starts_decide_by_itself() {
     until("it reads", || replica.source() != RecordSource::Unread).await;
     assert_eq!(replica.source(), RecordSource::Cluster);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_stops_is_not_done_while_its_write_is_refused() {
+    let api = FakeApi::new();
+    api.put(MAP, empty());
+    let leader = Replica::start(&api);
+    leader.lead();
+    leader.lists(&["a_total"]);
+    until("it is recorded", || leader.claims() == 2).await;
+    api.fail("PATCH", MAP, 500);
+    leader.lists(&["a_total", "b_total"]);
+    leader.stop.cancel();
+    until("it has tried", || api.count(MAP) > 1).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(
+        !leader.written.is_cancelled(),
+        "the lease may wait for another try"
+    );
+}
