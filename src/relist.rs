@@ -24,6 +24,7 @@ use crate::{
     },
     catalog::{Catalog, Recorded},
     metrics::Metrics,
+    reason::Reason,
     rule::RuleTable,
 };
 
@@ -193,9 +194,16 @@ impl Relist {
                 namespace: target.namespace.clone(),
                 deadline: started + DEADLINE,
             };
-            let result = match pool.get(&target.backend) {
-                Ok(backend) => backend.series(query).await,
-                Err(error) => Err(error),
+            let listing = async {
+                match pool.get(&target.backend) {
+                    Ok(backend) => backend.series(query).await,
+                    Err(error) => Err(error),
+                }
+            };
+            let result = tokio::select! {
+                // It gives its slot back: rules that come and go must not fill the backend.
+                () = target.abandoned() => Err(BackendError::new(Reason::Internal, "nobody needs the listing any more")),
+                result = listing => result,
             };
             let outcome = Outcome {
                 result,
@@ -208,6 +216,9 @@ impl Relist {
     }
 
     fn finish(&self, selectors: &mut Selectors, target: &Target, outcome: Outcome) -> bool {
+        if target.is_abandoned() {
+            return false;
+        }
         let error = outcome.result.as_ref().err().cloned();
         if let Some(error) = &error {
             self.metrics

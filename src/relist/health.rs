@@ -1,7 +1,7 @@
 //! A backend's health, as its listings show it: whether its selectors are listed, or wait together for one listing that finds
 //! out.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -10,12 +10,20 @@ use crate::reason::Reason;
 
 /// So many failures in a row of different listings are the backend's; fewer, where it has fewer selectors.
 const ENOUGH: usize = 3;
+/// They are of so many namespaces at least, where it has selectors of as many: one namespace's may be slow.
+const NAMESPACES: usize = 2;
+/// For so long the failures of one namespace are its own after another one's selector was asked.
+const TRUST: Duration = Duration::from_secs(30);
 
 /// One backend's.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     /// In a row, without an answer in between.
     failures: usize,
+    /// Whose selectors those were of.
+    of: BTreeSet<Option<Arc<str>>>,
+    /// When another namespace's selector was last asked for.
+    doubted: Option<Instant>,
     down: Option<Down>,
 }
 
@@ -30,10 +38,12 @@ struct Down {
 }
 
 /// A failed listing.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Failure {
     pub(super) fault: Fault,
     pub(super) reason: Reason,
+    /// Whose selector it was.
+    pub(super) namespace: Option<Arc<str>>,
     /// When the listing began.
     pub(super) began: Instant,
 }
@@ -43,6 +53,8 @@ pub(super) struct Failure {
 pub(super) enum Turn {
     /// Nothing.
     None,
+    /// The selectors of one namespace fail; another one's is to tell whether it is the backend.
+    Doubtful,
     /// The backend gives no answer any more, or gives none for another reason than before.
     Down,
     /// It still gives none.
@@ -55,28 +67,45 @@ pub(super) enum Turn {
 
 impl Health {
     /// It answered.
-    pub(super) const fn answered(&mut self) -> Turn {
+    pub(super) fn answered(&mut self) -> Turn {
         self.failures = 0;
+        self.of.clear();
         match self.down.take() {
             Some(_) => Turn::Up,
             None => Turn::None,
         }
     }
 
-    /// It gave no answer. `selectors`: how many it has.
+    /// It gave no answer. How many selectors it has, and of how many namespaces, says when that is enough.
     pub(super) fn failed(
         &mut self,
         failure: Failure,
-        selectors: usize,
+        (selectors, namespaces): (usize, usize),
         interval: Duration,
         jitter: Jitter,
         backend: &str,
         now: Instant,
     ) -> Turn {
         self.failures = self.failures.saturating_add(1);
-        let Failure { fault, reason, began } = failure;
+        let Failure {
+            fault,
+            reason,
+            namespace,
+            began,
+        } = failure;
+        if self.of.len() < NAMESPACES {
+            self.of.insert(namespace);
+        }
         let (steps, turn) = match &self.down {
             None if self.failures < ENOUGH.min(selectors) => return Turn::None,
+            None if self.of.len() < NAMESPACES.min(namespaces) => {
+                let is_trusted = self.doubted.is_some_and(|doubted| now < doubted + TRUST);
+                if is_trusted {
+                    return Turn::None;
+                }
+                self.doubted = Some(now);
+                return Turn::Doubtful;
+            }
             None => (0, Turn::Down),
             Some(down) if began < down.at => return Turn::StillDown,
             Some(down) => {
@@ -117,8 +146,13 @@ mod tests {
     fn fail(health: &mut Health, reason: Reason, began: Instant, now: Instant) -> Turn {
         let fault = super::super::schedule::fault(reason);
         health.failed(
-            Failure { fault, reason, began },
-            40,
+            Failure {
+                fault,
+                reason,
+                namespace: None,
+                began,
+            },
+            (40, 1),
             MINUTE,
             Jitter::of("a"),
             "default",

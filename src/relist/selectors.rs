@@ -8,10 +8,13 @@ use std::{
 
 use jiff::Timestamp;
 use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 mod outage;
+mod turns;
 
 pub(super) use self::outage::News;
+use self::turns::Turns;
 use super::{
     former::Former,
     health::Health,
@@ -46,6 +49,8 @@ pub(super) struct Target {
     interval: Duration,
     /// Which state of the backend was asked; an answer of a former one is dropped.
     backend_version: (String, i64),
+    /// Set while it is listed; cancelled when nobody needs that any more.
+    abandoned: Option<CancellationToken>,
 }
 
 /// What listing a selector came to.
@@ -79,6 +84,7 @@ pub(super) struct Selectors {
     known: BTreeMap<Key, State>,
     /// Of each backend that has selectors.
     health: BTreeMap<Arc<str>, Health>,
+    turns: Turns,
     jitter: Jitter,
     /// What was derived last, with what it was derived from; reused as long as those are the same.
     derived: HashMap<RuleKey, Derived>,
@@ -97,6 +103,8 @@ struct State {
     due: Instant,
     /// When the listing that is under way began.
     began: Option<Instant>,
+    /// Dropping it abandons that listing.
+    needed: Option<DropGuard>,
     took: Duration,
     tries: Tries,
     /// The failure that the log was last told, and when.
@@ -118,6 +126,7 @@ impl Selectors {
         Self {
             known: BTreeMap::new(),
             health: BTreeMap::new(),
+            turns: Turns::default(),
             jitter,
             derived: HashMap::new(),
             former: Former::default(),
@@ -151,7 +160,7 @@ impl Selectors {
                     self.health.remove(&key.0);
                     state.target = target;
                     state.due = Instant::now();
-                    state.began = None;
+                    (state.began, state.needed) = (None, None);
                     state.tries = Tries::default();
                 }
                 None => {
@@ -162,47 +171,6 @@ impl Selectors {
         self.health
             .retain(|backend, _| self.known.keys().any(|(of, _)| of == backend));
         self.derived.retain(|key, _| table.get(key).is_some());
-    }
-
-    /// A selector that is to be listed now; one that never was comes first, for somebody has just written it.
-    pub(super) fn take_due(&mut self, now: Instant) -> Option<Target> {
-        let (key, due) = self
-            .waiting()
-            .min_by_key(|(_, state, due)| (*due > now, state.attempted, *due))
-            .map(|(key, _, due)| (key.clone(), due))?;
-        if due > now {
-            return None;
-        }
-        let state = self.known.get_mut(&key)?;
-        state.began = Some(now);
-        Some(state.target.clone())
-    }
-
-    /// When the next selector is to be listed; one whose backend has its fill already comes after those.
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        self.waiting().map(|(_, _, due)| due).min()
-    }
-
-    /// Selectors that may be started, and when: a backend that hangs must not hold up the others, and is asked by one
-    /// selector at a time until it answers.
-    fn waiting(&self) -> impl Iterator<Item = (&Key, &State, Instant)> {
-        let mut running: BTreeMap<&Arc<str>, usize> = BTreeMap::new();
-        for state in self.known.values().filter(|state| state.began.is_some()) {
-            *running.entry(&state.target.backend).or_default() += 1;
-        }
-        self.known.iter().filter_map(move |(key, state)| {
-            let backend = &state.target.backend;
-            let not_before = self.health.get(backend).and_then(Health::not_before);
-            let most = if not_before.is_some() { 1 } else { CONCURRENCY };
-            if state.began.is_some() || running.get(backend).is_some_and(|running| *running >= most) {
-                return None;
-            }
-            let due = match not_before {
-                Some(not_before) if state.attempted => state.due.max(not_before),
-                _ => state.due,
-            };
-            Some((key, state, due))
-        })
     }
 
     /// Whether each selector was tried once, with whatever outcome.
@@ -218,9 +186,11 @@ impl Selectors {
         else {
             return Round::default();
         };
-        if state.target.backend_version != target.backend_version {
+        // It may be another selector of the same text, or the backend another one.
+        if target.is_abandoned() || state.target.backend_version != target.backend_version {
             return Round::default();
         }
+        state.needed = None;
         let began = state.began.take().unwrap_or(now);
         state.took = outcome.took;
         let failure = outcome
@@ -250,7 +220,7 @@ impl Selectors {
             }
         }
         let turn = self.judge(target, looked, failure.as_ref(), began, now);
-        changed |= self.follow(turn, &target.backend, failure, now);
+        changed |= self.follow(turn, target, failure, now);
         Round {
             changed,
             finished: self.finished(&target.backend, outcome.at),
@@ -390,6 +360,7 @@ impl State {
             failure: None,
             due: Instant::now(),
             began: None,
+            needed: None,
             took: Duration::ZERO,
             tries: Tries::default(),
             told: None,
@@ -420,6 +391,7 @@ fn target(table: &RuleTable, rule: &CompiledRule) -> Option<Target> {
         namespace: rule.key().namespace.as_deref().map(Into::into),
         interval: backend.interval,
         backend_version: (backend.uid.clone(), backend.generation),
+        abandoned: None,
     })
 }
 

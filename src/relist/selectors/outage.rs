@@ -1,7 +1,7 @@
 //! An outage of a backend: its selectors wait together for one listing that finds out, take its failure for theirs, and are
 //! listed anew when it answers.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -44,17 +44,20 @@ impl Selectors {
         now: Instant,
     ) -> Turn {
         let selectors = self.of(&target.backend).count();
+        let namespaces = self.of(&target.backend).map(|state| &state.target.namespace);
+        let namespaces = namespaces.collect::<BTreeSet<_>>().len();
         let health = self.health.entry(target.backend.clone()).or_default();
         match (looked, failure) {
             (Looked::Failed(fault @ (Fault::Backend | Fault::Setup)), Some((reason, _))) => {
                 let failure = Failure {
                     fault,
                     reason: *reason,
+                    namespace: target.namespace.clone(),
                     began,
                 };
                 health.failed(
                     failure,
-                    selectors,
+                    (selectors, namespaces),
                     target.interval,
                     self.jitter,
                     &target.backend,
@@ -70,17 +73,36 @@ impl Selectors {
     pub(super) fn follow(
         &mut self,
         turn: Turn,
-        backend: &Arc<str>,
+        target: &Target,
         failure: Option<(Reason, String)>,
         now: Instant,
     ) -> bool {
+        let backend = &target.backend;
         match (turn, failure) {
             (Turn::Down | Turn::StillDown, Some(failure)) => self.wait_for(backend, &failure, now),
             (Turn::Up, _) => {
                 self.recovered(backend, now);
                 false
             }
+            (Turn::Doubtful, _) => {
+                self.ask_another(target, now);
+                false
+            }
             _ => false,
+        }
+    }
+
+    /// The selectors of one namespace fail: another one's that was answered last tells whether it is the backend, now and not when
+    /// it is due.
+    fn ask_another(&mut self, failed: &Target, now: Instant) {
+        let others = self.known.values_mut().filter(|state| {
+            state.target.backend == failed.backend && state.target.namespace != failed.namespace
+        });
+        let mut others: Vec<&mut State> = others.collect();
+        let is_asked = others.iter().any(|state| state.began.is_some());
+        others.sort_by_key(|state| (state.tries.failures(), state.due));
+        if let Some(state) = others.first_mut().filter(|_| !is_asked) {
+            state.due = state.due.min(now);
         }
     }
 
@@ -142,7 +164,7 @@ impl Selectors {
         match turn {
             Turn::Down => return Some(News::Down { selectors }),
             Turn::Up => return Some(News::Up),
-            Turn::None | Turn::StillDown => {}
+            Turn::None | Turn::StillDown | Turn::Doubtful => {}
         }
         let Some((reason, _)) = &state.failure else {
             state.told = None;

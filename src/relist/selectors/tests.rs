@@ -1,5 +1,7 @@
 //! What relist keeps through edits and failures.
 
+mod neighbours;
+
 use super::*;
 use crate::{
     catalog::{Served, Standing},
