@@ -9,6 +9,10 @@ mod tests;
 
 use std::{fmt::Write as _, io::Write as _};
 
+use self::pieces::Pieces;
+pub(super) use self::{accept::Accepted, refusal::Refusal};
+use super::router::room::Taken;
+use crate::reason::Reason;
 use axum::body::Body;
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
@@ -21,11 +25,6 @@ use http::{
 };
 use serde::Serialize;
 use sha2::{Digest as _, Sha512};
-use tokio::sync::OwnedSemaphorePermit;
-
-use self::pieces::Pieces;
-pub(super) use self::{accept::Accepted, refusal::Refusal};
-use crate::reason::Reason;
 
 /// The media type of everything here but text; without a charset, as Go's clients expect.
 pub(super) const JSON: &str = "application/json";
@@ -56,7 +55,7 @@ pub(super) struct Reply {
     pub(super) reason: Option<Reason>,
     headers: HeaderMap,
     body: Bytes,
-    room: Option<OwnedSemaphorePermit>,
+    room: Option<Taken>,
 }
 
 /// A document that changes seldom, and the tag that says whether it did.
@@ -189,8 +188,11 @@ impl Reply {
     }
 
     /// Keeps `room` until the body is sent.
-    pub(super) fn holding(self, room: Option<OwnedSemaphorePermit>) -> Self {
-        Self { room, ..self }
+    pub(super) fn holding(self, room: Taken) -> Self {
+        Self {
+            room: Some(room),
+            ..self
+        }
     }
 
     /// The response in full.

@@ -2,6 +2,7 @@
 
 mod account;
 mod places;
+pub(super) mod room;
 
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use tokio::{
 use self::{
     account::Account,
     places::{Owner, Place, Places},
+    room::Room,
 };
 use super::{
     answers::Answers,
@@ -62,7 +64,7 @@ pub struct RequestLimits {
     /// discovery are not counted: under load the cluster must not lose sight of us.
     pub in_flight: usize,
     /// Bytes of large replies that are not sent yet, of those to the front proxy, and as many of all others; where there is no
-    /// room, 429. A client can ask for much more than it reads.
+    /// room, 429. A client can ask for much more than it reads. The replies about one namespace take as much as they leave free.
     pub reply_room: usize,
     /// From a request's head to its reply; `?timeout=` can make it shorter.
     pub deadline: Duration,
@@ -76,9 +78,9 @@ pub(super) struct Server {
     /// Through the front proxy.
     proxied: Places,
     direct: Places,
-    /// For large replies, in KiB.
-    proxied_room: Arc<Semaphore>,
-    direct_room: Arc<Semaphore>,
+    /// For large replies.
+    proxied_room: Room,
+    direct_room: Room,
     /// Requests with a large head, which is kept until the reply.
     large: Semaphore,
 }
@@ -117,8 +119,8 @@ impl Api {
             openapi: OpenApi::new()?,
             proxied: Places::new(self.limits.in_flight),
             direct: Places::new(self.limits.in_flight),
-            proxied_room: Arc::new(Semaphore::new(self.limits.reply_room / 1024)),
-            direct_room: Arc::new(Semaphore::new(self.limits.reply_room / 1024)),
+            proxied_room: Room::new(self.limits.reply_room),
+            direct_room: Room::new(self.limits.reply_room),
             large: Semaphore::new(LARGE_HEADS),
             api: self,
         };
@@ -188,7 +190,7 @@ async fn serve(State(server): State<Arc<Server>>, request: axum::extract::Reques
         );
         Err(Refusal::internal("answering the request failed"))
     });
-    let answer = answer.and_then(|reply| server.make_room(&head, reply));
+    let answer = answer.and_then(|reply| server.make_room(&head, &parsed, reply));
     let (reply, refused) = match answer {
         Ok(reply) => (reply, None),
         Err(refusal) => {
@@ -207,6 +209,15 @@ fn size(head: &Parts) -> usize {
     path + fields
         .map(|(name, value)| name.as_str().len() + value.len() + 32)
         .sum::<usize>()
+}
+
+/// The namespace that is asked about, where there is one.
+fn namespace(endpoint: &Endpoint) -> Option<&str> {
+    match endpoint {
+        Endpoint::Metric(MetricRoute::Custom(route)) => route.namespace.as_deref(),
+        Endpoint::Metric(MetricRoute::External(route)) => Some(&route.namespace),
+        _ => None,
+    }
 }
 
 /// What a panic said.
@@ -239,7 +250,7 @@ impl Server {
     }
 
     /// The reply with the room that it takes until it is sent.
-    fn make_room(&self, head: &Parts, reply: Reply) -> Result<Reply, Refusal> {
+    fn make_room(&self, head: &Parts, parsed: &Request, reply: Reply) -> Result<Reply, Refusal> {
         let is_master = head.extensions.get::<Identity>().is_some_and(Identity::is_master);
         if reply.len() <= LARGE_REPLY || is_master {
             return Ok(reply);
@@ -250,10 +261,9 @@ impl Server {
         } else {
             &self.direct_room
         };
-        let size = u32::try_from(reply.len() / 1024).unwrap_or(u32::MAX);
-        let room = Arc::clone(room).try_acquire_many_owned(size);
-        let room = room.map_err(|_| Refusal::too_many_requests())?;
-        Ok(reply.holding(Some(room)))
+        let namespace = parsed.endpoint.as_ref().ok().and_then(namespace);
+        let room = room.take(namespace, reply.len());
+        Ok(reply.holding(room.ok_or_else(Refusal::too_many_requests)?))
     }
 
     async fn answer(
@@ -291,8 +301,7 @@ impl Server {
     fn place(&self, parsed: &Request, peer: &Peer, identity: &Identity) -> Result<Option<Place>, Refusal> {
         // Those of the last kinds need no backend and are few, so that reviews of them are answered from the cache.
         let namespace = match &parsed.endpoint {
-            Ok(Endpoint::Metric(MetricRoute::Custom(route))) => route.namespace.clone(),
-            Ok(Endpoint::Metric(MetricRoute::External(route))) => Some(route.namespace.clone()),
+            Ok(endpoint @ Endpoint::Metric(_)) => namespace(endpoint).map(ToOwned::to_owned),
             Ok(_) => return Ok(None),
             Err(_) => None,
         };

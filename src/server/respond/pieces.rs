@@ -8,7 +8,8 @@ use std::{
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
-use tokio::sync::OwnedSemaphorePermit;
+
+use crate::server::router::room::Taken;
 
 /// Bytes of a piece: the size of a frame of HTTP/2. A body that is one piece goes into the connection's buffer as a whole as soon
 /// as the client makes room for a single byte.
@@ -19,13 +20,13 @@ const PIECE: usize = 16 * 1024;
 pub(super) struct Pieces {
     rest: Bytes,
     /// Given back when the last piece is taken, or the client is gone.
-    _room: Option<OwnedSemaphorePermit>,
+    _room: Option<Taken>,
 }
 
 // === impl Pieces ===
 
 impl Pieces {
-    pub(super) fn new(body: Bytes, room: Option<OwnedSemaphorePermit>) -> Self {
+    pub(super) fn new(body: Bytes, room: Option<Taken>) -> Self {
         Self {
             rest: body,
             _room: room,
@@ -60,27 +61,24 @@ impl Body for Pieces {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use http_body_util::BodyExt as _;
-    use tokio::sync::Semaphore;
 
     use super::*;
+    use crate::server::router::room::taken_of;
 
     #[tokio::test]
     async fn all_of_it_in_pieces_and_the_room_is_given_back() {
-        let room = Arc::new(Semaphore::new(8));
-        let permit = Arc::clone(&room).try_acquire_many_owned(5).unwrap();
+        let (taken, used) = taken_of(16, 5);
         let body: Bytes = (0..100_000_u32)
             .map(|at| u8::try_from(at % 251).unwrap())
             .collect();
-        let mut pieces = Pieces::new(body.clone(), Some(permit));
+        let mut pieces = Pieces::new(body.clone(), Some(taken));
         assert_eq!(pieces.size_hint().exact(), Some(100_000));
         let first = pieces.frame().await.unwrap().unwrap().into_data().unwrap();
         assert_eq!(first, body[..PIECE]);
-        assert_eq!(room.available_permits(), 3);
+        assert_eq!(used(), 5);
         let rest = pieces.collect().await.unwrap().to_bytes();
         assert_eq!(rest, body[PIECE..]);
-        assert_eq!(room.available_permits(), 8);
+        assert_eq!(used(), 0);
     }
 }

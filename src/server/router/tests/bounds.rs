@@ -175,10 +175,11 @@ async fn large_heads_are_bounded() {
 #[tokio::test]
 async fn large_replies_take_room_until_they_are_sent() {
     let bench = Bench::new(RequestLimits {
-        reply_room: 400 * 1024,
+        reply_room: 1024 * 1024,
         ..RequestLimits::default()
     });
-    let path = format!("{P}/namespaces/ns/pods/*/big");
+    let of = |namespace: &str| format!("{P}/namespaces/{namespace}/pods/*/big");
+    let path = of("ns");
     let proxy = Peer::new(([127, 0, 0, 1], 1).into(), Vec::new());
     proxy.set_front_proxy();
     let ask = async |user: &str, peer: Option<&Peer>| {
@@ -209,6 +210,8 @@ async fn large_replies_take_room_until_they_are_sent() {
     );
     assert_eq!(ask("hpa", Some(&proxy)).await.status(), 200);
     assert_eq!(ask("admin", None).await.status(), 200);
+    // And so are the replies about another namespace.
+    assert_eq!(bench.get("pod", &of("ns2")).await.0, 200);
     // What is read, or given up, makes room.
     let read = unread
         .pop()
