@@ -199,12 +199,12 @@ impl<W> FairQueue<W> {
         })
     }
 
-    /// The least time that a ticket will wait for a slot and then take, by the shortest of its like lately, however the turns of
-    /// others fall. Nothing is said without enough of them: who could be served must not be sent away.
-    pub(super) fn least_time(&self, ticket: Ticket, who: &Who, now: Instant) -> Duration {
+    /// The least time that a ticket will wait for a slot, and that it will then take, by the shortest of its like lately, however
+    /// the turns of others fall. Nothing is said without enough of them: who could be served must not be sent away.
+    pub(super) fn least_time(&self, ticket: Ticket, who: &Who, now: Instant) -> (Duration, Duration) {
         let (ahead, ahead_of_rule) = self.ahead(ticket, who);
         let of_tenant = self.tenants.get(&who.tenant).map_or(Duration::ZERO, |usage| {
-            let slots = if usage.is_quick(now) {
+            let slots = if usage.least() <= QUICK {
                 self.shares.all
             } else {
                 self.shares.tenant
@@ -212,14 +212,15 @@ impl<W> FairQueue<W> {
             usage.least_wait(ahead, slots, now)
         });
         let Some(rule) = who.rule.as_ref().and_then(|rule| self.rules.get(rule)) else {
-            return of_tenant;
+            return (of_tenant, Duration::ZERO);
         };
-        let slots = if rule.is_quick(now) || !is_capped(who.rule.as_ref()) {
+        let slots = if rule.least() <= QUICK || !is_capped(who.rule.as_ref()) {
             self.shares.all
         } else {
             self.shares.rule
         };
-        of_tenant.max(rule.least_wait(ahead_of_rule, slots, now)) + rule.least()
+        let wait = of_tenant.max(rule.least_wait(ahead_of_rule, slots, now));
+        (wait, rule.least())
     }
 
     /// What a ticket that waits is waiting for.

@@ -82,7 +82,7 @@ impl Limiter {
             return;
         }
         state.queue.set_limits(&limits);
-        state.bucket.set_rate(limits.queries_per_second);
+        state.bucket.set_rate(limits.queries_per_second, Instant::now());
         state.limits = limits;
         state.start();
         // What the former limits cost is no advice on these.
@@ -115,7 +115,7 @@ impl Limiter {
             let hopeless = if started.contains(&ticket) {
                 None
             } else {
-                state.hopeless(&permit, entered, deadline)
+                state.hopeless(&permit, entered, until, deadline)
             };
             self.metrics.queued(&self.name, state.queue.queued());
             (permit, hopeless)
@@ -207,14 +207,15 @@ impl State {
         started
     }
 
-    /// The ceiling for which one that waits cannot be answered in time.
-    fn hopeless(&self, permit: &Permit, now: Instant, deadline: Instant) -> Option<Ceiling> {
+    /// The ceiling for which one that waits has no slot by `until`, or no answer by `deadline`.
+    fn hopeless(&self, permit: &Permit, now: Instant, until: Instant, deadline: Instant) -> Option<Ceiling> {
         let (ahead, _) = self.queue.ahead(permit.ticket, &permit.who);
-        if self.bucket.due(now, ahead) > deadline {
+        if self.bucket.due(now, ahead) > until {
             return Some(Ceiling::Rate);
         }
-        let least = self.queue.least_time(permit.ticket, &permit.who, now);
-        (now + least > deadline).then(|| self.queue.ceiling(&permit.who))
+        let (wait, take) = self.queue.least_time(permit.ticket, &permit.who, now);
+        let starts = now + wait;
+        (starts > until || starts + take > deadline).then(|| self.queue.ceiling(&permit.who))
     }
 
     fn value(&self, ceiling: Ceiling) -> u32 {

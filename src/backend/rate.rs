@@ -24,13 +24,16 @@ impl Bucket {
         }
     }
 
-    /// Another rate; what was taken stays taken.
-    pub(super) fn set_rate(&mut self, per_second: u32) {
-        let due = self.due;
-        *self = Self {
-            due,
-            ..Self::new(per_second)
-        };
+    /// Another rate; what was taken stays taken. With a higher one the tokens that are owed are due at that rate: who comes next
+    /// waits no longer for the lower one.
+    pub(super) fn set_rate(&mut self, per_second: u32, now: Instant) {
+        let new = Self::new(per_second);
+        let faster = new.interval.as_secs_f64() / self.interval.as_secs_f64();
+        let due = self.due.map(|due| match due.checked_duration_since(now) {
+            Some(owed) if new.interval < self.interval => now + owed.mul_f64(faster),
+            _ => due,
+        });
+        *self = Self { due, ..new };
     }
 
     /// When the token is due that `ahead` others go before.

@@ -155,6 +155,66 @@ async fn what_cannot_be_served_in_time_fails_at_once() {
     }
 }
 
+/// A query has a time to wait and a time to run: who will wait for longer than the first is told at once, too.
+#[tokio::test(start_paused = true)]
+async fn who_gets_no_slot_before_the_wait_is_over_fails_at_once() {
+    let limiter = limiter(3, 1000);
+    let takes = Duration::from_secs(3);
+    for _ in 0..8 {
+        let permit = admit(&limiter, 0).await.unwrap();
+        tokio::time::sleep(takes).await;
+        permit.finish(takes);
+    }
+    let started = Instant::now();
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let limiter = limiter.clone();
+        asking.spawn(async move {
+            let until = Instant::now() + Duration::from_secs(8);
+            let admitted = limiter
+                .admit(of("shop"), until, until + Duration::from_secs(8))
+                .await;
+            let Ok(permit) = admitted else {
+                return Some(started.elapsed());
+            };
+            tokio::time::sleep(takes).await;
+            permit.finish(takes);
+            None
+        });
+    }
+    let refused: Vec<Duration> = asking.join_all().await.into_iter().flatten().collect();
+    // Two slots of three, and rounds that begin after 0, 3 and 6 seconds.
+    assert_eq!(refused.len(), 20 - 6);
+    assert!(refused.iter().all(Duration::is_zero), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_raised_rate_is_felt_by_who_comes_next() {
+    let limiter = limiter(16, 1);
+    let waiting: Vec<_> = (0..8)
+        .map(|_| {
+            let limiter = limiter.clone();
+            tokio::spawn(async move { admit(&limiter, 10_000).await.map(drop) })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    limiter.set_limits(limits(16, 1000));
+    let started = Instant::now();
+    drop(admit(&limiter, 10_000).await.unwrap());
+    assert!(
+        started.elapsed() <= Duration::from_millis(10),
+        "{:?} at a thousand a second",
+        started.elapsed()
+    );
+    for waiting in waiting {
+        waiting.await.unwrap().unwrap();
+    }
+    // A lower one owes nothing that was not owed before.
+    limiter.set_limits(limits(16, 1));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(admit(&limiter, 0).await.is_ok() && admit(&limiter, 0).await.is_err());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lower_limit_counts_what_is_in_flight_and_a_higher_one_wakes_who_waits() {
     let limiter = limiter(3, 1000);
