@@ -13,6 +13,9 @@ use super::BackendError;
 
 /// Wait between two tries to get a token after one failed.
 const RETRY: Duration = Duration::from_secs(5);
+/// A token that the backend refuses is replaced once it is so old: a younger one is refused for another reason than its age, and
+/// one for each query would be a crowd at the API server.
+const REPLACEABLE: Duration = Duration::from_secs(30);
 
 /// Where tokens of `ServiceAccounts` come from: `TokenRequest`, in the operator's own namespace.
 ///
@@ -79,6 +82,7 @@ struct Held {
 #[derive(Clone)]
 struct Token {
     secret: Secret,
+    issued_at: Instant,
     renew_at: Instant,
     expires_at: Instant,
 }
@@ -169,6 +173,7 @@ impl Authorizer {
             Ok(issued) => {
                 let token = Token {
                     secret: issued.token,
+                    issued_at: asked,
                     renew_at: asked + issued.lifetime * 2 / 3,
                     expires_at: asked + issued.lifetime,
                 };
@@ -196,11 +201,12 @@ impl Authorizer {
         }
     }
 
-    /// The backend answered 401 to this credential: a token is not used again.
+    /// The backend answered 401 to this credential: a token is not used again, unless it is quite new.
     pub(super) fn refused(&self, credential: &Credential) {
         let mut held = self.held();
         if let (Credential::Bearer(refused), Some(token)) = (credential, &held.token)
             && token.secret == *refused
+            && token.issued_at + REPLACEABLE <= Instant::now()
         {
             held.token = None;
         }
@@ -321,6 +327,7 @@ mod tests {
         let tokens = Arc::new(Counting::default());
         let authorizer = authorizer(&tokens);
         let credential = authorizer.credential().await.unwrap();
+        tokio::time::sleep(REPLACEABLE).await;
         authorizer.refused(&credential);
         assert_eq!(authorizer.credential().await.unwrap(), bearer("token-1"));
         authorizer.refused(&credential);
@@ -329,6 +336,20 @@ mod tests {
             bearer("token-1"),
             "it was another one that was refused"
         );
+    }
+
+    /// A backend that refuses every token must not have one issued for each query.
+    #[tokio::test(start_paused = true)]
+    async fn a_backend_that_refuses_every_token_makes_no_crowd_at_the_api_server() {
+        let tokens = Arc::new(Counting::default());
+        let authorizer = authorizer(&tokens);
+        for _ in 0..600 {
+            let credential = authorizer.credential().await.unwrap();
+            authorizer.refused(&credential);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let issued = tokens.issued.load(Ordering::SeqCst);
+        assert!((2..=3).contains(&issued), "{issued} tokens in a minute");
     }
 
     #[test]
