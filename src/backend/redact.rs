@@ -9,10 +9,13 @@ mod view;
 
 use std::{collections::HashSet, fmt, ops::Range, sync::Arc};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
 use reqwest::Url;
 
-use self::view::View;
+use self::view::{View, meanings};
 use super::{auth::Credential, error::tidy};
 
 /// What stands in the place of a credential.
@@ -33,7 +36,7 @@ pub struct Said(String);
 pub(super) struct Redactor {
     /// In lower case.
     secrets: Arc<[Secret]>,
-    /// What proves an identity by itself, as it is sent; for data, which must not be mistaken.
+    /// What proves an identity by itself, as it is sent and encoded; for data, which must not be mistaken.
     proofs: Arc<[String]>,
 }
 
@@ -114,7 +117,7 @@ impl Redactor {
         proofs.retain(|proof| proof.len() >= PART);
         Self {
             secrets: secrets.into(),
-            proofs: proofs.into(),
+            proofs: proofs.iter().flat_map(|proof| spellings(proof)).collect(),
         }
     }
 
@@ -132,9 +135,16 @@ impl Redactor {
         Said(line)
     }
 
-    /// Whether data hold what proves our identity; nothing else is looked for, for data must not be mistaken.
+    /// Whether data hold what proves our identity, in whatever spelling; nothing else is looked for, for data must not be mistaken.
     pub(super) fn betrayed_by(&self, data: &str) -> bool {
-        self.proofs.iter().any(|proof| data.contains(proof.as_str()))
+        let shows = |text: &str| self.proofs.iter().any(|proof| text.contains(proof.as_str()));
+        let has_escapes = || data.bytes().any(|byte| b"%\\&".contains(&byte));
+        shows(data)
+            || (!self.proofs.is_empty()
+                && has_escapes()
+                && meanings(data)
+                    .iter()
+                    .any(|meaning| shows(&String::from_utf8_lossy(meaning))))
     }
 
     fn clean(&self, text: &str) -> String {
@@ -142,7 +152,9 @@ impl Redactor {
             return text.to_owned();
         }
         let mut hidden: Vec<Range<usize>> = Vec::new();
-        for view in View::all(text) {
+        // In a form a plus is a space.
+        let spaced = self.secrets.iter().any(|secret| secret.bytes.contains(&b' '));
+        for view in View::all(text, spaced) {
             for secret in &*self.secrets {
                 hidden.extend(
                     secret
@@ -160,6 +172,30 @@ impl Redactor {
         }
         replace(text, hidden)
     }
+}
+
+/// A text as it is and as a form has its spaces, in base64 wherever it begins in what was encoded, and in hexadecimal digits.
+fn spellings(text: &str) -> Vec<String> {
+    let mut found = vec![text.to_owned(), text.replace(' ', "+")];
+    for alphabet in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
+        // Bytes before it, and letters that hold bits of those.
+        for (before, skipped) in [(0, 0), (1, 2), (2, 3)] {
+            let bytes = [&[0; 2][..before], text.as_bytes()].concat();
+            let mut encoded = alphabet.encode(&bytes).split_off(skipped);
+            if !bytes.len().is_multiple_of(3) {
+                // The last letter holds bits of what comes after.
+                encoded.pop();
+            }
+            found.push(encoded);
+        }
+    }
+    let digits: Vec<String> = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let digits = digits.concat();
+    found.extend([digits.to_uppercase(), digits]);
+    found.retain(|spelling| spelling.len() >= PART);
+    found.sort_unstable();
+    found.dedup();
+    found
 }
 
 /// How many there are, and no more.

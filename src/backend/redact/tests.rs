@@ -39,6 +39,9 @@ fn a_quoted_basic_header_shows_neither_user_nor_password_in_any_spelling() {
         r"hunter2?s\u0026cret/\u00f6".to_owned(),
         r"hunter2?s\\u0026cret\/\u00f6".to_owned(),
         r"hunter2?s\x26cret/\xc3\xb6".to_owned(),
+        r"hunter2?s\046cret/\303\266".to_owned(),
+        r"hunter2?s\u{26}cret/\u{f6}".to_owned(),
+        r"hunter2?s\U00000026cret/\U000000f6".to_owned(),
         "hunter2?s&amp;cret/&#246;".to_owned(),
         "hunter2?s&#x26;cret/&#xf6;".to_owned(),
         STANDARD.encode(pair),
@@ -70,6 +73,30 @@ fn a_quoted_basic_header_shows_neither_user_nor_password_in_any_spelling() {
             "unexpected header \"[redacted]\": refused",
             "{spelling}"
         );
+    }
+}
+
+#[test]
+fn spaces_and_characters_of_two_halves_hide_nothing() {
+    let base = Url::parse("https://prom/?key=t%2Bo+k+e+n+%26+m+o+r+e").unwrap();
+    let credential = Credential::Basic {
+        username: "u".into(),
+        password: "pa s🔑 wo rd".into(),
+    };
+    let redactor = Redactor::new(&base, &HeaderMap::new(), &credential);
+    for spelling in [
+        "t+o k e n & m o r e",
+        "t%2Bo+k+e+n+%26+m+o+r+e",
+        "t%2bo%20k%20e%20n%20%26%20m%20o%20r%20e",
+        "t%252Bo+k+e+n+%2526+m+o+r+e",
+        "pa+s%F0%9F%94%91+wo+rd",
+        r"pa s\ud83d\udd11 wo rd",
+        r"pa s\\ud83d\\udd11 wo rd",
+        r"pa s\U0001f511 wo rd",
+        r"pa s\u{1f511} wo rd",
+    ] {
+        let said = redactor.said(&format!("no route for [{spelling}]"));
+        assert_eq!(said.as_str(), "no route for [[redacted]]", "{spelling}");
     }
 }
 
@@ -113,8 +140,22 @@ fn an_identity_is_found_in_data_and_nothing_else_is() {
         ("reader", false),
         ("k3y-of-the-gateway", false),
         ("hunter2", false),
+        ("hunter2%3Fs%26cret%2F%c3%b6", true),
+        (r"hunter2?s\u0026cret/\u00f6", true),
+        ("hunter2?s&amp;cret/&#246;", true),
+        ("hunter2?s and cret", false),
+        ("a+b & 100% of C:\\temp", false),
+        ("68756e746572323f732663726574 2fc3b6", false),
+        ("68756e746572323f7326637265742fc3b6", true),
+        ("68756E746572323F7326637265742FC3B6", true),
     ] {
         assert_eq!(redactor.betrayed_by(data), betrayed, "{data}");
+    }
+    for before in ["", "x", "xy", "xyz", "reader:"] {
+        let quoted = format!("{before}hunter2?s&cret/ö{before}");
+        for text in [STANDARD.encode(&quoted), URL_SAFE_NO_PAD.encode(&quoted)] {
+            assert!(redactor.betrayed_by(&format!("key={text}")), "{quoted}");
+        }
     }
 }
 

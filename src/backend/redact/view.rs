@@ -1,4 +1,5 @@
-//! Views of a text: as it is, and with its escapes undone, once and again; each byte knows where it comes from.
+//! Views of a text: as it is, and with its escapes undone, once and again, each also as a form has it; each byte knows where it
+//! comes from.
 
 use std::ops::Range;
 
@@ -28,15 +29,36 @@ pub(super) struct View {
 // === impl View ===
 
 impl View {
-    /// The text, and what its escapes mean for as long as there are any.
-    pub(super) fn all(text: &str) -> Vec<Self> {
+    /// The text, and what its escapes mean for as long as there are any; with `forms` also what they mean in a form.
+    pub(super) fn all(text: &str, forms: bool) -> Vec<Self> {
         let from = (0..text.len()).map(|at| at..at + 1).collect();
-        let mut views = vec![Self::new(text.as_bytes().to_vec(), from)];
+        let mut views = Self::new(text.as_bytes().to_vec(), from).chain();
+        if forms {
+            // The form may have been written first, or last.
+            let last = views.iter().skip(1).filter_map(Self::as_form);
+            let last: Vec<Self> = last.collect();
+            let first = views.first().and_then(Self::as_form).map(Self::chain);
+            views.extend(first.into_iter().flatten().chain(last));
+        }
+        views
+    }
+
+    fn chain(self) -> Vec<Self> {
+        let mut views = vec![self];
         while let Some(last) = views.last().filter(|_| views.len() <= DEPTH) {
             let Some(next) = last.unescaped() else { break };
             views.push(next);
         }
         views
+    }
+
+    /// What it means in a form, where a plus is a space.
+    fn as_form(&self) -> Option<Self> {
+        let mut as_is = self.as_is.clone();
+        let mut pluses = as_is.iter_mut().filter(|byte| **byte == b'+').peekable();
+        pluses.peek()?;
+        pluses.for_each(|byte| *byte = b' ');
+        Some(Self::new(as_is, self.from.clone()))
     }
 
     fn new(as_is: Vec<u8>, from: Vec<Range<usize>>) -> Self {
@@ -63,20 +85,11 @@ impl View {
             Vec::with_capacity(self.as_is.len()),
             Vec::with_capacity(self.from.len()),
         );
-        let (mut at, mut changed) = (0, false);
-        while let Some(rest) = self.as_is.get(at..).filter(|rest| !rest.is_empty()) {
-            let (length, meaning) = escape(rest).unwrap_or((1, Vec::new()));
-            let source = self.source(at..at + length);
-            if length == 1 {
-                as_is.extend(rest.first());
-                from.push(source);
-            } else {
-                changed = true;
-                from.extend(meaning.iter().map(|_| source.clone()));
-                as_is.extend(meaning);
-            }
-            at += length;
-        }
+        let changed = unescape(&self.as_is, |part, meaning| {
+            let source = self.source(part);
+            from.extend(meaning.iter().map(|_| source.clone()));
+            as_is.extend_from_slice(meaning);
+        });
         changed.then(|| Self::new(as_is, from))
     }
 
@@ -127,6 +140,40 @@ impl View {
     }
 }
 
+/// What a text means with its escapes undone, once and again, for as long as there are any.
+pub(super) fn meanings(text: &str) -> Vec<Vec<u8>> {
+    let mut found: Vec<Vec<u8>> = Vec::new();
+    while found.len() < DEPTH {
+        let last = found.last().map_or(text.as_bytes(), Vec::as_slice);
+        let mut next = Vec::with_capacity(last.len());
+        if !unescape(last, |_, meaning| next.extend_from_slice(meaning)) {
+            break;
+        }
+        found.push(next);
+    }
+    found
+}
+
+/// Gives each byte or escape in turn, with what it means; says whether there was an escape.
+fn unescape(bytes: &[u8], mut give: impl FnMut(Range<usize>, &[u8])) -> bool {
+    let (mut at, mut changed) = (0, false);
+    while let Some(first) = bytes.get(at) {
+        let escaped = b"%\\&"
+            .contains(first)
+            .then(|| escape(bytes.get(at..)?))
+            .flatten();
+        if let Some((length, meaning)) = escaped {
+            changed = true;
+            give(at..at + length, &meaning);
+            at += length;
+        } else {
+            give(at..at + 1, &[*first]);
+            at += 1;
+        }
+    }
+    changed
+}
+
 fn runs(bytes: &[u8], belongs: impl Fn(u8) -> bool) -> Vec<Range<usize>> {
     let (mut found, mut start) = (Vec::new(), None);
     for (at, byte) in bytes.iter().copied().chain([b' ']).enumerate() {
@@ -155,8 +202,19 @@ fn escape(rest: &[u8]) -> Option<(usize, Vec<u8>)> {
     ];
     match rest {
         [b'%', high, low, ..] => Some((3, vec![u8::try_from(hex(&[*high, *low])?).ok()?])),
-        [b'\\', b'u', digits @ ..] => Some((6, utf8(hex(digits.get(..4)?)?))),
+        [b'\\', b'u', b'{', digits @ ..] => {
+            let length = digits
+                .iter()
+                .position(|byte| *byte == b'}')
+                .filter(|length| *length <= 6)?;
+            Some((length + 4, utf8(hex(digits.get(..length)?)?)))
+        }
+        [b'\\', b'u', digits @ ..] => utf16(digits),
+        [b'\\', b'U', digits @ ..] => Some((10, utf8(hex(digits.get(..8)?)?))),
         [b'\\', b'x', high, low, ..] => Some((4, vec![u8::try_from(hex(&[*high, *low])?).ok()?])),
+        [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', ..] => {
+            Some((4, vec![(a - b'0') << 6 | (b - b'0') << 3 | (c - b'0')]))
+        }
         [b'\\', byte @ (b'"' | b'\'' | b'\\' | b'/'), ..] => Some((2, vec![*byte])),
         [b'\\', b'n', ..] => Some((2, vec![b'\n'])),
         [b'\\', b't', ..] => Some((2, vec![b'\t'])),
@@ -179,6 +237,18 @@ fn escape(rest: &[u8]) -> Option<(usize, Vec<u8>)> {
             .iter()
             .find(|(name, _)| rest.starts_with(name))
             .map(|(name, byte)| (name.len(), vec![*byte])),
+    }
+}
+
+/// Four digits after `\u`, or twice four where the first are half a character.
+fn utf16(digits: &[u8]) -> Option<(usize, Vec<u8>)> {
+    let first = hex(digits.get(..4)?)?;
+    let second = digits.get(4..10).and_then(|rest| hex(rest.strip_prefix(b"\\u")?));
+    match second {
+        Some(second) if (0xD800..0xDC00).contains(&first) && (0xDC00..0xE000).contains(&second) => {
+            Some((12, utf8(0x1_0000 + ((first - 0xD800) << 10) + (second - 0xDC00))))
+        }
+        _ => Some((6, utf8(first))),
     }
 }
 
