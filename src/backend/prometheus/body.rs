@@ -21,6 +21,8 @@ pub(super) const MAX_BODY: usize = 64 << 20;
 const SHORT: usize = 64 << 10;
 /// Pieces that wait for the decoder; the connection waits with the rest.
 const PIECES: usize = 2;
+/// Lists in lists; those of the API end at seven. What is passed over costs its reader a byte for each.
+const MAX_DEPTH: usize = 64;
 
 /// What is done with a JSON string that is too long. `serde_json` gathers a whole string before it shows it to anyone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +47,7 @@ pub(super) struct Pieces {
     piece: Bytes,
 }
 
-/// Bytes of JSON on their way, with a bound on the length of a string.
+/// Bytes of JSON on their way, with a bound on the length of a string and on how deep it goes.
 pub(super) struct Texts<R> {
     inner: R,
     max: usize,
@@ -58,6 +60,8 @@ pub(super) struct Texts<R> {
     half: bool,
     /// The last byte was white space between texts; one is as good as a million.
     blank: bool,
+    /// Lists and objects that are open.
+    depth: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +76,11 @@ enum State {
 #[derive(Debug, thiserror::Error)]
 #[error("a text is too long")]
 pub(super) struct TooLong;
+
+/// What is deeper than anything that the API sends.
+#[derive(Debug, thiserror::Error)]
+#[error("it is too deep")]
+struct TooDeep;
 
 /// Decodes the body of `response` with `decode`; `max_text` is the longest string that it meets in a long body.
 pub(super) async fn read<T: Send + 'static>(
@@ -178,15 +187,22 @@ impl<R: Read> Texts<R> {
             cutting: false,
             half: false,
             blank: false,
+            depth: 0,
         }
     }
 
     /// Whether a byte stays.
-    fn pass(&mut self, byte: u8) -> Result<bool, TooLong> {
+    fn pass(&mut self, byte: u8) -> io::Result<bool> {
         match self.state {
             State::Outside => {
                 if byte == b'"' {
                     (self.state, self.length, self.cutting, self.half) = (State::Inside, 0, false, false);
+                }
+                match byte {
+                    b'[' | b'{' if self.depth >= MAX_DEPTH => return Err(io::Error::other(TooDeep)),
+                    b'[' | b'{' => self.depth += 1,
+                    b']' | b'}' => self.depth = self.depth.saturating_sub(1),
+                    _ => {}
                 }
                 let blank = byte.is_ascii_whitespace();
                 let again = std::mem::replace(&mut self.blank, blank) && blank;
@@ -200,7 +216,7 @@ impl<R: Read> Texts<R> {
                 let begins_a_character = byte & 0xC0 != 0x80;
                 if self.length >= self.max && begins_a_character && !self.half {
                     match self.long {
-                        LongText::Refuse => return Err(TooLong),
+                        LongText::Refuse => return Err(io::Error::other(TooLong)),
                         LongText::Cut => self.cutting = true,
                     }
                 }
@@ -240,7 +256,7 @@ impl<R: Read> Read for Texts<R> {
             let mut kept = 0;
             for at in 0..read {
                 let byte = buffer.get(at).copied().unwrap_or_default();
-                if self.pass(byte).map_err(io::Error::other)? {
+                if self.pass(byte)? {
                     if let Some(place) = buffer.get_mut(kept) {
                         *place = byte;
                     }
@@ -275,6 +291,18 @@ mod tests {
         assert!(source.is::<TooLong>());
         assert!(through(r#"["x"]"#, 1, LongText::Refuse).is_ok());
         assert!(through(r#"["xy"]"#, 1, LongText::Refuse).is_err());
+    }
+
+    #[test]
+    fn lists_in_lists_without_end_are_refused_as_they_come() {
+        for open in [b'[', b'{'] {
+            let mut texts = Texts::new(io::repeat(open), 100, LongText::Cut);
+            let error = io::copy(&mut texts, &mut io::sink()).unwrap_err();
+            assert!(error.get_ref().unwrap().is::<TooDeep>());
+        }
+        let wide = "[[],{}],".repeat(1000);
+        assert_eq!(through(&wide, 4, LongText::Refuse).unwrap(), wide);
+        assert!(through(&"\"[\",".repeat(1000), 4, LongText::Refuse).is_ok());
     }
 
     #[test]

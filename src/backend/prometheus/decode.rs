@@ -195,7 +195,8 @@ fn float(text: &str) -> Option<f64> {
 
 /// Seconds since 1970 with a fraction; Prometheus knows milliseconds.
 fn instant_of(seconds: f64) -> Result<Timestamp, Undecodable> {
-    let garbage = || Undecodable::Garbage(format!("a timestamp out of range: {seconds}"));
+    // The number itself may be a password of digits.
+    let garbage = || Undecodable::Garbage("a timestamp out of range".to_owned());
     let millis = (seconds * 1000.0).round();
     // Within this range a float is exact, and so is the cast.
     if millis.is_nan() || millis.abs() >= 1e15 {

@@ -317,7 +317,7 @@ impl<'de> Visitor<'de> for ElementSeed<'_> {
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Element, E> {
-        Ok(Element::Text(self.0.value::<E>(text)?.into()))
+        Ok(Element::Text(self.0.text::<E>(text)?.into()))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Element, A::Error> {

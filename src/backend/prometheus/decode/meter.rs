@@ -179,6 +179,12 @@ impl Meter {
         Ok(value.into())
     }
 
+    /// A text in the place of a row: a scalar has one.
+    pub(super) fn text<E: de::Error>(&self, text: &str) -> Result<Box<str>, E> {
+        self.take(text.len())?;
+        self.value(text)
+    }
+
     /// What goes on to those who ask may not hold a credential.
     pub(super) fn show<E: de::Error>(&self, data: &str) -> Result<(), E> {
         if self.redactor.betrayed_by(data) {

@@ -308,6 +308,23 @@ fn a_listing_of_too_many_series_or_names_is_refused() {
 }
 
 #[test]
+fn texts_in_the_place_of_rows_take_their_room() {
+    let text = "x".repeat(8000);
+    let body = vector_of(&json!(vec![text.as_str(); 4500]));
+    assert_eq!(instant(&body, None).unwrap_err(), Undecodable::Over(Over::Answer));
+}
+
+#[test]
+fn a_number_out_of_range_is_not_quoted() {
+    let body = vector_of(&json!([{"metric": {}, "value": [1_234_567_890_123_456_789_u64, "1"]}]));
+    let error = format!("{:?}", instant(&body, None).unwrap_err());
+    assert!(
+        error.contains("out of range") && !error.contains("123"),
+        "{error}"
+    );
+}
+
+#[test]
 fn labels_are_bounded() {
     let one = |labels: Value| instant(&vector_of(&json!([{"metric": labels, "value": [1, "1"]}])), None);
     let many = |count: usize, value: &str| -> Value {

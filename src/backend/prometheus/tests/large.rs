@@ -55,6 +55,21 @@ async fn a_label_of_48_mb_is_given_up_after_some_kilobytes() {
     assert!(sent.load(Ordering::SeqCst) < 16 << 20, "{sent:?}");
 }
 
+/// `serde_json` notes each list that it is in, also of what is passed over.
+#[tokio::test]
+async fn lists_in_lists_without_end_are_given_up_after_some_kilobytes() {
+    let head = r#"{"status":"success","x":"#;
+    let (url, sent) = endless(head.to_owned(), vec![b'['; 1 << 20], 48).await;
+    let client = client(&json!({"url": url}), &[]);
+    for error in [
+        client.instant(query("up")).await.unwrap_err(),
+        client.series(series_query()).await.unwrap_err(),
+    ] {
+        assert_eq!(error.reason(), Reason::BackendError, "{error:?}");
+    }
+    assert!(sent.load(Ordering::SeqCst) < 32 << 20, "{sent:?}");
+}
+
 #[tokio::test]
 async fn a_small_body_that_unpacks_to_much_is_given_up() {
     let mut packed = GzEncoder::new(Vec::new(), Compression::best());
