@@ -53,6 +53,11 @@ const IDLE: Duration = Duration::from_mins(1);
 /// A reply that tells of a clock so much different from what was reckoned with is no answer to what was meant.
 const MISSED: SignedDuration = SignedDuration::from_secs(2);
 
+/// A connection of HTTP/2 on which a query waits without a sign of life is given up after so long altogether: all queries share
+/// it, and those after it would hang too.
+const PING: Duration = Duration::from_secs(5);
+const PONG: Duration = Duration::from_secs(3);
+
 const USER_AGENT: &str = concat!("metricrule/", env!("CARGO_PKG_VERSION"));
 
 /// Built from one `MetricBackend` and the bytes of its credentials; another one is built when either changes.
@@ -102,6 +107,8 @@ impl Prometheus {
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(IDLE)
             .tcp_keepalive(Duration::from_secs(30))
+            .http2_keep_alive_interval(PING)
+            .http2_keep_alive_timeout(PONG)
             .gzip(true);
         let (builder, host) = settings.tls.apply(builder, &mut base)?;
         if let Some(host) = host {

@@ -110,6 +110,48 @@ fn ca() -> Value {
     json!({"kind": "ConfigMap", "name": "ca"})
 }
 
+/// A way to `port` whose connections fall silent when the number goes up, without an end: those that are made later work.
+async fn relay(port: u16) -> (u16, tokio::sync::watch::Sender<u32>) {
+    let (silence, silenced) = tokio::sync::watch::channel(0);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let relay = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut from, _)) = listener.accept().await {
+            let mut silenced = silenced.clone();
+            let now = *silenced.borrow_and_update();
+            tokio::spawn(async move {
+                let mut to = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                let silent = silenced.wait_for(|number| *number > now).map(|_| ());
+                tokio::select! {
+                    // Both ends stay open.
+                    () = silent => std::future::pending::<()>().await,
+                    _ = tokio::io::copy_bidirectional(&mut from, &mut to) => {}
+                }
+                drop((from, to));
+            });
+        }
+    });
+    (relay, silence)
+}
+
+/// All queries share a connection of HTTP/2: one that is dead must not stay the way to the backend.
+#[tokio::test]
+async fn a_connection_that_fell_silent_is_left_within_seconds() {
+    let authority = Authority::new();
+    let (port, names) = serve(&authority, "localhost", None).await;
+    let (relay, silence) = relay(port).await;
+    let spec = json!({"url": format!("https://localhost:{relay}"), "tls": {"caRef": ca()}, "timeout": "10s"});
+    let client = client(&spec, &[("ca.crt", authority.pem().as_bytes())]);
+    client.instant(query("up")).await.unwrap();
+    silence.send_replace(1);
+    tokio::time::pause();
+    let lost = client.instant(query("up")).await;
+    tokio::time::resume();
+    assert!(lost.is_err(), "{lost:?}");
+    client.instant(query("up")).await.unwrap();
+    assert_eq!(names.lock().unwrap().len(), 2);
+}
+
 #[tokio::test]
 async fn only_the_given_authority_is_trusted() {
     let authority = Authority::new();
