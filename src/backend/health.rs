@@ -187,6 +187,8 @@ impl Health {
 
     /// Stops telling: another client is there. What is on its way here comes to its end.
     pub(super) fn retire(&self) {
+        // What is being told at this moment is told before, and so before what the other one tells.
+        let _telling = self.breaker();
         self.is_retired.store(true, Ordering::Relaxed);
     }
 
