@@ -2,6 +2,7 @@
 //! statuses. Any replica may be the one that kube-apiserver asks, so each keeps one.
 
 use std::{
+    collections::BTreeMap,
     convert::Infallible,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -31,6 +32,8 @@ use crate::{
 const SETTLE: Duration = Duration::from_secs(1);
 /// Lines about rules that fail in one minute; a neighbour's broken rules must not drown what else is to be read.
 const LINES: u32 = 60;
+/// Of those, the most about one namespace's rules.
+const LINES_OF_NAMESPACE: u32 = 20;
 /// The longest cause and detail that are kept, in bytes.
 const CAUSE_MAX: usize = 512;
 const DETAIL_MAX: usize = 2048;
@@ -55,6 +58,8 @@ struct Inner {
 struct Lines {
     minute: Instant,
     written: u32,
+    /// By the namespace of the rule.
+    by: BTreeMap<Option<String>, u32>,
     left_out: u32,
 }
 
@@ -81,6 +86,7 @@ impl Logbook {
             lines: Mutex::new(Lines {
                 minute: Instant::now(),
                 written: 0,
+                by: BTreeMap::new(),
                 left_out: 0,
             }),
             metrics,
@@ -184,7 +190,8 @@ impl Logbook {
     }
 
     fn tell(&self, news: &News) {
-        if !self.has_a_line() {
+        let (News::Fails { rule, .. } | News::Over { rule, .. }) = news;
+        if !self.has_a_line(rule.namespace.as_deref()) {
             return;
         }
         match news {
@@ -214,7 +221,7 @@ impl Logbook {
         }
     }
 
-    fn has_a_line(&self) -> bool {
+    fn has_a_line(&self, namespace: Option<&str>) -> bool {
         let mut lines = self.0.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.minute.elapsed() >= Duration::from_mins(1) {
             if lines.left_out > 0 {
@@ -226,14 +233,18 @@ impl Logbook {
             *lines = Lines {
                 minute: Instant::now(),
                 written: 0,
+                by: BTreeMap::new(),
                 left_out: 0,
             };
         }
-        if lines.written >= LINES {
+        let namespace = namespace.map(ToOwned::to_owned);
+        let of_namespace = lines.by.get(&namespace).copied().unwrap_or(0);
+        if lines.written >= LINES || of_namespace >= LINES_OF_NAMESPACE {
             lines.left_out += 1;
             return false;
         }
         lines.written += 1;
+        lines.by.insert(namespace, of_namespace + 1);
         true
     }
 

@@ -76,10 +76,11 @@ async fn rules_that_fail_in_hundreds_neither_fill_the_metrics() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_storm_of_lines_is_cut() {
+async fn a_storm_of_lines_is_cut_and_drowns_no_other_namespaces() {
     let (book, _outcomes) = Logbook::new(Metrics::new().rules);
-    let lines = (0..1000).filter(|_| book.has_a_line()).count();
-    assert_eq!(lines, 60);
+    let lines = |namespace: Option<&str>| (0..1000).filter(|_| book.has_a_line(namespace)).count();
+    let of_four = [Some("lab"), Some("shop"), None, Some("bank")].map(lines);
+    assert_eq!(of_four, [20, 20, 20, 0], "sixty of all");
     sleep(Duration::from_mins(1)).await;
-    assert!(book.has_a_line());
+    assert!(book.has_a_line(Some("lab")));
 }

@@ -21,6 +21,8 @@ enum Mood {
     /// It answers everything but queries that begin with `slow`.
     IsSlow,
     Refuses,
+    /// It answers everything after three seconds.
+    Labours,
 }
 
 struct Moody {
@@ -43,6 +45,7 @@ impl Backend for Arc<Moody> {
                 Mood::Refuses => return Err(BackendError::new(Reason::BackendDown, "it cannot be reached")),
                 Mood::IsSlow if !query.promql.starts_with("slow") => {}
                 Mood::Well => {}
+                Mood::Labours => tokio::time::sleep(Duration::from_secs(3)).await,
                 Mood::Hangs | Mood::IsSlow => {
                     tokio::time::sleep_until(query.deadline.min(asked + TIMEOUT)).await;
                     let late =
@@ -220,6 +223,22 @@ async fn answers_are_back_within_seconds_of_the_backend() {
         assert!(!bench.is_open());
         assert!(bench.counts("metricrule_backend_circuit{backend=\"main\",state=\"closed\"} 1"));
     }
+}
+
+/// A Prometheus that has just started answers late, and within its timeout.
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_comes_back_slow_is_not_taken_for_gone() {
+    let bench = Bench::new(Mood::Refuses);
+    while !bench.is_open() {
+        bench.ask("shop", "up").await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    bench.set(Mood::Labours);
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let (error, took) = bench.ask("shop", "up").await;
+    assert_eq!((error, took.as_secs()), (None, 3));
+    assert!(!bench.is_open());
 }
 
 #[tokio::test(start_paused = true)]
