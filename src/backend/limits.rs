@@ -10,7 +10,7 @@ use futures::{FutureExt as _, future::BoxFuture};
 use jiff::Timestamp;
 use tokio::{
     sync::Semaphore,
-    time::{Instant, MissedTickBehavior, interval_at, timeout_at},
+    time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout_at},
 };
 
 use super::{
@@ -26,7 +26,7 @@ use crate::{
     reason::Reason,
 };
 
-/// The longest that a probe of the breaker may take; with a shorter timeout of the backend that.
+/// After which a probe of the breaker is late; with a shorter timeout of the backend after that.
 const PROBE: Duration = Duration::from_secs(2);
 /// What any server answers without looking at a series.
 const PROBE_QUERY: &str = "vector(1)";
@@ -242,39 +242,45 @@ impl<B: Backend + 'static> Backend for Limited<B> {
 async fn watch<B: Backend>(client: Weak<Inner<B>>) {
     while let Some(inner) = client.upgrade() {
         let began = Instant::now();
-        inner.health.attempt();
-        let error = inner.ask_probe().await.err();
-        let next = inner.health.probed(began, error.as_ref());
+        let health = inner.health.clone();
+        health.attempt();
+        let mut probe = Box::pin(inner.clone().ask_probe());
+        let in_time = timeout_at(began + inner.timeout.min(PROBE), &mut probe).await;
+        let is_late = in_time.is_err();
+        let late = || BackendError::new(Reason::BackendTimeout, "the backend did not answer in time");
+        let error = in_time.unwrap_or_else(|_| Err(late())).err();
+        inner.count(QueryKind::Probe, error.as_ref(), began.elapsed());
         drop(inner);
-        match next {
-            Some(wait) => tokio::time::sleep(wait).await,
-            None => return,
+        let Some(wait) = health.probed(began, error.as_ref()) else {
+            return;
+        };
+        let due = Instant::now() + wait;
+        // A server that has just started answers late, and that is an answer.
+        if is_late
+            && matches!(timeout_at(due, &mut probe).await, Ok(Ok(())))
+            && health.probed(began, None).is_none()
+        {
+            return;
         }
+        drop(probe);
+        sleep_until(due).await;
     }
 }
 
 // === impl Inner ===
 
 impl<B: Backend> Inner<B> {
-    async fn ask_probe(&self) -> Result<(), BackendError> {
-        let started = Instant::now();
-        let deadline = started + self.timeout.min(PROBE);
+    async fn ask_probe(self: Arc<Self>) -> Result<(), BackendError> {
         let query = InstantQuery {
             promql: PROBE_QUERY.into(),
             at: Timestamp::now(),
-            deadline,
+            deadline: Instant::now() + self.timeout,
             max_samples: Some(1),
             namespace: None,
             rule: None,
             refresh: Duration::ZERO,
         };
-        let late = || BackendError::new(Reason::BackendTimeout, "the backend did not answer in time");
-        let result = match timeout_at(deadline, self.backend.instant(query)).await {
-            Ok(result) => result.map(drop),
-            Err(_) => Err(late()),
-        };
-        self.count(QueryKind::Probe, result.as_ref().err(), started.elapsed());
-        result
+        self.backend.instant(query).await.map(drop)
     }
 
     fn count(&self, kind: QueryKind, error: Option<&BackendError>, took: Duration) {
