@@ -32,7 +32,7 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The longest time that listings may keep a replica from being ready.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_millis(2500);
 
 /// The task that keeps the catalog.
 pub struct Relist {
