@@ -47,7 +47,7 @@ impl Backend for Arc<Moody> {
                 Mood::Well => {}
                 Mood::Labours => tokio::time::sleep(Duration::from_secs(3)).await,
                 Mood::Hangs | Mood::IsSlow => {
-                    tokio::time::sleep_until(query.deadline.min(asked + TIMEOUT)).await;
+                    sleep_until(query.deadline.min(asked + TIMEOUT)).await;
                     let late =
                         BackendError::new(Reason::BackendTimeout, "the backend did not answer in time");
                     return Err(late);
@@ -65,7 +65,7 @@ impl Backend for Arc<Moody> {
 
     fn series(&self, query: SeriesQuery) -> BoxFuture<'_, Result<ListedSeries, BackendError>> {
         async move {
-            tokio::time::sleep_until(query.deadline.min(Instant::now() + TIMEOUT)).await;
+            sleep_until(query.deadline.min(Instant::now() + TIMEOUT)).await;
             Err(BackendError::new(
                 Reason::BackendTimeout,
                 "the backend did not answer in time",
