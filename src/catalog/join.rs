@@ -72,10 +72,14 @@ impl<'a> Join<'a> {
                 perhaps.push(metric);
             }
         }
-        // What is found here but recorded for another spec is the rule's either way, and can be answered.
+        // A name that an accepted spec gives up is given up; while it cannot be read, nothing is.
+        let given_up = is_current && rule.refusals.is_empty();
+        // What is found here but recorded for another spec is the rule's either way, and can be answered. A name that was given
+        // up, and that another series has now, is a find like any other.
         for metric in listed {
             let key = ClaimKey::of(metric);
-            let is_recorded = known.is_some_and(|known| known.claims.contains_key(&key));
+            let is_kept = !given_up || perhaps.iter().any(|metric| ClaimKey::of(metric) == key);
+            let is_recorded = is_kept && known.is_some_and(|known| known.claims.contains_key(&key));
             let alone = recorded.source == RecordSource::Own || is_left_out;
             // A former generation may go on for a moment, and then answers by its own spec.
             let former = entry.map(|entry| &entry.metrics.rule);
@@ -92,8 +96,6 @@ impl<'a> Join<'a> {
         for metric in perhaps {
             add(rule, metric, Standing::Edited(failure));
         }
-        // A name that an accepted spec gives up is given up; while it cannot be read, nothing is.
-        let given_up = is_current && rule.refusals.is_empty();
         for (key, claim) in known
             .into_iter()
             .filter(|_| !given_up)

@@ -144,15 +144,20 @@ fn an_edited_label_handed_the_metric_to_another_rule_on_replicas_that_had_not_li
     }
 }
 
-/// What a leader writes that has found these series for every rule.
-fn found(index: &Index, known: &Recorded, series: &SeriesSet) -> Recorded {
+/// A replica that has found these series for every rule.
+fn finds(index: &Index, known: &Recorded, series: &SeriesSet) -> Catalog {
     let table = Arc::new(index.table());
     let entries = table.rules.iter().map(|rule| Entry {
         metrics: Arc::new(derive(rule, series, &table.resources)),
         listing: Listing::Current,
     });
     let entries: Vec<Entry> = entries.collect();
-    let catalog = Catalog::build_recorded(table.clone(), entries, known);
+    Catalog::build_recorded(table.clone(), entries, known)
+}
+
+/// What a leader writes that has found these series for every rule.
+fn found(index: &Index, known: &Recorded, series: &SeriesSet) -> Recorded {
+    let catalog = finds(index, known, series);
     let record = recorded::advance(&known.record, &catalog, jiff::Timestamp::UNIX_EPOCH).record;
     Recorded {
         record: Arc::new(record),
@@ -227,4 +232,39 @@ fn rules_of_a_namespace_that_is_crowded_waited_for_ever_to_be_recorded() {
         .crowded
         .insert(Some("shop".to_owned()));
     assert_eq!(standing(&replica(&index, &known, &["own"])).2, Standing::Answers);
+}
+
+/// One replica answered, and another, which had not found the series, left the metric to the other rule.
+#[test]
+fn a_name_that_was_given_up_and_found_anew_was_taken_for_recorded() {
+    let named = |name: &str| {
+        spec(&format!(
+            "seriesQuery: '{{__name__=~\".+_total\"}}'\nname: {name}"
+        ))
+    };
+    let [m, n] = ["m", "n"].map(|name| format!("{name}_total{{namespace=\"shop\",pod=\"x\"}}"));
+    let mut index = index();
+    index.apply_rule(rule("all", &named("{as: m}")));
+    let known = found(&index, &nothing(), &series(&[&n]));
+    index.apply_rule(edited(
+        "all",
+        2,
+        &named("{matches: \"^(.*)_total$\", as: \"$1\"}"),
+    ));
+    let standing = |index: &Index| {
+        let catalog = finds(index, &known, &series(&[&m, &n]));
+        let served = catalog.custom(&GroupResource::pods(), "m", Some("shop"));
+        served.map(|served| (served.rule.key().name.clone(), served.standing))
+    };
+    let of_all = |standing| Some(("all".to_owned(), standing));
+    assert_eq!(
+        standing(&index),
+        of_all(Standing::Answers),
+        "nobody else could have it"
+    );
+    index.apply_rule(rule(
+        "other",
+        &spec("seriesQuery: m_total{pod!=\"\"}\nname: {as: m}"),
+    ));
+    assert_eq!(standing(&index), of_all(Standing::Unrecorded));
 }
