@@ -31,8 +31,10 @@ use crate::{
 pub struct BackendHealth {
     /// Set while queries are refused without being sent, because the backend does not answer.
     pub outage: Option<Outage>,
-    /// The ceiling that held queries up lately.
+    /// The ceiling that held queries up lately; none where an outage did.
     pub throttled: Option<Throttled>,
+    /// How many outages have begun.
+    pub outages: u32,
 }
 
 /// A backend that does not answer anyone.
@@ -142,6 +144,13 @@ impl Ceiling {
 impl Board {
     pub(super) fn subscribe(&self) -> watch::Receiver<Arc<Healths>> {
         self.0.subscribe()
+    }
+
+    /// Whether there is an outage, and how many have begun.
+    pub(super) fn outages(&self, name: &str) -> (bool, u32) {
+        let all = self.0.borrow();
+        all.get(name)
+            .map_or((false, 0), |health| (health.outage.is_some(), health.outages))
     }
 
     pub(super) fn forget(&self, name: &str) {
@@ -334,7 +343,13 @@ impl Health {
 
     fn tell(&self, outage: Option<Outage>) {
         if !self.is_retired.load(Ordering::Relaxed) {
-            self.board.update(&self.name, |health| health.outage = outage);
+            self.board.update(&self.name, |health| {
+                let begins = health.outage.is_none() && outage.is_some();
+                health.outages = health.outages.wrapping_add(u32::from(begins));
+                health.outage = outage;
+                // Who waits for a backend that answers nobody waits for no ceiling.
+                health.throttled = None;
+            });
         }
     }
 

@@ -41,6 +41,8 @@ struct State {
     queue: FairQueue<oneshot::Sender<()>>,
     bucket: Bucket,
     throttle: Throttle,
+    /// How many outages had begun when that was begun.
+    outages: u32,
 }
 
 /// A place in the queue or at the backend; dropping it gives it back.
@@ -70,6 +72,7 @@ impl Limiter {
                 queue: FairQueue::new(&limits),
                 bucket: Bucket::new(limits.queries_per_second),
                 throttle: Throttle::new(Instant::now()),
+                outages: 0,
                 limits,
             }),
         }
@@ -171,6 +174,13 @@ impl Limiter {
 
     /// Says on the board, in the metrics and in the log which ceiling holds queries up.
     fn tell(&self, state: &mut State) {
+        let (is_out, outages) = self.board.outages(&self.name);
+        if is_out || outages != state.outages {
+            // What an outage has held up says nothing about the ceilings.
+            state.outages = outages;
+            state.throttle = Throttle::new(Instant::now());
+            return;
+        }
         let limits = state.limits.clone();
         let Some(told) = state.throttle.tell(Instant::now(), &limits) else {
             return;

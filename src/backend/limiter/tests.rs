@@ -1,4 +1,5 @@
 use futures::FutureExt as _;
+use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
@@ -288,6 +289,52 @@ async fn a_rate_that_bites_is_told_with_the_value_to_set() {
             assert_eq!(throttled, None);
         }
     }
+}
+
+/// Queries that waited for a backend which answers nobody, or for a moment, waited for no ceiling.
+#[tokio::test(start_paused = true)]
+async fn an_outage_or_a_burst_made_a_backend_say_that_its_ceilings_hold_queries_up() {
+    use crate::backend::health::Outage;
+
+    let limiter = limiter(1, 1000);
+    let throttled = || {
+        let told = limiter.board.subscribe().borrow().get("b").cloned();
+        told.and_then(|health| health.throttled)
+    };
+    let burst = async |queries: u32, millis: u64| {
+        let asked = (0..queries).map(|_| async {
+            if let Ok(permit) = admit(&limiter, 8000).await {
+                tokio::time::sleep(Duration::from_millis(millis)).await;
+                permit.finish(Duration::from_millis(millis));
+            }
+        });
+        futures::future::join_all(asked).await;
+    };
+    for _ in 0..5 {
+        burst(16, 10).await;
+        tokio::time::sleep(Throttled::PERIOD).await;
+    }
+    assert_eq!(throttled(), None, "a burst");
+
+    let outage = |outage: Option<Outage>| {
+        limiter.board.update(&limiter.name, |health| {
+            health.outages += u32::from(outage.is_some());
+            health.outage = outage.clone();
+        });
+    };
+    outage(Some(Outage {
+        since: Timestamp::UNIX_EPOCH,
+        error: BackendError::new(Reason::BackendTimeout, "it hangs"),
+    }));
+    burst(16, 8000).await;
+    outage(None);
+    burst(1, 10).await;
+    tokio::time::sleep(Throttled::PERIOD).await;
+    burst(1, 10).await;
+    assert_eq!(throttled(), None, "an outage");
+
+    burst(16, 2000).await;
+    assert!(throttled().is_some(), "that was the ceiling");
 }
 
 proptest! {

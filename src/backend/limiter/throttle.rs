@@ -14,6 +14,8 @@ use crate::{
 const MOST_PER_SECOND: u32 = 10_000;
 /// Of so many queries one may wait without a word.
 const TOLERATED: u64 = 10;
+/// All waits of a period together that are not worth a word: a burst of listings waits for a moment wherever there are ceilings.
+const MOMENT: Duration = Duration::from_secs(5);
 
 /// The counts of one period.
 #[derive(Debug)]
@@ -93,7 +95,9 @@ impl Throttle {
         let (ceiling, count) = Ceiling::ALL
             .into_iter()
             .zip(self.counts)
-            .filter(|(_, count)| count.refused > 0 || count.delayed > self.served / TOLERATED)
+            .filter(|(_, count)| {
+                count.refused > 0 || count.delayed > self.served / TOLERATED && count.waited >= MOMENT
+            })
             .max_by_key(|(_, count)| (count.refused, count.waited))?;
         let limit = value(limits, ceiling);
         let wanted = match ceiling {
