@@ -1,0 +1,295 @@
+//! Functions: the one table of what each takes, gives and does.
+
+mod table;
+
+use crate::dialect::{Dialect, Version};
+use crate::value::ValueType;
+
+/// A function of the language.
+#[derive(Debug)]
+pub struct Function {
+    /// Its name.
+    pub name: &'static str,
+    /// The types of its arguments; see [`Arity`] for how many of them a call has.
+    pub arguments: &'static [ValueType],
+    /// How many arguments a call may have.
+    pub arity: Arity,
+    /// The type of its result.
+    pub result: ValueType,
+    /// The release that it came with; `None` where it is older than this crate looks back.
+    pub since: Option<Release>,
+    /// Whether it needs the feature flag for experimental functions.
+    pub stability: Stability,
+    /// What becomes of the labels of its argument.
+    pub labels: Labels,
+    /// What of the values of its argument reaches its result.
+    pub outcome: Outcome,
+    /// Whether its result has one row at most, whatever its arguments have.
+    pub gives_one_row: bool,
+    /// Whether it reads nothing but its arguments, so that a query with it can be confined. `info` reads other series.
+    pub is_confinable: bool,
+    /// What its string arguments mean, by index; see [`role`](Self::role).
+    roles: &'static [Role],
+}
+
+/// How many arguments a call has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arity {
+    /// As many as there are types.
+    Exact,
+    /// One fewer than there are types, and up to this many more.
+    Optional(usize),
+    /// One fewer than there are types, or any number more; the last type is that of all further ones.
+    Variadic,
+}
+
+/// A release of Prometheus, such as 3.16.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Release(pub u8, pub u8);
+
+/// Whether a function is behind a feature flag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stability {
+    /// It is not.
+    Stable,
+    /// It was, until this release.
+    StableSince(Release),
+    /// It is.
+    Experimental,
+}
+
+/// What becomes of labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Labels {
+    /// The rows keep those of the vector that is an argument, but the name.
+    Kept,
+    /// They do, and the second argument names one more.
+    KeptAndMade,
+    /// The row has the labels that the argument, a plain selector, compares by `=`.
+    Equalities,
+    /// The result has none.
+    Lost,
+}
+
+/// What becomes of the values of a series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The answer is made of the values themselves: as they are, added up, the highest within a range.
+    Values,
+    /// Of the speed at which they grow.
+    Rate,
+    /// Of their number, their presence, how often they change; or of the difference of two of them.
+    Other,
+}
+
+/// What a string that is an argument means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Itself.
+    Value,
+    /// The name of a label.
+    Label,
+    /// An RE2 pattern that has to match a whole value.
+    Pattern,
+    /// A replacement in which `$1` stands for a group.
+    Replacement,
+}
+
+// === impl Function ===
+
+impl Function {
+    const fn new(name: &'static str, arguments: &'static [ValueType], result: ValueType) -> Self {
+        Self {
+            name,
+            arguments,
+            arity: Arity::Exact,
+            result,
+            since: None,
+            stability: Stability::Stable,
+            labels: match result {
+                ValueType::Vector => Labels::Kept,
+                _ => Labels::Lost,
+            },
+            outcome: Outcome::Values,
+            gives_one_row: false,
+            is_confinable: true,
+            roles: &[],
+        }
+    }
+
+    const fn optional(self, more: usize) -> Self {
+        let arity = Arity::Optional(more);
+        Self { arity, ..self }
+    }
+
+    const fn variadic(self) -> Self {
+        let arity = Arity::Variadic;
+        Self { arity, ..self }
+    }
+
+    const fn since(self, major: u8, minor: u8) -> Self {
+        let since = Some(Release(major, minor));
+        Self { since, ..self }
+    }
+
+    const fn experimental(self) -> Self {
+        let stability = Stability::Experimental;
+        Self { stability, ..self }
+    }
+
+    const fn stable_since(self, major: u8, minor: u8) -> Self {
+        let stability = Stability::StableSince(Release(major, minor));
+        Self { stability, ..self }
+    }
+
+    const fn labels(self, labels: Labels) -> Self {
+        Self { labels, ..self }
+    }
+
+    const fn outcome(self, outcome: Outcome) -> Self {
+        Self { outcome, ..self }
+    }
+
+    const fn one_row(self) -> Self {
+        Self {
+            gives_one_row: true,
+            ..self
+        }
+    }
+
+    const fn reads_more(self) -> Self {
+        Self {
+            is_confinable: false,
+            ..self
+        }
+    }
+
+    const fn roles(self, roles: &'static [Role]) -> Self {
+        Self { roles, ..self }
+    }
+
+    /// All functions of all versions, sorted by name.
+    pub fn all() -> &'static [Self] {
+        &table::FUNCTIONS
+    }
+
+    /// The function of this name; names are in lower case.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        let index = table::FUNCTIONS.binary_search_by(|function| function.name.cmp(name));
+        table::FUNCTIONS.get(index.ok()?)
+    }
+
+    /// Whether a version has it, behind a flag or not.
+    pub fn is_of(&self, version: Version) -> bool {
+        self.since.is_none_or(|since| since <= Release::of(version))
+    }
+
+    /// Whether a version has it only behind the flag for experimental functions.
+    pub fn is_experimental_in(&self, version: Version) -> bool {
+        match self.stability {
+            Stability::Stable => false,
+            Stability::StableSince(release) => Release::of(version) < release,
+            Stability::Experimental => true,
+        }
+    }
+
+    /// Whether a dialect accepts calls of it.
+    pub fn is_in(&self, dialect: Dialect) -> bool {
+        self.is_of(dialect.version)
+            && (dialect.experimental_functions || !self.is_experimental_in(dialect.version))
+    }
+
+    /// The least and the greatest number of arguments; `None` where there is no greatest.
+    pub fn argument_counts(&self) -> (usize, Option<usize>) {
+        let types = self.arguments.len();
+        match self.arity {
+            Arity::Exact => (types, Some(types)),
+            Arity::Optional(more) => (types.saturating_sub(1), Some(types.saturating_sub(1) + more)),
+            Arity::Variadic => (types.saturating_sub(1), None),
+        }
+    }
+
+    /// The type of the argument `index`, from 0; `None` beyond the last one.
+    pub fn argument(&self, index: usize) -> Option<ValueType> {
+        match self.arity {
+            Arity::Exact => self.arguments.get(index).copied(),
+            Arity::Optional(_) | Arity::Variadic => {
+                self.arguments.get(index).or(self.arguments.last()).copied()
+            }
+        }
+    }
+
+    /// What a string means as the argument `index`, from 0.
+    pub fn role(&self, index: usize) -> Role {
+        let last = self.roles.last().filter(|_| self.arity == Arity::Variadic);
+        self.roles.get(index).or(last).copied().unwrap_or(Role::Value)
+    }
+}
+
+impl PartialEq for Function {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Function {}
+
+// === impl Release ===
+
+impl Release {
+    const fn of(version: Version) -> Self {
+        match version {
+            Version::V3_5 => Self(3, 5),
+            Version::V3_16 => Self(3, 16),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(name: &str) -> &'static Function {
+        Function::find(name).unwrap_or_else(|| panic!("{name}"))
+    }
+
+    #[test]
+    fn the_table_is_sorted_and_every_name_is_found() {
+        assert!(Function::all().is_sorted_by(|a, b| a.name < b.name));
+        for function in Function::all() {
+            assert!(std::ptr::eq(find(function.name), function));
+        }
+        assert_eq!(Function::find("sum"), None);
+    }
+
+    #[test]
+    fn versions_and_flags() {
+        let (old, new) = (Dialect::of(Version::V3_5), Dialect::default());
+        assert!(!find("first_over_time").is_in(old) && find("first_over_time").is_in(new.stable()));
+        assert!(find("info").is_in(old) && !find("info").is_in(old.stable()));
+        assert!(find("rate").is_in(old.stable()));
+        assert!(find("integral").is_in(new) && !find("integral").is_in(new.stable()));
+    }
+
+    #[test]
+    fn arguments() {
+        assert_eq!(find("rate").argument_counts(), (1, Some(1)));
+        assert_eq!(find("round").argument_counts(), (1, Some(2)));
+        assert_eq!(find("label_join").argument_counts().1, None);
+        assert_eq!(find("label_join").argument(9), Some(ValueType::String));
+        assert_eq!(find("abs").argument(1), None);
+        assert_eq!(find("label_replace").role(4), Role::Pattern);
+        assert_eq!(find("label_join").role(9), Role::Label);
+        assert_eq!(find("rate").role(0), Role::Value);
+    }
+
+    #[test]
+    fn only_info_reads_more_than_its_arguments() {
+        let more: Vec<&str> = Function::all()
+            .iter()
+            .filter(|function| !function.is_confinable)
+            .map(|function| function.name)
+            .collect();
+        assert_eq!(more, ["info"]);
+    }
+}

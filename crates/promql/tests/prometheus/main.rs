@@ -1,0 +1,104 @@
+//! What Prometheus' own parser makes of many texts, beside what this crate makes of them.
+//!
+//! The texts are the expressions of Prometheus' own tests, read from its Go module, and generated and mutated ones, as many of
+//! each as `PROMQL_TEXTS` says. `PROMQL_SEED` makes others. Without Go nothing is compared.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a panic is the verdict here, and it names the line"
+)]
+
+mod compare;
+mod corpus;
+mod exception;
+mod generate;
+mod mutate;
+mod oracle;
+mod random;
+mod tree;
+
+use promql::{Dialect, Function, Version};
+
+use self::compare::Tally;
+use self::oracle::Oracle;
+use self::random::Random;
+
+const TEXTS: usize = 3000;
+
+fn number(name: &str, otherwise: usize) -> usize {
+    std::env::var(name).map_or(otherwise, |value| value.parse().unwrap())
+}
+
+#[test]
+fn prometheus_3_16_reads_the_same() {
+    all(Version::V3_16);
+}
+
+#[test]
+fn prometheus_3_5_reads_the_same() {
+    all(Version::V3_5);
+}
+
+fn all(version: Version) {
+    let Some(oracle) = Oracle::build(version) else {
+        eprintln!("without Go, Prometheus is not asked");
+        return;
+    };
+    let count = number("PROMQL_TEXTS", TEXTS);
+    let mut random = Random::new(number("PROMQL_SEED", 1) as u64);
+    let own = corpus::texts(version);
+    assert!(
+        own.len() > 500,
+        "the tests of Prometheus have {} texts",
+        own.len()
+    );
+    let generated: Vec<String> = (0..count).map(|_| generate::text(&mut random, version)).collect();
+    let seeds: Vec<String> = own.iter().chain(&generated).cloned().collect();
+    let mutated: Vec<String> = (0..count).map(|_| mutate::text(&mut random, &seeds)).collect();
+    for (name, texts) in [("own", own), ("generated", generated), ("mutated", mutated)] {
+        let tally = compare::compare(&oracle, &texts, Dialect::of(version));
+        report(&format!("{version:?} {name}"), &tally);
+        if name == "own" {
+            let tally = compare::compare(&oracle.stable(), &texts, Dialect::of(version).stable());
+            report(&format!("{version:?} {name}, nothing experimental"), &tally);
+        }
+    }
+}
+
+fn report(name: &str, tally: &Tally) {
+    eprintln!("{name}: {tally}");
+    let shown: Vec<&str> = tally.wrong.iter().take(20).map(String::as_str).collect();
+    assert!(
+        tally.wrong.is_empty(),
+        "{name}: {} texts are read otherwise:\n{}",
+        tally.wrong.len(),
+        shown.join("\n")
+    );
+}
+
+/// Every name that this crate has is a function there, and no other is: each is called without arguments and with many, and
+/// what the refusal says about their number is the table's own.
+#[test]
+fn functions_are_the_same() {
+    for version in [Version::V3_5, Version::V3_16] {
+        let Some(oracle) = Oracle::build(version) else {
+            return;
+        };
+        let texts: Vec<String> = Function::all()
+            .iter()
+            .map(|f| format!("{}(1,1,1,1,1,1,1,1,1,1,1,1,1,1,1)", f.name))
+            .collect();
+        for (function, verdict) in Function::all().iter().zip(oracle.ask(&texts)) {
+            let unknown = verdict.error.as_deref().is_some_and(|error| {
+                error.contains("unknown function") || error.contains("unexpected \"(\"")
+            });
+            assert_eq!(
+                !unknown,
+                function.is_of(version),
+                "{}: {:?}",
+                function.name,
+                verdict.error
+            );
+        }
+    }
+}
