@@ -83,7 +83,7 @@ impl<'a> Checker<'a> {
                 function.name,
                 ordinal(index)
             );
-            return Err(ParseError::new(argument.span(), with_article(message)));
+            return Err(ParseError::new(argument.span(), with_article(&message)));
         }
         Ok(())
     }
@@ -153,7 +153,7 @@ fn sign(unary: &Unary) -> Result<(), ParseError> {
         return Ok(());
     }
     let message = format!("a sign stands before a scalar or an instant vector, and this is a {found}");
-    Err(ParseError::new(unary.operand.span(), with_article(message)))
+    Err(ParseError::new(unary.operand.span(), with_article(&message)))
 }
 
 fn aggregate(aggregate: &Aggregate) -> Result<(), ParseError> {
@@ -166,7 +166,7 @@ fn aggregate(aggregate: &Aggregate) -> Result<(), ParseError> {
         let found = parameter.value_type();
         if found != wanted {
             let message = format!("`{operator}` takes a {wanted} as its parameter, and this is a {found}");
-            return Err(ParseError::new(parameter.span(), with_article(message)));
+            return Err(ParseError::new(parameter.span(), with_article(&message)));
         }
     }
     let found = aggregate.argument.value_type();
@@ -241,7 +241,7 @@ fn is_number_or_rows(found: ValueType) -> bool {
 }
 
 /// `a instant vector` with the article that it has.
-fn with_article(message: String) -> String {
+fn with_article(message: &str) -> String {
     message.replace(" a instant", " an instant")
 }
 

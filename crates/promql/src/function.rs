@@ -214,7 +214,8 @@ impl Function {
         match self.arity {
             Arity::Exact => self.arguments.get(index).copied(),
             Arity::Optional(_) | Arity::Variadic => {
-                self.arguments.get(index).or(self.arguments.last()).copied()
+                let argument = self.arguments.get(index);
+                argument.or_else(|| self.arguments.last()).copied()
             }
         }
     }

@@ -84,16 +84,13 @@ impl<'a> Cursor<'a> {
 
     /// The token at hand cannot stand here.
     pub(super) fn unexpected(&self, expected: &str) -> ParseError {
-        match self.peek() {
-            Some(token) => {
-                let found = shortened(token.text);
-                ParseError::new(token.span, format!("expected {expected}, found `{found}`"))
-            }
-            None => {
-                let end = self.end().end;
-                let message = format!("expected {expected}, found the end");
-                ParseError::new(Span::new(end, end), message)
-            }
+        if let Some(token) = self.peek() {
+            let found = shortened(token.text);
+            ParseError::new(token.span, format!("expected {expected}, found `{found}`"))
+        } else {
+            let end = self.end().end;
+            let message = format!("expected {expected}, found the end");
+            ParseError::new(Span::new(end, end), message)
         }
     }
 }

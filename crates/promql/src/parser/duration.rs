@@ -72,7 +72,6 @@ impl Parser<'_> {
             self.need_expressions(token.span)?;
             let right = self.duration(operator.precedence() + u8::from(!operator.is_right_associative()))?;
             let divides = matches!(operator, BinaryOp::Div | BinaryOp::Mod);
-            #[expect(clippy::float_cmp, reason = "zero is exact")]
             if divides && right.literal(self.dialect).is_some_and(|seconds| seconds == 0.0) {
                 return Err(ParseError::new(
                     right.span(),

@@ -12,13 +12,13 @@ use crate::oracle::go;
 pub(crate) fn texts(version: Version) -> Vec<String> {
     let module = module(version);
     let mut texts = Vec::new();
-    let mut tests: Vec<PathBuf> = fs::read_dir(module.join("promql/promqltest/testdata"))
+    let mut scripts: Vec<PathBuf> = fs::read_dir(module.join("promql/promqltest/testdata"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
-    tests.sort();
-    for test in tests {
-        texts.extend(fs::read_to_string(test).unwrap().lines().filter_map(evaluated));
+    scripts.sort();
+    for script in scripts {
+        texts.extend(fs::read_to_string(script).unwrap().lines().filter_map(evaluated));
     }
     for name in ["parse_test.go", "printer_test.go", "prettier_test.go"] {
         let source = fs::read_to_string(module.join("promql/parser").join(name)).unwrap();

@@ -1,4 +1,8 @@
 //! Texts made from the grammar: types fit more often than not.
+#![expect(
+    clippy::format_push_string,
+    reason = "a grammar reads best as the texts it makes, and they are short"
+)]
 
 use promql::function::Arity;
 use promql::operator::Aggregation;
@@ -398,7 +402,7 @@ impl Generator<'_> {
                 3 => {
                     time += self
                         .random
-                        .pick(&[" @ start()", " @ end ( )", " @end()", " @ 1609746000.123"])
+                        .pick(&[" @ start()", " @ end ( )", " @end()", " @ 1609746000.123"]);
                 }
                 4 => time += self.random.pick(&[" anchored", " smoothed"]),
                 _ => time += self.blank().as_str(),

@@ -52,11 +52,11 @@ impl Oracle {
         }
         let _turn = TURN.lock();
         let program = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("promqltree-{version:?}"));
-        let mut build = go(version, "build");
+        let mut command = go(version, "build");
         if version == Version::V3_5 {
-            build.args(["-tags", "prometheus35"]);
+            command.args(["-tags", "prometheus35"]);
         }
-        let built = build.arg("-o").arg(&program).arg(".").output().unwrap();
+        let built = command.arg("-o").arg(&program).arg(".").output().unwrap();
         let errors = String::from_utf8_lossy(&built.stderr);
         assert!(built.status.success(), "{errors}");
         Some(Self {

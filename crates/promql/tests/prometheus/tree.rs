@@ -1,6 +1,8 @@
 //! Our tree in the oracle's form (`tests/oracles/promqltree/main.go`).
 
-use promql::ast::{At, Clause, DurationExpr, Label, Matching, Offset, Side, Time, VectorSelector, When};
+use promql::ast::{
+    At, Clause, DurationExpr, Extended, Label, Matching, Offset, Side, Time, VectorSelector, When,
+};
 use promql::operator::{BinaryOp, UnaryOp};
 use promql::{Dialect, Expr, ValueType};
 use serde_json::{Value, json};
@@ -80,7 +82,7 @@ fn vector(selector: &VectorSelector, dialect: Dialect) -> Value {
         matchers.rotate_left(1);
     }
     let (at, offset) = time(&selector.time, dialect);
-    let extended = selector.time.extended.map(|extended| extended.as_str());
+    let extended = selector.time.extended.map(Extended::as_str);
     json!(["vector", name, matchers, at, offset, extended])
 }
 
@@ -132,6 +134,10 @@ fn time(time: &Time, dialect: Dialect) -> (Value, Value) {
     )
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "what is no duration of 64 bits in nanoseconds is refused"
+)]
 fn duration(expr: &DurationExpr, dialect: Dialect) -> Value {
     match expr
         .literal(dialect)
