@@ -93,6 +93,10 @@ else
 	@cd tests/oracles/promql && echo promql && go run . <../../fixtures/confined.json >../../fixtures/.new && mv ../../fixtures/.new ../../fixtures/confined.json
 endif
 
+.PHONY: promql
+promql: ## judge crates/promql by Prometheus's own parsers, on generated and mutated texts; PROMQL_TEXTS=100000 of each, PROMQL_SEED=7 for others
+	PROMQL_TEXTS=$(or $(PROMQL_TEXTS),100000) PROMQL_SEED=$(or $(PROMQL_SEED),1) cargo test --package promql --test prometheus --locked -- --nocapture
+
 .PHONY: recordings
 recordings: $(if $(PEER),tools) ## write what the prometheus-adapter binary PEER=path answers and sends for tests/fixtures/adapter-queries
 	@test -n "$(PEER)" || { echo "PEER=path of a prometheus-adapter binary is missing"; exit 1; }
