@@ -88,9 +88,8 @@ impl Limiter {
         state.bucket.set_rate(limits.queries_per_second, Instant::now());
         state.limits = limits;
         state.start();
-        // What the former limits cost is no advice on these.
-        state.throttle = Throttle::new(Instant::now());
-        self.board.update(&self.name, |health| health.throttled = None);
+        // What the former limits cost says nothing about these.
+        self.count_anew(&mut state);
     }
 
     /// Waits for a slot until `until`, then for the rate. Refuses at once what would not be answered before `deadline`.
@@ -172,13 +171,22 @@ impl Limiter {
         BackendError::new(Reason::Throttled, cause)
     }
 
+    /// Forgets what ceilings cost, and takes back what was said of it.
+    fn count_anew(&self, state: &mut State) {
+        state.throttle = Throttle::new(Instant::now());
+        for ceiling in Ceiling::ALL {
+            self.metrics.suffices(&self.name, ceiling.field());
+        }
+        self.board.update(&self.name, |health| health.throttled = None);
+    }
+
     /// Says on the board, in the metrics and in the log which ceiling holds queries up.
     fn tell(&self, state: &mut State) {
         let (is_out, outages) = self.board.outages(&self.name);
         if is_out || outages != state.outages {
             // What an outage has held up says nothing about the ceilings.
             state.outages = outages;
-            state.throttle = Throttle::new(Instant::now());
+            self.count_anew(state);
             return;
         }
         let limits = state.limits.clone();

@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::secret::{decode, encode, is_blank, patch};
+use self::secret::{answer, decode, encode, is_blank, patch};
 use super::{
     Clock, Leadership, MANAGED_BY, MANAGER,
     call::{Backoff, CallError, outcome, within},
@@ -32,10 +32,7 @@ use super::{
 };
 use crate::{
     metrics::ControllerMetrics,
-    pki::{
-        self, Anchors, Asked, CaState, Facts, Leaf, MAX_FORMER, PkiError, ServiceNames, ServingCertificate,
-        Step,
-    },
+    pki::{self, Anchors, CaState, Facts, Leaf, PkiError, ServiceNames, ServingCertificate, Step},
 };
 
 /// The annotation of the Secret that asks for a rotation before the CA's age does: `now`, or `revoke` for a key that has
@@ -431,21 +428,6 @@ impl Authority {
             tracing::error!(secret = %self.config.secret, "{complaint}");
             self.complaint = Some(complaint);
         }
-    }
-}
-
-/// Says in the log what becomes of a request for a rotation that begins none.
-fn answer(request: &str, step: Option<Step>, before: &CaState) {
-    match request.parse::<Asked>() {
-        Err(error) => tracing::error!("the annotation {ROTATE} of the CA Secret was taken off: {error}"),
-        Ok(_) if step.is_some() => {}
-        Ok(_) if before.has_next() => {
-            tracing::warn!("no other CA is issued: a rotation is under way already");
-        }
-        Ok(_) => tracing::error!(
-            "no other CA is issued: {MAX_FORMER} former ones are trusted until their last certificates run out; \
-             {ROTATE}=revoke drops them"
-        ),
     }
 }
 

@@ -6,7 +6,7 @@ use k8s_openapi::{ByteString, api::core::v1::Secret};
 use serde_json::{Map, Value, json};
 
 use super::ROTATE;
-use crate::pki::{CaState, PkiError};
+use crate::pki::{Asked, CaState, MAX_FORMER, PkiError, Step};
 
 /// Whether it holds nothing of a CA; what holds a part of one is left alone.
 pub(super) fn is_blank(secret: &Secret) -> bool {
@@ -48,4 +48,19 @@ pub(super) fn patch(secret: &Secret, state: &CaState, answered: bool) -> Value {
         metadata["annotations"] = json!({ROTATE: null});
     }
     json!({"metadata": metadata, "data": data})
+}
+
+/// Says in the log what becomes of a request for a rotation that begins none.
+pub(super) fn answer(request: &str, step: Option<Step>, before: &CaState) {
+    match request.parse::<Asked>() {
+        Err(error) => tracing::error!("the annotation {ROTATE} of the CA Secret was taken off: {error}"),
+        Ok(_) if step.is_some() => {}
+        Ok(_) if before.has_next() => {
+            tracing::warn!("no other CA is issued: a rotation is under way already");
+        }
+        Ok(_) => tracing::error!(
+            "no other CA is issued: {MAX_FORMER} former ones are trusted until their last certificates run out; \
+             {ROTATE}=revoke drops them"
+        ),
+    }
 }
