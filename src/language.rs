@@ -5,12 +5,11 @@
 
 pub mod dns;
 pub mod duration;
+pub mod escaping;
 #[cfg(test)]
 mod fixture;
-pub mod promql;
 pub mod quantity;
 pub mod quote;
-pub mod re2;
 pub mod selector;
 pub mod span;
 pub mod template;

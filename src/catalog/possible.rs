@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use promql::matcher::is_label_name;
+
 use super::{ClaimKey, Metric, Subject, derive::may_describe, recorded::RecordedClaim};
 use crate::{
     api::rule_spec::MetricsApi,
-    language::promql::matcher::is_label_name,
     resource::{ResourceInfo, Resources, Scope},
     rule::{CompiledRule, Namespaces, RuleTable, naming::Source},
 };

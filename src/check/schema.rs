@@ -8,13 +8,13 @@ use std::{
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
+use promql::re2::Re2;
 use serde_json::Value as Json;
 
 use super::{object::short, place};
 use crate::{
     api::{crds, duration::PATTERN},
     document::{Document, Node, Position},
-    language::re2::Re2,
     reason::Reason,
     rule::Problem,
 };

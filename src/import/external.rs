@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use promql::{Dialect, Expr, MatchOp, Matcher};
 
 use super::{Import, Object, findings::Findings, offline, suffix};
 use crate::{
@@ -15,7 +16,6 @@ use crate::{
         rule_spec::{BackendRef, MetricsApi, NameMapping, ResourceMapping, RuleSpec},
     },
     document::Node,
-    language::promql::{MatchOp, Matcher, Query},
     reason::Reason,
     resource::Resources,
     rule::{CompiledRule, Problem, RuleObject},
@@ -81,7 +81,7 @@ impl ExternalMetric<'_> {
     fn rule(&self, findings: &mut Findings<'_>) -> Object {
         let text = self.query.text().unwrap_or_default();
         let namespace = self.namespace.unwrap_or(DEFAULT_NAMESPACE);
-        let parsed = Query::parse(text).ok();
+        let parsed = promql::parse_with(text, Dialect::SENT).ok();
         if parsed.as_ref().is_some_and(|query| !query.gives_one_row()) {
             let message = format!(
                 "the query may give several rows: {}, and an HPA adds up the values of all rows; aggregate them in the query",
@@ -273,19 +273,20 @@ pub(super) fn name(parts: &[&str]) -> String {
     }
 }
 
-fn reach(query: &Query, namespace: &str) -> Reach {
+fn reach(query: &Expr, namespace: &str) -> Reach {
     let own = Matcher::equal(NAMESPACE_LABEL, namespace);
     let mut open = false;
-    for matchers in query.matchers() {
-        let speaks = |matcher: &&Matcher| {
-            matcher.label == EXPORTED_NAMESPACE_LABEL || matcher.label == NAMESPACE_LABEL && **matcher != own
+    for selector in query.selectors() {
+        let matchers: Vec<&Matcher> = selector.matchers.iter().map(|held| &held.matcher).collect();
+        let speaks = |matcher: &Matcher| {
+            matcher.label == EXPORTED_NAMESPACE_LABEL || matcher.label == NAMESPACE_LABEL && *matcher != own
         };
         // `namespace!=""` and the like pick nothing in particular
-        let names = |matcher: &&Matcher| matcher.op != MatchOp::NotEqual || !matcher.value.is_empty();
-        if matchers.iter().filter(speaks).any(|matcher| names(&matcher)) {
+        let names = |matcher: &Matcher| matcher.op != MatchOp::NotEqual || !matcher.value.is_empty();
+        if matchers.iter().any(|matcher| speaks(matcher) && names(matcher)) {
             return Reach::Others;
         }
-        open |= !matchers.contains(&own);
+        open |= !matchers.contains(&&own);
     }
     if open { Reach::Open } else { Reach::Own }
 }

@@ -1,11 +1,10 @@
 //! What prometheus-adapter makes of a request, where it differs.
 
+use promql::{MatchOp, Matcher};
+
 use super::{Failure, route::CustomRoute, route::ObjectName};
 use crate::{
-    language::{
-        promql::{MatchOp, Matcher},
-        selector::{Operator, Requirement},
-    },
+    language::selector::{Operator, Requirement},
     reason::Reason,
     resource::ResourceInfo,
     rule::CompiledRule,

@@ -6,16 +6,15 @@ use std::{
     time::Duration,
 };
 
+use promql::{MatchOp, Matcher, matcher::is_label_name};
+
 use super::{
     Failure, adapter,
     route::{CustomRoute, ExternalRoute, ObjectName},
 };
 use crate::{
     catalog::{Served, Subject},
-    language::{
-        promql::{MatchOp, Matcher, matcher::is_label_name},
-        selector::{Operator, Requirement, Selector},
-    },
+    language::selector::{Operator, Requirement, Selector},
     reason::Reason,
     resource::{ResourceInfo, Scope},
     rule::{BackendRecord, metrics_query::Ingredients},

@@ -10,17 +10,19 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt::Write as _, ops::Range, time::Duration};
+use std::{fmt::Write as _, time::Duration};
+
+use promql::{Dialect, Expr};
 
 use super::{
     CompiledRule, MetricsQuery, Problem,
-    locate::{locate, offset_of, opening},
+    locate::{locate, offset_of, opening, position_of},
     metrics_query::{SENTINEL_SERIES, Setting, sentinels},
     naming::Source,
 };
 use crate::{
     api::rule_spec::RuleSpec,
-    language::{promql::Tree, span::Span, template::Position},
+    language::{span::Span, template::Position},
     reason::Reason,
     resource::Resources,
 };
@@ -47,7 +49,7 @@ pub struct Assumptions {
 /// A rule whose query was rendered with made-up data, and what came out.
 struct Specimen<'a> {
     spec: &'a RuleSpec,
-    tree: Tree,
+    expr: Expr,
     spans: Vec<(Span, Position)>,
     /// The ending that every series of `<<.Series>>` has, where it is known that it names counters.
     counter: Option<&'static str>,
@@ -69,7 +71,7 @@ pub(super) fn lint(
         return found;
     }
     let Some(specimen) = Specimen::new(rule, spec, setting, query) else {
-        // It is no PromQL, which was said.
+        // It is not PromQL, which was said.
         return found;
     };
     counter::lint(&specimen, assumptions, &mut found);
@@ -134,23 +136,23 @@ impl<'a> Specimen<'a> {
         let (spans, text) = query.specimen(&ingredients)?;
         Some(Self {
             spec,
-            tree: Tree::parse(&text).ok()?,
+            expr: promql::parse_with(&text, Dialect::SENT).ok()?,
             spans,
             counter,
         })
     }
 
     /// A finding at `at` of the rendered text.
-    fn problem(&self, reason: Reason, at: Option<&Range<usize>>, message: String) -> Problem {
+    fn problem(&self, reason: Reason, at: promql::Span, message: String) -> Problem {
         let mut problem = Problem::new(reason, PATH, message);
-        problem.position = at
-            .and_then(|at| self.offset(at.start))
+        problem.position = self
+            .offset(at.start)
             .map(|offset| position_of(&self.spec.metrics_query, offset));
         problem
     }
 
     /// What the author wrote for a stretch of the rendered text.
-    fn written(&self, at: &Range<usize>) -> Option<&'a str> {
+    fn written(&self, at: promql::Span) -> Option<&'a str> {
         let written = self
             .spec
             .metrics_query
@@ -167,9 +169,8 @@ impl<'a> Specimen<'a> {
     }
 
     /// The same, with `otherwise` where that cannot be told.
-    fn written_or(&self, at: Option<&Range<usize>>, otherwise: &str) -> String {
-        let written = at.and_then(|at| self.written(at));
-        written.unwrap_or(otherwise).trim().to_owned()
+    fn written_or(&self, at: promql::Span, otherwise: &str) -> String {
+        self.written(at).unwrap_or(otherwise).trim().to_owned()
     }
 
     /// How a series is called in a message; one that was made up has no name.
@@ -181,15 +182,6 @@ impl<'a> Specimen<'a> {
                 None => "the series".to_owned(),
             },
         }
-    }
-}
-
-fn position_of(text: &str, offset: usize) -> Position {
-    let before = text.get(..offset).unwrap_or(text);
-    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-    Position {
-        line: count(before.matches('\n').count() + 1),
-        column: count(before.rsplit('\n').next().unwrap_or_default().chars().count() + 1),
     }
 }
 

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use promql::{
+    matcher::is_label_name,
+    re2::{Expansion, Re2},
+};
+
 use super::Problem;
 use crate::{
     api::rule_spec::{ResourceMapping, Semantics},
-    language::{
-        promql::matcher::is_label_name,
-        re2::{Expansion, Re2},
-        template::resource::ResourceTemplate,
-    },
+    language::template::resource::ResourceTemplate,
     reason::Reason,
     resource::{GroupResource, ResourceInfo, Resources, Scope},
 };

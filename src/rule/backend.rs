@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use promql::matcher::is_label_name;
+
 use super::{NamespaceScope, Problem};
 use crate::{
     api::metric_backend::{MetricBackendSpec, NamespacesFrom, PrometheusSpec},
-    language::promql::matcher::is_label_name,
     reason::Reason,
 };
 

@@ -2,9 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use promql::{Matcher, ParseErrorKind, SeriesSelector};
+
 use super::{
     Association, BackendRecord, MetricsQuery, NamespaceScope, Naming, Problem, RuleObject,
     advice::{self, Assumptions},
+    locate,
     metrics_query::Setting,
     naming::{self, Admitted, Filter, Literal, Rename, Source},
 };
@@ -15,10 +18,6 @@ use crate::{
         rule_spec::{
             DEFAULT_REFRESH, MetricsApi, MissingRows, NegativePolicy, RuleLimits, RuleSpec, Semantics,
         },
-    },
-    language::{
-        promql::{Matcher, SeriesSelector},
-        template::Position,
     },
     reason::Reason,
     resource::{GroupResource, Resources, Scope},
@@ -289,17 +288,18 @@ impl CompiledRule {
         let path = "spec.seriesQuery";
         let allowed = self.limits.allow_match_all && !self.is_namespaced();
         let selector = SeriesSelector::parse(text).map_err(|error| {
-            if error.is_match_all() && !allowed {
+            if error.kind == ParseErrorKind::MatchAll && !allowed {
                 return match_all(self.is_namespaced());
             }
-            let mut problem = Problem::new(Reason::InvalidQuery, path, error.message);
-            problem.position = error.position.and_then(|(line, column)| {
-                Some(Position {
-                    line: u32::try_from(line).ok()?,
-                    column: u32::try_from(column).ok()?,
-                })
-            });
-            problem
+            let position = locate::position_of(text, error.span.start);
+            let message = match error.kind {
+                ParseErrorKind::Alternatives => {
+                    "a series selector with `or` is not supported: write one rule for each alternative"
+                        .to_owned()
+                }
+                _ => error.message,
+            };
+            Problem::new(Reason::InvalidQuery, path, message).at(position)
         })?;
         let filters = spec
             .series_filters

@@ -60,6 +60,11 @@ pub(super) fn opening(template: &str, position: Position) -> Position {
     opened.map_or(position, behind)
 }
 
+/// Line and column of the byte at `offset`.
+pub(super) fn position_of(text: &str, offset: usize) -> Position {
+    behind(text.get(..offset).unwrap_or(text))
+}
+
 /// The place behind a text.
 pub(super) fn behind(text: &str) -> Position {
     advance(Position { line: 1, column: 1 }, text)

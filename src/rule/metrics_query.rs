@@ -5,15 +5,17 @@ use std::{
     time::Duration,
 };
 
+use promql::{ConfineError, Dialect, Expr, Matcher, ParseError, ParseErrorKind, matcher::is_label_name};
+
 use super::{
     Problem,
     advice::duration,
-    locate::{locate, offset_of, opening},
+    locate::{locate, opening},
 };
 use crate::{
     api::rule_spec::Semantics,
     language::{
-        promql::{self, Matcher, Query, QueryError, matcher::is_label_name},
+        escaping,
         span::{Origin, Span},
         template::{Data, Fields, Position, QueryData, Template},
     },
@@ -129,7 +131,7 @@ impl MetricsQuery {
 
         let mut warnings = Vec::new();
         let full = query.try_rendering(text, &sentinels(setting, &optional, 1), &mut warnings)?;
-        query.window = full.as_ref().and_then(promql::widest_range);
+        query.window = full.as_ref().and_then(Expr::widest_range);
         if let Some(message) = query.too_long(query.window) {
             return Err(Problem::new(Reason::RangeTooLong, PATH, message));
         }
@@ -181,11 +183,11 @@ impl MetricsQuery {
             });
         }
         // Values can make a query none without a way out of their strings: `{a=""}` picks everything.
-        let unreadable = || self.readable && Query::parse(&text).is_err();
+        let unreadable = || self.readable && read(&text).is_err();
         let unread = || RenderError {
             reason: Reason::BadRequest,
             position: None,
-            message: "with these values it is no query that a backend takes".to_owned(),
+            message: "with these values it is not a query that a backend takes".to_owned(),
         };
         match &self.confinement {
             Some(matcher) => {
@@ -200,17 +202,13 @@ impl MetricsQuery {
                     }
                 })?;
                 // A branch of the template may read further than the one that was checked.
-                let range = Query::parse(&confined)
-                    .ok()
-                    .as_ref()
-                    .and_then(promql::widest_range);
-                match self.too_long(range) {
+                match self.too_long(confined.expr().widest_range()) {
                     Some(message) => Err(RenderError {
                         reason: Reason::RangeTooLong,
                         position: None,
                         message,
                     }),
-                    None => Ok(confined),
+                    None => Ok(confined.into_text()),
                 }
             }
             // As prometheus-adapter would send it, the backend is the judge.
@@ -253,7 +251,7 @@ impl MetricsQuery {
         let like_adapter = self.semantics == Semantics::PrometheusAdapter;
         let text = |matcher: &Matcher| {
             if like_adapter {
-                matcher.to_adapter_text()
+                escaping::adapter_text(matcher)
             } else {
                 matcher.to_string()
             }
@@ -279,9 +277,9 @@ impl MetricsQuery {
             } else {
                 spans
             };
-            promql::place_verbatim(&spans, self.readable)
+            escaping::substitute(&spans, self.readable)
         } else {
-            promql::place(&spans)
+            escaping::escape(&spans)
         };
         match placed {
             Ok(text) => Ok((located, text)),
@@ -302,58 +300,59 @@ impl MetricsQuery {
         }
     }
 
-    /// Renders with made-up data; the parsed result where it is PromQL.
+    /// Renders with made-up data; the tree where it is PromQL.
     fn try_rendering(
         &self,
         written: &str,
         ingredients: &Ingredients,
         warnings: &mut Vec<Problem>,
-    ) -> Result<Option<Query>, Problem> {
+    ) -> Result<Option<Expr>, Problem> {
         let (spans, text) = self.place(ingredients).map_err(|error| {
             let message = error.message.clone();
             error.problem(message)
         })?;
-        let placed = |error: &QueryError| Self::query_problem(error, written, &spans, &text);
-        let parsed = Query::parse(&text);
-        let read = match &parsed {
-            Ok(_) => promql::check_patterns(&text),
+        let located = |reason, at: Option<promql::Span>, message: &str| {
+            let message = message.replace(SENTINEL_SERIES, "<<.Series>>");
+            let mut problem = Problem::new(reason, PATH, message);
+            // The parser speaks of the rendered text; the author wrote the template.
+            problem.position = at
+                .and_then(|at| locate(&spans, at.start))
+                .map(|position| opening(written, position));
+            problem
+        };
+        let invalid = |error: &ParseError| {
+            let message = format!("not valid PromQL: {error}");
+            let reason = match error.kind {
+                // VictoriaMetrics would take it; what is missing is a way to confine it.
+                ParseErrorKind::Alternatives if self.confinement.is_some() => Reason::NotConfinable,
+                _ => Reason::InvalidQuery,
+            };
+            located(reason, Some(error.span), &message)
+        };
+        let parsed = read(&text);
+        let judged = match &parsed {
+            Ok(expr) => expr.check_patterns(),
             Err(error) => Err(error.clone()),
         };
         let Some(matcher) = &self.confinement else {
-            if let Err(error) = read {
-                let mut problem = placed(&error);
-                problem.message = format!("{}; sent as it is, the backend is the judge", problem.message);
+            if let Err(error) = judged {
+                let mut problem = invalid(&error);
+                problem.message += "; it is sent as it is, and the backend judges it";
                 warnings.push(problem);
             }
             return Ok(parsed.ok());
         };
-        read.map_err(|error| placed(&error))?;
-        let query = parsed.map_err(|error| placed(&error))?;
-        promql::confine(&text, matcher).map_err(|error| {
-            let found = QueryError {
-                position: error.position,
-                message: error.message,
-            };
-            Problem {
-                reason: Reason::NotConfinable,
-                ..placed(&found)
-            }
-        })?;
-        Ok(Some(query))
+        judged.map_err(|error| invalid(&error))?;
+        let expr = parsed.map_err(|error| invalid(&error))?;
+        let refused = |error: ConfineError| located(Reason::NotConfinable, error.span(), &error.to_string());
+        promql::confine(&text, matcher).map_err(refused)?;
+        Ok(Some(expr))
     }
+}
 
-    /// The parser speaks of the rendered text; the author wrote the template.
-    fn query_problem(error: &QueryError, written: &str, spans: &[(Span, Position)], text: &str) -> Problem {
-        let message = error.message.replace(SENTINEL_SERIES, "<<.Series>>");
-        let mut problem = Problem::new(Reason::InvalidQuery, PATH, message);
-        let offset = error
-            .position
-            .and_then(|(line, column)| offset_of(text, line, column));
-        problem.position = offset
-            .and_then(|offset| locate(spans, offset))
-            .map(|position| opening(written, position));
-        problem
-    }
+/// Reads a query whose patterns the backend judges.
+fn read(text: &str) -> Result<Expr, ParseError> {
+    promql::parse_with(text, Dialect::SENT)
 }
 
 // === impl Ingredients ===

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use promql::{
+    MatchOp, SeriesSelector,
+    matcher::NAME_LABEL,
+    re2::{Expansion, Re2, Reference},
+};
+
 use crate::{
     api::rule_spec::{NameMapping, RuleSpec, SeriesFilter},
-    language::{
-        promql::{MatchOp, SeriesSelector, matcher::NAME_LABEL},
-        re2::{Expansion, Re2, Reference},
-    },
     reason::Reason,
 };
 

@@ -7,6 +7,7 @@ mod thousand;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use promql::Matcher;
 
 use super::{
     index::RuleScope,
@@ -15,7 +16,6 @@ use super::{
 };
 use crate::{
     api::metric_rule::RuleKey,
-    language::promql::Matcher,
     reason::Reason,
     resource::{GroupResource, ResourceInfo, Resources, Scope},
     rule::metrics_query::Ingredients,

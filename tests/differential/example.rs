@@ -1,6 +1,6 @@
 //! Texts that a pattern matches.
 
-use metricrule::language::re2::matches_fully;
+use promql::re2::matches_fully;
 
 /// So many of them at most.
 const MOST: usize = 6;

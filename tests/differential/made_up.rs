@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use metricrule::language::promql::{MatchOp, SeriesSelector};
-use metricrule::language::re2::Re2;
+use promql::{MatchOp, SeriesSelector, re2::Re2};
 use serde_json::Value;
 
 use crate::example::examples;

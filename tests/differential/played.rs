@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use metricrule::language::promql::SeriesSelector;
+use promql::SeriesSelector;
 use serde_json::{Value, json};
 use testbed::recorder::{Ask, Source};
 

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use metricrule::language::promql::{MatchOp, SeriesSelector};
-use metricrule::language::re2::matches_fully;
+use promql::{MatchOp, SeriesSelector, re2::matches_fully};
 
 /// A series: `__name__` and labels.
 pub(crate) type Labels = BTreeMap<String, String>;

@@ -9,15 +9,12 @@ use metricrule::{
         metric_rule::{RuleKey, RuleResource},
     },
     catalog::{Catalog, Entry, Listing, derive::derive},
-    language::{
-        promql::{MatchOp, SeriesSelector},
-        re2,
-    },
     reason::Reason,
     resource::{GroupResource, Resources},
     rule::{BackendObject, Index, RuleObject, index::RuleScope},
     sample::{Labels, SeriesSet},
 };
+use promql::{MatchOp, SeriesSelector, re2};
 use serde_json::{Value, json};
 
 use crate::chart;

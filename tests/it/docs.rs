@@ -18,7 +18,16 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn links_lead_somewhere() -> Result<()> {
     let mut documents = repository::files("docs", "md")?;
-    documents.extend(["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"].map(Into::into));
+    documents.extend(
+        [
+            "README.md",
+            "CONTRIBUTING.md",
+            "CHANGELOG.md",
+            "SECURITY.md",
+            "crates/promql/README.md",
+        ]
+        .map(Into::into),
+    );
     let mut dead = Vec::new();
     for document in documents {
         let text = repository::read(&document)?;
@@ -53,6 +62,7 @@ fn every_dependency_has_its_line() -> Result<()> {
     let document = repository::read("docs/dependencies.md")?;
     let mut names = dependencies("Cargo.toml")?;
     for manifest in [
+        "crates/promql/Cargo.toml",
         "tests/testbed/Cargo.toml",
         "tests/fuzz/Cargo.toml",
         "fuzz/Cargo.toml",
@@ -71,6 +81,7 @@ fn every_dependency_is_used() -> Result<()> {
             "Cargo.toml",
             vec!["src", "tests/it", "tests/e2e", "tests/conformance"],
         ),
+        ("crates/promql/Cargo.toml", vec!["crates/promql"]),
         ("tests/testbed/Cargo.toml", vec!["tests/testbed"]),
         ("tests/fuzz/Cargo.toml", vec!["tests/fuzz"]),
         ("fuzz/Cargo.toml", vec!["fuzz/targets"]),
@@ -111,6 +122,7 @@ fn files_that_the_documents_name_exist() -> Result<()> {
         let names = text.split('`').skip(1).step_by(2);
         let folders = [
             "src/",
+            "crates/",
             "tests/",
             "tools/",
             "charts/",
@@ -143,7 +155,7 @@ fn tests_named(text: &str) -> impl Iterator<Item = &str> {
 fn every_claim_about_security_has_a_test() -> Result<()> {
     let text = repository::read("SECURITY.md")?;
     let mut sources = String::new();
-    for folder in ["src", "tests"] {
+    for folder in ["src", "crates", "tests"] {
         for file in repository::files(folder, "rs")? {
             sources += &repository::read(&file)?;
         }

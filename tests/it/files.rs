@@ -1,18 +1,25 @@
-//! What holds for every file of `src`, and for the manifests.
+//! Files of `src` and `crates`, and manifests: what holds for each.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Result, ensure};
 
 use crate::{repository, source};
 
-/// The longest that a file of `src` may be, in lines.
+/// The longest that a file of `src` or `crates` may be, in lines.
 const LONGEST: usize = 500;
 
 #[test]
 fn no_file_is_too_long() -> Result<()> {
     let mut long = Vec::new();
-    for file in repository::files("src", "rs")? {
+    let files = [
+        repository::files("src", "rs")?,
+        repository::files("crates", "rs")?,
+    ];
+    for file in files.concat() {
         let lines = repository::read(&file)?.lines().count();
         if lines > LONGEST {
             long.push(format!("{}: {lines} lines", file.display()));
@@ -24,8 +31,17 @@ fn no_file_is_too_long() -> Result<()> {
 
 #[test]
 fn every_file_is_compiled() -> Result<()> {
-    let reached: BTreeSet<PathBuf> = source::all()?.into_iter().map(|source| source.file).collect();
-    let files: BTreeSet<PathBuf> = repository::files("src", "rs")?.into_iter().collect();
+    let sources = source::all()?.into_iter().chain(source::of_crates()?);
+    let reached: BTreeSet<PathBuf> = sources.map(|source| source.file).collect();
+    let mut files: BTreeSet<PathBuf> = repository::files("src", "rs")?.into_iter().collect();
+    // Cargo itself finds the tests and examples of a package.
+    let crates = repository::files("crates", "rs")?.into_iter();
+    let parts = |file: &Path| file.components().any(|part| part.as_os_str() == "src");
+    files.extend(crates.filter(|file| parts(file)));
+    ensure!(
+        reached.iter().any(|file| file.starts_with("crates")),
+        "no package of `crates` is read"
+    );
     let lost: Vec<_> = files.difference(&reached).collect();
     ensure!(lost.is_empty(), "no `mod` leads to {lost:?}");
     Ok(())
@@ -34,7 +50,7 @@ fn every_file_is_compiled() -> Result<()> {
 #[test]
 fn nothing_is_unsafe_and_no_lint_is_allowed_in_passing() -> Result<()> {
     let mut found = Vec::new();
-    for source in source::all()? {
+    for source in source::all()?.into_iter().chain(source::of_crates()?) {
         let file = source.file.display();
         found.extend(
             source
@@ -69,7 +85,12 @@ fn the_manifests_ask_for_the_lints() -> Result<()> {
             "Cargo.toml: {lint} is gone"
         );
     }
-    for manifest in ["Cargo.toml", "tests/testbed/Cargo.toml", "tests/fuzz/Cargo.toml"] {
+    for manifest in [
+        "Cargo.toml",
+        "crates/promql/Cargo.toml",
+        "tests/testbed/Cargo.toml",
+        "tests/fuzz/Cargo.toml",
+    ] {
         ensure!(
             repository::read(manifest)?.contains("\n[lints]\nworkspace = true\n"),
             "{manifest} does not take the workspace's lints"
@@ -97,6 +118,7 @@ fn one_version_of_rust_is_meant() -> Result<()> {
     );
     for manifest in [
         "Cargo.toml",
+        "crates/promql/Cargo.toml",
         "tests/testbed/Cargo.toml",
         "tests/fuzz/Cargo.toml",
         "fuzz/Cargo.toml",

@@ -15,7 +15,6 @@ use metricrule::{
         Object, Severity,
         adapter::{Options, import},
     },
-    language::promql::SeriesSelector,
     query::{
         Plan, plan_custom, plan_external,
         route::{Endpoint, MetricRoute, ObjectName, Request},
@@ -24,6 +23,7 @@ use metricrule::{
     rule::{BackendObject, Index, RuleObject, RuleTable, index::RuleScope},
     sample::SeriesSet,
 };
+use promql::SeriesSelector;
 use serde::Deserialize;
 
 use crate::select::{Labels, selects};

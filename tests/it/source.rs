@@ -39,16 +39,32 @@ pub(crate) struct Name {
 
 /// All sources that are reachable from `src/lib.rs` and `src/main.rs`.
 pub(crate) fn all() -> Result<Vec<Source>> {
+    let library = (PathBuf::from("src/lib.rs"), Vec::new(), false);
+    let binary = (PathBuf::from("src/main.rs"), vec!["main".to_owned()], false);
+    reachable("src", vec![library, binary])
+}
+
+/// All sources of the packages in `crates` that are reachable from their `src/lib.rs`.
+pub(crate) fn of_crates() -> Result<Vec<Source>> {
     let mut sources = Vec::new();
-    let mut open = vec![
-        (PathBuf::from("src/lib.rs"), Vec::new(), false),
-        (PathBuf::from("src/main.rs"), vec!["main".to_owned()], false),
-    ];
+    for library in repository::files("crates", "rs")? {
+        if let Some(folder) = library.to_str().and_then(|path| path.strip_suffix("/src/lib.rs")) {
+            sources.extend(reachable(
+                &format!("{folder}/src"),
+                vec![(library.clone(), Vec::new(), false)],
+            )?);
+        }
+    }
+    Ok(sources)
+}
+
+fn reachable(folder: &str, mut open: Vec<(PathBuf, Vec<String>, bool)>) -> Result<Vec<Source>> {
+    let mut sources = Vec::new();
     while let Some((file, module, test)) = open.pop() {
         let text = repository::read(&file)?;
         let source = Source::parse(file, &module, test, &text)?;
         for (module, test) in &source.submodules {
-            let file = PathBuf::from(format!("src/{}.rs", module.join("/")));
+            let file = PathBuf::from(format!("{folder}/{}.rs", module.join("/")));
             open.push((file, module.clone(), source.test || *test));
         }
         sources.push(source);

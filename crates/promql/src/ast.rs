@@ -101,7 +101,7 @@ pub struct Call {
 pub struct NumberLiteral {
     /// The value, with the sign before it; of a duration its seconds.
     pub value: f64,
-    /// Whether it was written as a duration.
+    /// Whether it was written as a duration. `5m` and `300` are equal all the same.
     pub is_duration: bool,
     /// Where it stands, its sign included; [`Span::of`] gives it as it was written.
     pub place: Place,
@@ -193,7 +193,6 @@ impl Expr {
 impl PartialEq for NumberLiteral {
     /// Not a number equals itself here, as a text does.
     fn eq(&self, other: &Self) -> bool {
-        self.is_duration == other.is_duration
-            && (self.value.to_bits() == other.value.to_bits() || self.value.is_nan() && other.value.is_nan())
+        self.value.to_bits() == other.value.to_bits() || self.value.is_nan() && other.value.is_nan()
     }
 }

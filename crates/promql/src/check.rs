@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::ast::{Aggregate, Binary, Call, Expr, Unary, VectorSelector};
+use crate::dialect::Patterns;
 use crate::error::{ParseError, ParseErrorKind};
 use crate::matcher::{MatchOp, Matcher, NAME_LABEL};
 use crate::operator::Aggregation;
@@ -14,8 +15,11 @@ use crate::value::ValueType;
 pub const MAX_PATTERNS: usize = 64;
 
 /// Judges a tree that has the grammar's shape. Outer expressions come first, and no stack is needed for inner ones.
-pub(crate) fn check(expr: &Expr) -> Result<(), ParseError> {
-    let mut checker = Checker::default();
+pub(crate) fn check(expr: &Expr, patterns: Patterns) -> Result<(), ParseError> {
+    let mut checker = Checker {
+        patterns,
+        known: HashMap::new(),
+    };
     let mut open = vec![expr];
     while let Some(expr) = open.pop() {
         checker.expr(expr)?;
@@ -29,10 +33,39 @@ pub(crate) fn check(expr: &Expr) -> Result<(), ParseError> {
     Ok(())
 }
 
-#[derive(Default)]
+impl Expr {
+    /// Judges the patterns of a tree that was read [without](Patterns::Unread), in the order of the text.
+    ///
+    /// # Errors
+    ///
+    /// At the first pattern that is not valid RE2, and at the one after [`MAX_PATTERNS`] different ones.
+    ///
+    /// ```
+    /// use promql::{Dialect, parse_with};
+    ///
+    /// let text = r#"up{job=~"(a|b"}"#;
+    /// let expr = parse_with(text, Dialect::SENT)?;
+    /// assert_eq!(expr.check_patterns().unwrap_err().span.of(text), r#""(a|b""#);
+    /// # Ok::<(), promql::ParseError>(())
+    /// ```
+    pub fn check_patterns(&self) -> Result<(), ParseError> {
+        let mut checker = Checker {
+            patterns: Patterns::Compiled,
+            known: HashMap::new(),
+        };
+        for selector in self.selectors() {
+            for held in &selector.matchers {
+                checker.takes_empty(&held.matcher, held.value.span())?;
+            }
+        }
+        Ok(())
+    }
+}
+
 struct Checker<'a> {
-    /// Whether each pattern that was judged matches the empty value.
-    patterns: HashMap<&'a str, bool>,
+    patterns: Patterns,
+    /// Whether each pattern that was compiled matches the empty value.
+    known: HashMap<&'a str, bool>,
 }
 
 // === impl Checker ===
@@ -93,7 +126,7 @@ impl<'a> Checker<'a> {
             Expr::Vector(selector) if selector.name.is_none() => self.selector(selector, true),
             _ => Err(ParseError::new(
                 argument.span(),
-                "`info` takes conditions in braces as its second argument",
+                "`info` takes matchers in braces as its second argument",
             )),
         }
     }
@@ -103,7 +136,7 @@ impl<'a> Checker<'a> {
         for matcher in &selector.matchers {
             let is_name = matcher.matcher.label == NAME_LABEL;
             if let Some(name) = selector.name.as_ref().filter(|_| is_name) {
-                let message = format!("the name of the metric is `{}` already", name.text);
+                let message = format!("the metric's name is already `{}`", name.text);
                 return Err(ParseError::new(matcher.place.span(), message));
             }
             let takes_empty = self.takes_empty(&matcher.matcher, matcher.value.span())?;
@@ -115,7 +148,7 @@ impl<'a> Checker<'a> {
         Err(ParseError::of_kind(
             ParseErrorKind::MatchAll,
             selector.span(),
-            "a selector needs a name, or at least one condition that a series without the label does not meet",
+            "a selector needs a name, or a matcher that does not match the empty value",
         ))
     }
 
@@ -124,16 +157,17 @@ impl<'a> Checker<'a> {
         Ok(match matcher.op {
             MatchOp::Equal => matcher.value.is_empty(),
             MatchOp::NotEqual => !matcher.value.is_empty(),
+            MatchOp::Regex | MatchOp::NotRegex if self.patterns == Patterns::Unread => false,
             MatchOp::Regex => self.matches_empty(&matcher.value, value)?,
             MatchOp::NotRegex => !self.matches_empty(&matcher.value, value)?,
         })
     }
 
     fn matches_empty(&mut self, pattern: &'a str, span: Span) -> Result<bool, ParseError> {
-        if let Some(known) = self.patterns.get(pattern) {
+        if let Some(known) = self.known.get(pattern) {
             return Ok(*known);
         }
-        if self.patterns.len() >= MAX_PATTERNS {
+        if self.known.len() >= MAX_PATTERNS {
             let message = format!("the text has more than {MAX_PATTERNS} patterns");
             return Err(ParseError::of_kind(ParseErrorKind::Bound, span, message));
         }
@@ -142,7 +176,7 @@ impl<'a> Checker<'a> {
             ParseError::of_kind(ParseErrorKind::Pattern, span, message)
         })?;
         let matches = compiled.is_match("");
-        self.patterns.insert(pattern, matches);
+        self.known.insert(pattern, matches);
         Ok(matches)
     }
 }
@@ -152,7 +186,7 @@ fn sign(unary: &Unary) -> Result<(), ParseError> {
     if is_number_or_rows(found) {
         return Ok(());
     }
-    let message = format!("a sign stands before a scalar or an instant vector, and this is a {found}");
+    let message = format!("a sign needs a scalar or an instant vector, and this is a {found}");
     Err(ParseError::new(unary.operand.span(), with_article(&message)))
 }
 
@@ -185,17 +219,16 @@ fn binary(binary: &Binary) -> Result<(), ParseError> {
     if binary.returns_bool && !operator.is_comparison() {
         return refuse(
             sign,
-            format!("`bool` stands behind a comparison, and `{operator}` is none"),
+            format!("`bool` may follow only a comparison, and `{operator}` is not one"),
         );
     }
     let both_scalar = left == ValueType::Scalar && right == ValueType::Scalar;
     if operator.is_comparison() && !binary.returns_bool && both_scalar {
-        return refuse(sign, format!("`{operator}` between two scalars takes `bool`"));
+        return refuse(sign, format!("`{operator}` between two scalars needs `bool`"));
     }
     for (side, found) in [(&binary.left, left), (&binary.right, right)] {
         if !is_number_or_rows(found) {
-            let message =
-                format!("`{operator}` stands between scalars and instant vectors, and this is a {found}");
+            let message = format!("`{operator}` needs scalars or instant vectors, and this is a {found}");
             return refuse(side.span(), message);
         }
     }
@@ -206,7 +239,7 @@ fn binary(binary: &Binary) -> Result<(), ParseError> {
         && let Some(twice) = group.labels.iter().find(|label| labels.compares(&label.name))
     {
         let message = format!(
-            "the label `{}` may not stand in `on` and in the group too",
+            "the label `{}` is in `on` and in the group, and may be in only one",
             twice.name
         );
         return refuse(twice.place.span(), message);
@@ -214,23 +247,26 @@ fn binary(binary: &Binary) -> Result<(), ParseError> {
     let both_rows = left == ValueType::Vector && right == ValueType::Vector;
     if !both_rows {
         if operator.is_set() {
-            return refuse(sign, format!("`{operator}` stands between two instant vectors"));
+            return refuse(
+                sign,
+                format!("`{operator}` needs an instant vector on both sides"),
+            );
         }
         if let Some(labels) = labels.filter(|labels| !labels.labels.is_empty()) {
-            let message = "rows are matched by labels only between two instant vectors";
+            let message = "`on` and `ignoring` need an instant vector on both sides";
             return refuse(labels.place.span(), message.to_owned());
         }
         if !matching.fill.is_empty() {
-            let message = "rows are filled in only between two instant vectors";
+            let message = "`fill` needs an instant vector on both sides";
             return refuse(sign, message.to_owned());
         }
     } else if operator.is_set() {
         if let Some(group) = &matching.group {
-            let message = format!("`{operator}` takes no `group_left` and no `group_right`");
+            let message = format!("`{operator}` cannot have `group_left` or `group_right`");
             return refuse(group.place.span(), message);
         }
         if !matching.fill.is_empty() {
-            return refuse(sign, format!("`{operator}` takes no `fill`"));
+            return refuse(sign, format!("`{operator}` cannot have `fill`"));
         }
     }
     Ok(())

@@ -23,6 +23,18 @@ pub struct Dialect {
     pub duration_expressions: bool,
     /// `--enable-feature=promql-binop-fill-modifiers`: `fill`, `fill_left` and `fill_right`. 3.5 does not have them.
     pub fill_modifiers: bool,
+    /// Whether the pattern of every `=~` and `!~` is compiled, and a text refused for one that is not valid RE2.
+    pub patterns: Patterns,
+}
+
+/// What becomes of the patterns of `=~` and `!~`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Patterns {
+    /// Each is compiled: one that is not valid RE2 is refused, and so is a selector whose patterns all match the empty value.
+    Compiled,
+    /// None is, which is many times faster, and they may be as large as the server takes them. A selector with a pattern counts as
+    /// one that does not pick every series. See [`Expr::check_patterns`](crate::Expr::check_patterns).
+    Unread,
 }
 
 // === impl Version ===
@@ -35,6 +47,9 @@ impl Version {
 // === impl Dialect ===
 
 impl Dialect {
+    /// The newest version with everything switched on, and with patterns left to the server: for a text that is sent to one.
+    pub const SENT: Self = Self::of(Version::NEWEST).with_unread_patterns();
+
     /// A version with everything switched on.
     pub const fn of(version: Version) -> Self {
         Self {
@@ -42,6 +57,7 @@ impl Dialect {
             experimental_functions: true,
             duration_expressions: true,
             fill_modifiers: true,
+            patterns: Patterns::Compiled,
         }
     }
 
@@ -52,6 +68,15 @@ impl Dialect {
             experimental_functions: false,
             duration_expressions: false,
             fill_modifiers: false,
+            ..self
+        }
+    }
+
+    /// The same with patterns left to the server.
+    #[must_use]
+    pub const fn with_unread_patterns(self) -> Self {
+        Self {
+            patterns: Patterns::Unread,
             ..self
         }
     }

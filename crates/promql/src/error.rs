@@ -21,6 +21,8 @@ pub enum ParseErrorKind {
     Invalid,
     /// A selector that every series passes, which Prometheus refuses.
     MatchAll,
+    /// `or` between the matchers of a selector, which VictoriaMetrics has and Prometheus has not.
+    Alternatives,
     /// A pattern that is not valid RE2.
     Pattern,
     /// A function or a form that the [`Dialect`](crate::Dialect) does not have.
@@ -45,6 +47,13 @@ impl ParseError {
     }
 
     /// Line and column of the cause in the text that was refused.
+    ///
+    /// ```
+    /// let text = "sum(requests_total)\n  by (pod) / ";
+    /// let error = promql::parse(text).unwrap_err();
+    /// assert_eq!(error.to_string(), "expected an expression, found the end");
+    /// assert_eq!(error.location(text).to_string(), "2:13");
+    /// ```
     pub fn location(&self, text: &str) -> Location {
         self.span.location(text)
     }

@@ -6,6 +6,15 @@ use crate::dialect::{Dialect, Version};
 use crate::value::ValueType;
 
 /// A function of the language.
+///
+/// ```
+/// use promql::{Function, ValueType};
+///
+/// let rate = Function::find("rate").unwrap();
+/// assert_eq!(rate.argument(0), Some(ValueType::Matrix));
+/// assert!(rate.needs_two_samples && rate.is_confinable);
+/// assert_eq!(Function::find("sum"), None); // an aggregation
+/// ```
 #[derive(Debug)]
 pub struct Function {
     /// Its name.
@@ -24,8 +33,10 @@ pub struct Function {
     pub labels: Labels,
     /// What of the values of its argument reaches its result.
     pub outcome: Outcome,
-    /// Whether its result has one row at most, whatever its arguments have.
-    pub gives_one_row: bool,
+    /// How many rows its result has.
+    pub rows: Rows,
+    /// Whether it gives nothing, or always the same, for a range with a single sample.
+    pub needs_two_samples: bool,
     /// Whether it reads nothing but its arguments, so that a query with it can be confined. `info` reads other series.
     pub is_confinable: bool,
     /// What its string arguments mean, by index; see [`role`](Self::role).
@@ -71,6 +82,19 @@ pub enum Labels {
     Lost,
 }
 
+/// How many rows a result has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// As many as the vector that is an argument; one where there is none.
+    OfArgument,
+    /// One for each of the argument's rows that differ in more than `le`: those of one histogram make one.
+    OfHistograms,
+    /// One at most, whatever its arguments have.
+    One,
+    /// Several for each row of the argument.
+    Several,
+}
+
 /// What becomes of the values of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -111,7 +135,8 @@ impl Function {
                 _ => Labels::Lost,
             },
             outcome: Outcome::Values,
-            gives_one_row: false,
+            rows: Rows::OfArgument,
+            needs_two_samples: false,
             is_confinable: true,
             roles: &[],
         }
@@ -150,9 +175,13 @@ impl Function {
         Self { outcome, ..self }
     }
 
-    const fn one_row(self) -> Self {
+    const fn rows(self, rows: Rows) -> Self {
+        Self { rows, ..self }
+    }
+
+    const fn two_samples(self) -> Self {
         Self {
-            gives_one_row: true,
+            needs_two_samples: true,
             ..self
         }
     }

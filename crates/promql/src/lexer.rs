@@ -26,6 +26,15 @@ pub const MAX_STRINGS: usize = 2000;
 ///
 /// For a character that no token begins with, a string or a bracket that is never closed, a bracket that closes nothing, and
 /// a text beyond the bounds.
+///
+/// ```
+/// use promql::{Dialect, lexer};
+///
+/// let tokens = lexer::tokens("rate(a[5m]) # per second", Dialect::default())?;
+/// let texts: Vec<&str> = tokens.iter().map(|token| token.text).collect();
+/// assert_eq!(texts, ["rate", "(", "a", "[", "5m", "]", ")"]);
+/// # Ok::<(), promql::ParseError>(())
+/// ```
 pub fn tokens(text: &str, dialect: Dialect) -> Result<Vec<Token<'_>>, ParseError> {
     if text.len() > MAX_BYTES {
         let message = format!("the text is longer than {MAX_BYTES} bytes");

@@ -18,46 +18,42 @@
 
 pub mod ast;
 pub mod function;
+pub mod labels;
 pub mod lexer;
 pub mod literal;
 pub mod matcher;
 pub mod operator;
+pub mod re2;
 pub mod span;
+pub mod usage;
 
 mod check;
+mod confine;
 mod dialect;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod number;
 mod parser;
 mod printer;
+mod range;
+mod rows;
+mod series;
 mod value;
 
-/// One source with the package beside, which still compiles `src/language/re2.rs` for itself. When that package becomes a user
-/// of this crate, the file and its folder move here, and this module goes.
-#[path = "../../../src/language"]
-mod language {
-    pub mod re2;
-
-    #[cfg(test)]
-    pub(crate) mod fixture {
-        use serde::de::DeserializeOwned;
-
-        /// What Go made of things, in `tests/fixtures` of the workspace.
-        pub(crate) fn read<T: DeserializeOwned>(name: &str) -> T {
-            let path = format!("{}/../../tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
-            let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
-        }
-    }
-}
+/// The examples of the README are run with those of the crate.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub use ast::Expr;
 pub use check::MAX_PATTERNS;
-pub use dialect::{Dialect, Version};
+pub use confine::{ConfineError, Confined, confine};
+pub use dialect::{Dialect, Patterns, Version};
 pub use error::{ParseError, ParseErrorKind};
 pub use function::Function;
-pub use language::re2;
 pub use matcher::{MatchOp, Matcher};
 pub use parser::{parse, parse_with};
+pub use series::SeriesSelector;
 pub use span::Span;
 pub use value::ValueType;

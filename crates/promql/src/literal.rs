@@ -40,6 +40,12 @@ impl Quote {
 }
 
 /// `value` as a literal in double quotes.
+///
+/// ```
+/// use promql::literal::quoted;
+///
+/// assert_eq!(quoted("say \"hi\"\n"), r#""say \"hi\"\n""#);
+/// ```
 pub fn quoted(value: &str) -> String {
     let mut out = String::with_capacity(value.len() + 2);
     out.push('"');

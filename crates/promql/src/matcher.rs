@@ -65,6 +65,13 @@ impl Matcher {
 
     /// The matcher of exactly these values: `=` for one, `=~` with each value RE2-escaped for several. Of no values it is the
     /// matcher of the empty value, which is what a series without the label has.
+    ///
+    /// ```
+    /// use promql::Matcher;
+    ///
+    /// assert_eq!(Matcher::one_of("pod", &["web-0"]).to_string(), r#"pod="web-0""#);
+    /// assert_eq!(Matcher::one_of("host", &["a.b", "c"]).to_string(), r#"host=~"a\\.b|c""#);
+    /// ```
     pub fn one_of<S: AsRef<str>>(label: impl Into<String>, values: &[S]) -> Self {
         match values {
             [] => Self::equal(label, ""),
@@ -80,7 +87,8 @@ impl Matcher {
 impl fmt::Display for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = quoted(&self.value);
-        if is_label_name(&self.label) {
+        // VictoriaMetrics takes a bare `or` for the start of an alternative.
+        if is_label_name(&self.label) && !self.label.eq_ignore_ascii_case("or") {
             write!(f, "{}{}{value}", self.label, self.op.as_str())
         } else {
             write!(f, "{}{}{value}", quoted(&self.label), self.op.as_str())
@@ -168,6 +176,7 @@ mod tests {
             (Matcher::new("code", MatchOp::NotRegex, "5.."), r#"code!~"5..""#),
             (Matcher::new("code", MatchOp::NotEqual, ""), r#"code!="""#),
             (Matcher::equal("k8s.pod", "é"), r#""k8s.pod"="é""#),
+            (Matcher::equal("or", "x"), r#""or"="x""#),
             (Matcher::equal("a\"b", "x"), r#""a\"b"="x""#),
             (Matcher::one_of("pod", &["a.b"]), r#"pod="a.b""#),
             (Matcher::one_of("pod", &["a.b", "c|d"]), r#"pod=~"a\\.b|c\\|d""#),

@@ -44,6 +44,16 @@ pub fn parse(text: &str) -> Result<Expr, ParseError> {
 /// For a text that is not valid PromQL of this dialect, for a pattern that is not valid RE2, and for a text that is beyond the
 /// bounds of [`lexer`] or has more than [`MAX_PATTERNS`](crate::MAX_PATTERNS) patterns. The README lists what else
 /// Prometheus takes and this does not.
+///
+/// ```
+/// use promql::{Dialect, ParseErrorKind, Version, parse_with};
+///
+/// let old = Dialect::of(Version::V3_5);
+/// assert!(parse_with("rate(requests_total[5m] smoothed)", old).is_err());
+///
+/// let error = parse_with("limitk(3, up)", old.stable()).unwrap_err();
+/// assert_eq!(error.kind, ParseErrorKind::Dialect);
+/// ```
 pub fn parse_with(text: &str, dialect: Dialect) -> Result<Expr, ParseError> {
     let tokens = lexer::tokens(text, dialect)?;
     if tokens.is_empty() {
@@ -57,7 +67,7 @@ pub fn parse_with(text: &str, dialect: Dialect) -> Result<Expr, ParseError> {
     if parser.cursor.peek().is_some() {
         return Err(parser.cursor.unexpected("an operator or the end"));
     }
-    check::check(&expr)?;
+    check::check(&expr, dialect.patterns)?;
     Ok(expr)
 }
 

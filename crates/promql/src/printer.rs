@@ -8,6 +8,7 @@ mod duration;
 
 use std::fmt::{self, Display, Formatter, Write as _};
 
+use self::duration::Plain;
 use crate::ast::{
     Aggregate, Binary, Call, Expr, Fill, Grouping, Label, Matching, NumberLiteral, Side, StringLiteral,
     Subquery, Time, VectorSelector, When,
@@ -25,7 +26,7 @@ impl Display for Expr {
             Self::Call(node) => node.fmt(f),
             Self::Matrix(matrix) => {
                 selector(f, &matrix.selector)?;
-                write!(f, "[{}]{}", matrix.range, matrix.selector.time)
+                write!(f, "[{}]{}", Plain(&matrix.range), matrix.selector.time)
             }
             Self::Number(number) => number.fmt(f),
             Self::Paren(paren) => write!(f, "({})", paren.inner),
@@ -77,11 +78,6 @@ impl Display for Call {
 
 impl Display for NumberLiteral {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if self.is_duration
-            && let Some(text) = duration::of_seconds(self.value)
-        {
-            return f.write_str(&text);
-        }
         if self.value.is_infinite() {
             f.write_str(if self.value > 0.0 { "Inf" } else { "-Inf" })
         } else {
@@ -104,9 +100,9 @@ impl Display for StringLiteral {
 
 impl Display for Subquery {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}[{}:", self.inner, self.range)?;
+        write!(f, "{}[{}:", self.inner, Plain(&self.range))?;
         if let Some(step) = &self.step {
-            step.fmt(f)?;
+            Plain(step).fmt(f)?;
         }
         write!(f, "]{}", self.time)
     }
@@ -122,7 +118,7 @@ impl Display for Time {
             (None, offset)
         };
         if let Some(offset) = first {
-            write!(f, " offset {}", offset.by)?;
+            write!(f, " offset {}", Plain(&offset.by))?;
         }
         if let Some(extended) = self.extended {
             write!(f, " {}", extended.as_str())?;
@@ -139,7 +135,7 @@ impl Display for Time {
         }
         match last {
             None => Ok(()),
-            Some(offset) => write!(f, " offset {}", offset.by),
+            Some(offset) => write!(f, " offset {}", Plain(&offset.by)),
         }
     }
 }
@@ -190,7 +186,7 @@ pub(crate) fn named<'a>(
         }
     }
     if conditions.is_empty() {
-        // Nothing is no text: `info` takes such a selector.
+        // An empty text is not a selector, and `info` takes one without matchers.
         return out.write_str(if name.is_none() { "{}" } else { "" });
     }
     write!(out, "{{{}}}", conditions.join(","))

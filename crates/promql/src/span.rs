@@ -4,6 +4,16 @@ use std::fmt;
 use std::ops::Range;
 
 /// A stretch of a text, in bytes; both ends lie between characters.
+///
+/// ```
+/// use promql::{Expr, Span};
+///
+/// let text = "a + rate(b[5m])";
+/// let Expr::Binary(sum) = promql::parse(text)? else { unreachable!() };
+/// assert_eq!(sum.right.span(), Span::new(4, 15));
+/// assert_eq!(sum.right.span().of(text), "rate(b[5m])");
+/// # Ok::<(), promql::ParseError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
     /// Where it begins.

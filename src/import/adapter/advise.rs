@@ -1,14 +1,15 @@
 //! What the author of a rule should know before the switch.
 
+use promql::{
+    SeriesSelector,
+    re2::{Expansion, Re2},
+};
+
 use super::config::{RawResource, RawRule};
 use crate::{
     api::rule_spec::MetricsApi,
     import::{Note, Severity},
-    language::{
-        promql::SeriesSelector,
-        re2::{Expansion, Re2},
-        template::{Fields, Template},
-    },
+    language::template::{Fields, Template},
     reason::Reason,
     resource::Resources,
     rule::Problem,

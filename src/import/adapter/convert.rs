@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use promql::{SeriesSelector, matcher::is_label_name};
 use serde_json::{Map, Value as Json, json};
 
 use super::{Options, advise, config::RawRule, name::Names, split};
@@ -14,10 +15,7 @@ use crate::{
         },
     },
     import::{Import, Note, Object, Severity, offline},
-    language::{
-        promql::{SeriesSelector, matcher::is_label_name},
-        template::{Fields, Template},
-    },
+    language::template::{Fields, Template},
     reason::Reason,
     resource::Resources,
     rule::{CompiledRule, Problem, RuleObject},

@@ -2,17 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::config::RawRule;
-use crate::{
-    import::suffix,
-    language::{
-        promql::{
-            SeriesSelector,
-            matcher::{MatchOp, NAME_LABEL},
-        },
-        re2::{Expansion, Re2},
-    },
+use promql::{
+    SeriesSelector,
+    matcher::{MatchOp, NAME_LABEL},
+    re2::{Expansion, Re2},
 };
+
+use super::config::RawRule;
+use crate::import::suffix;
 
 /// Longest name before a suffix; with one it is still a label of DNS-1123.
 const LONGEST: usize = 50;

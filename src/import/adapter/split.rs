@@ -1,13 +1,12 @@
 //! Rules that name one namespace, as `MetricRule`s of it.
 
+use promql::{SeriesSelector, matcher::MatchOp};
+
 use super::{config::RawRule, convert::became};
 use crate::{
     api::{MetricRule, MetricRuleSpec, RuleResource, duration::parse_duration, rule_spec::RuleSpec},
     import::{Note, Severity},
-    language::{
-        dns::is_label,
-        promql::{SeriesSelector, matcher::MatchOp},
-    },
+    language::dns::is_label,
     resource::GroupResource,
     rule::{CompiledRule, RuleObject},
 };

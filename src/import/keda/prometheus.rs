@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration as StdDuration};
 
+use promql::Dialect;
+
 use super::trimmed;
 use crate::{
     api::{
@@ -13,7 +15,6 @@ use crate::{
     },
     document::Node,
     import::{external, findings::Findings},
-    language::promql::Query,
     reason::Reason,
 };
 
@@ -94,7 +95,7 @@ pub(super) fn settings(
 pub(super) fn about_values(query: &Node, metadata: &Node, findings: &mut Findings<'_>) {
     let ignores = metadata.get("ignoreNullValues").map_or("true", trimmed);
     let text = query.text().unwrap_or_default();
-    let may_be_empty = Query::parse(text).is_ok() && !text.contains("vector");
+    let may_be_empty = promql::parse_with(text, Dialect::SENT).is_ok() && !text.contains("vector");
     if external::go_bool(ignores) != Some(false) && may_be_empty {
         findings.info(
             Reason::NoData,

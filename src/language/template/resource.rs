@@ -4,9 +4,10 @@
 //! regular expression that comes out (`pkg/naming/resource_converter.go`). Here the template's own text is no expression,
 //! a label of the core group is read back too, and where a label can be read in several ways all of them are given.
 
+use promql::re2::Re2;
+
 use super::ast::{Node, Pipeline, Term};
 use super::{Data, Fields, Position, RenderError, Template, TemplateError};
-use crate::language::re2::Re2;
 use crate::language::span::{Origin, Span, raw_text};
 
 /// The longest template in bytes, and the longest label that is read.

@@ -4,14 +4,11 @@
 //! (<https://prometheus.io/docs/practices/naming/>). `_sum` and `_count` are endings of gauges too (`kafka_consumergroup_lag_sum`,
 //! `pg_stat_activity_count`), so they count only behind a unit or beside each other.
 
+use promql::{MatchOp, function::Outcome, matcher::NAME_LABEL, usage::Usage};
+
 use super::{Assumptions, Specimen, duration};
 use crate::{
     api::rule_spec::RuleSpec,
-    language::promql::{
-        MatchOp,
-        matcher::NAME_LABEL,
-        usage::{Outcome, Usage},
-    },
     reason::Reason,
     rule::{CompiledRule, Problem, naming::Source},
 };
@@ -58,7 +55,7 @@ const WHOLES: [&str; 18] = [
 const PARTS: [&str; 6] = ["_used", "_free", "_available", "_idle", "_active", "_usage"];
 
 pub(super) fn lint(specimen: &Specimen<'_>, assumptions: Assumptions, found: &mut Vec<Problem>) {
-    let usages = specimen.tree.usages();
+    let usages = specimen.expr.usages();
     let names: Vec<&str> = usages.iter().filter_map(|usage| usage.name.as_deref()).collect();
     for usage in &usages {
         match usage.outcome {
@@ -148,11 +145,12 @@ fn without_rate(
         Some(name) => specimen.series_name(Some(name)),
         None => format!("a *{ending}"),
     };
-    let written = specimen.written_or(usage.at.as_ref(), "…");
+    let written = specimen.written_or(usage.span, "…");
     let range = duration(assumptions.scrape_interval.saturating_mul(4));
     let (at, how, suggestion) = match &usage.function {
         Some((function, at)) if usage.range.is_some() => {
-            let instead = match function.as_str() {
+            let function = function.name;
+            let instead = match function {
                 "delta" => Some("increase"),
                 "idelta" => Some("irate"),
                 "deriv" => Some("rate"),
@@ -163,10 +161,10 @@ fn without_rate(
                 Some(instead) => format!("write `{instead}` instead of `{function}`"),
                 None => format!("take the rate first: `{function}(rate({written}[{range}])[1h:])`"),
             };
-            (at.as_ref().or(usage.at.as_ref()), how, suggestion)
+            (*at, how, suggestion)
         }
         _ => (
-            usage.at.as_ref(),
+            usage.span,
             "is used as it is".to_owned(),
             format!("write `rate({written}[{range}])`"),
         ),
@@ -181,13 +179,14 @@ fn without_rate(
 
 fn rate_of_gauge(specimen: &Specimen<'_>, usage: &Usage) -> Option<Problem> {
     let name = usage.name.as_deref().filter(|name| is_gauge(name))?;
-    let (function, at) = usage.function.as_ref()?;
+    let (function, at) = usage.function?;
+    let function = function.name;
     let message = format!("{name:?} is a gauge, and {function}() takes every fall of it for a restart");
     let instead = if function == "increase" { "delta" } else { "deriv" };
-    let written = specimen.written_or(usage.at.as_ref(), name);
+    let written = specimen.written_or(usage.span, name);
     Some(
         specimen
-            .problem(Reason::RateOfGauge, at.as_ref().or(usage.at.as_ref()), message)
+            .problem(Reason::RateOfGauge, at, message)
             .suggest(format!(
                 "write `{written}`, or `{instead}` instead of `{function}`"
             )),

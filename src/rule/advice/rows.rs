@@ -1,9 +1,10 @@
 //! Rows that belong to no object, or to one that was not asked for.
 
+use promql::{ast::Clause, labels::LossCause};
+
 use super::Specimen;
 use crate::{
     api::rule_spec::MetricsApi,
-    language::promql::labels::LossCause,
     reason::Reason,
     resource::{GroupResource, Resources},
     rule::{
@@ -54,7 +55,7 @@ fn object_labels<'a>(
     labels.extend(kinds.filter_map(|info| association.label_for(info)));
     if association.has_template() {
         // The labels of all kinds are too many to try; those that the author lists are enough.
-        let listed = specimen.tree.grouped_by().into_iter();
+        let listed = specimen.expr.grouped_by().into_iter();
         let kinds = listed.filter(|label| association.resource_of(label, resources).is_some());
         labels.extend(kinds.map(str::to_owned));
     }
@@ -68,21 +69,24 @@ fn group_by_lost(
     about: &str,
 ) -> Option<Problem> {
     let labels = object_labels(specimen, association, resources, about);
-    let losses: Option<Vec<_>> = labels.iter().map(|label| specimen.tree.loss(label)).collect();
+    let losses: Option<Vec<_>> = labels.iter().map(|label| specimen.expr.loss(label)).collect();
     let loss = losses?.into_iter().next()?;
     let whose = if about == SENTINEL_LABEL {
         "the label of the objects".to_owned()
     } else {
         format!("the label {about:?} of the objects")
     };
-    let clause = specimen.written_or(loss.at.as_ref(), "");
+    let written = specimen.written_or(loss.span, "");
     let (how, suggestion) = match &loss.cause {
-        LossCause::Aggregation { operator } => (
+        LossCause::Aggregation(operator) => (
             format!("{operator}() makes one row of all and drops {whose}"),
             format!("write `{operator} by ({GROUP_BY})`"),
         ),
-        LossCause::Clause { word: "by", labels } => {
-            let kept = clause
+        LossCause::Clause {
+            clause: Clause::By,
+            labels,
+        } => {
+            let kept = written
                 .strip_suffix(')')
                 .map(str::trim_end)
                 .filter(|_| !labels.is_empty());
@@ -90,21 +94,21 @@ fn group_by_lost(
                 Some(kept) => format!("{}, {GROUP_BY})", kept.trim_end_matches(',')),
                 None => format!("by ({GROUP_BY})"),
             };
-            (format!("`{clause}` drops {whose}"), format!("write `{better}`"))
+            (format!("`{written}` drops {whose}"), format!("write `{better}`"))
         }
-        LossCause::Clause { word, labels } => {
+        LossCause::Clause { clause, labels } => {
             let others: Vec<&str> = labels
                 .iter()
                 .map(String::as_str)
                 .filter(|label| *label != about)
                 .collect();
             (
-                format!("`{clause}` drops {whose}"),
-                format!("write `{word} ({})`", others.join(", ")),
+                format!("`{written}` drops {whose}"),
+                format!("write `{} ({})`", clause.as_str(), others.join(", ")),
             )
         }
-        LossCause::Function { name } => (
-            format!("what {name}() gives has not {whose}"),
+        LossCause::Function(function) => (
+            format!("what {}() gives has not {whose}", function.name),
             format!("use something that keeps the label, such as `sum by ({GROUP_BY}) (…)`"),
         ),
         LossCause::Matching => (
@@ -119,7 +123,7 @@ fn group_by_lost(
     let message = format!("{how}, so that no value can be told to belong to an object");
     Some(
         specimen
-            .problem(Reason::GroupByLost, loss.at.as_ref(), message)
+            .problem(Reason::GroupByLost, loss.span, message)
             .suggest(suggestion),
     )
 }
@@ -127,9 +131,9 @@ fn group_by_lost(
 fn matchers_ignored(specimen: &Specimen<'_>, about: &str) -> Option<Problem> {
     let asked = |label: &str, value: &str| label == about || value.contains(SENTINEL_VALUE);
     let found = specimen
-        .tree
+        .expr
         .unconfined(&|matcher| asked(&matcher.label, &matcher.value))?;
-    let written = specimen.written_or(found.at.as_ref(), "");
+    let written = specimen.written_or(found.span, "");
     let better = match written.strip_suffix('}').map(str::trim_end) {
         Some(open) if open.ends_with(['{', ',']) => format!("{open}{LABEL_MATCHERS}}}"),
         Some(open) => format!("{open},{LABEL_MATCHERS}}}"),
@@ -139,7 +143,7 @@ fn matchers_ignored(specimen: &Specimen<'_>, about: &str) -> Option<Problem> {
     let message = format!("{name} is read for all objects, not for those that were asked for");
     Some(
         specimen
-            .problem(Reason::MatchersIgnored, found.at.as_ref(), message)
+            .problem(Reason::MatchersIgnored, found.span, message)
             .suggest(format!("write `{better}`")),
     )
 }

@@ -6,9 +6,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use http::Uri;
 use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use promql_parser::label::MatchOp;
-use promql_parser::parser::{Expr, VectorSelector};
-use promql_parser::util::{ExprVisitor, walk_expr};
+use promql::{Expr, ast::VectorSelector};
 use serde_json::{Value, json};
 use testbed::control_plane::NODE;
 use testbed::testbed::Testbed;
@@ -119,9 +117,9 @@ struct Parts {
 
 impl Parts {
     fn of(query: &str) -> Result<Self> {
-        let expr = promql_parser::parser::parse(query).map_err(|error| anyhow!("{query}: {error}"))?;
+        let expr = promql::parse(query).map_err(|error| anyhow!("{query}: {error}"))?;
         let mut parts = Self::default();
-        walk_expr(&mut parts, &expr).map_err(|()| anyhow!("{query} cannot be walked"))?;
+        expr.each(&mut |node| parts.visit(node));
         Ok(parts)
     }
 
@@ -135,45 +133,39 @@ impl Parts {
 
     fn select(&mut self, selector: &VectorSelector) {
         let mut matchers = BTreeSet::new();
-        for matcher in &selector.matchers.matchers {
-            let operator = match matcher.op {
-                MatchOp::Equal => "=",
-                MatchOp::NotEqual => "!=",
-                MatchOp::Re(_) => "=~",
-                MatchOp::NotRe(_) => "!~",
-            };
-            matchers.insert((matcher.name.clone(), operator, matcher.value.clone()));
+        for matcher in selector.matchers.iter().map(|held| &held.matcher) {
+            matchers.insert((matcher.label.clone(), matcher.op.as_str(), matcher.value.clone()));
         }
         let names: Vec<_> = matchers
             .iter()
             .map(|(name, operator, _)| format!("{name}{operator}"))
             .collect();
-        self.shape
-            .push(format!("{:?} {names:?} {:?}", selector.name, selector.offset));
+        let name = selector.name.as_ref().map(|name| &name.text);
+        self.shape.push(format!("{name:?} {names:?} {}", selector.time));
         self.selectors.push(matchers);
     }
-}
 
-impl ExprVisitor for Parts {
-    type Error = ();
-
-    fn pre_visit(&mut self, expr: &Expr) -> Result<bool, ()> {
-        match expr {
-            Expr::VectorSelector(selector) => self.select(selector),
-            Expr::MatrixSelector(matrix) => self.select(&matrix.vs),
-            Expr::Aggregate(aggregate) => self
-                .shape
-                .push(format!("{} {:?}", aggregate.op, aggregate.modifier)),
-            Expr::Call(call) => self.shape.push(call.func.name.to_owned()),
-            Expr::Binary(binary) => self.shape.push(format!("{}", binary.op)),
-            Expr::NumberLiteral(number) => self.shape.push(format!("{}", number.val)),
-            Expr::StringLiteral(_) => self.shape.push("string".to_owned()),
-            Expr::Subquery(_) => self.shape.push("subquery".to_owned()),
-            Expr::Unary(_) => self.shape.push("unary".to_owned()),
-            Expr::Paren(_) => self.shape.push("paren".to_owned()),
-            Expr::Extension(_) => self.shape.push("extension".to_owned()),
-        }
-        Ok(true)
+    fn visit(&mut self, expr: &Expr) {
+        let part = match expr {
+            Expr::Vector(selector) => return self.select(selector),
+            Expr::Matrix(matrix) => return self.select(&matrix.selector),
+            Expr::Aggregate(aggregate) => {
+                let labels = |labels: &[promql::ast::Label]| {
+                    labels.iter().map(|label| label.name.clone()).collect::<Vec<_>>()
+                };
+                let grouping = aggregate.grouping.as_ref();
+                let grouping = grouping.map(|by| (by.clause.as_str(), labels(&by.labels)));
+                format!("{} {grouping:?}", aggregate.operator)
+            }
+            Expr::Call(call) => call.function.name.to_owned(),
+            Expr::Binary(binary) => binary.operator.to_string(),
+            Expr::Number(number) => number.value.to_string(),
+            Expr::String(_) => "string".to_owned(),
+            Expr::Subquery(_) => "subquery".to_owned(),
+            Expr::Unary(_) => "unary".to_owned(),
+            Expr::Paren(_) => "paren".to_owned(),
+        };
+        self.shape.push(part);
     }
 }
 

@@ -1,44 +1,40 @@
-use metricrule::language::promql::{
-    MatchOp, Matcher, Query, QueryError, SeriesSelector, check_patterns, confine, matcher::is_label_name,
-    widest_range,
+use promql::{
+    ConfineError, Dialect, Expr, MatchOp, Matcher, ParseError, SeriesSelector, ast::VectorSelector, confine,
+    matcher::is_label_name, parse, parse_with,
 };
-use promql_parser::parser::{self, Expr, VectorSelector};
 
 use crate::input;
 
 /// A query, the namespace that it is confined to, and values of a label, one a line.
 ///
-/// What comes out of confinement parses again, here and by the parser alone, and every vector selector of it holds the matcher of
-/// the namespace; a print reads back as the same; a matcher's value is one literal and says itself; an error points into the
-/// query.
+/// What comes out of confinement parses again, and another walk than confinement's finds the matcher of the namespace in every
+/// vector selector of it; a print reads back as the same tree; a matcher's value is one literal and says itself; an error points
+/// into the query.
 pub fn promql(data: &[u8]) {
     let Some([text, namespace, values]) = input::texts(data) else {
         return;
     };
     let matcher = Matcher::equal("namespace", namespace);
-    let query = Query::parse(text);
-    match &query {
-        Ok(query) => {
-            let printed = query.to_string();
-            let again = Query::parse(&printed).unwrap_or_else(|error| panic!("{printed}: {error}"));
-            assert_eq!(again.to_string(), printed, "not canonical");
-            let _ = widest_range(query);
+    let expr = parse_with(text, Dialect::SENT);
+    match &expr {
+        Ok(expr) => analyses(expr, text),
+        Err(error) => {
+            points_inside(text, error);
+            assert!(parse(text).is_err(), "{text} is read with its patterns alone");
         }
-        Err(error) => points_inside(text, error),
-    }
-    if let Err(error) = check_patterns(text) {
-        points_inside(text, &error);
     }
     match confine(text, &matcher) {
         Ok(confined) => {
-            assert!(query.is_ok() && !namespace.is_empty());
-            is_confined(&confined, &matcher);
-            let twice = confine(&confined, &matcher).unwrap_or_else(|error| panic!("{confined}: {error}"));
-            is_confined(&twice, &matcher);
+            assert!(expr.is_ok() && !namespace.is_empty());
+            is_confined(confined.text(), &matcher);
+            let twice =
+                confine(confined.text(), &matcher).unwrap_or_else(|error| panic!("{confined:?}: {error}"));
+            is_confined(twice.text(), &matcher);
         }
+        Err(ConfineError::Unfaithful(error)) => panic!("{text}: {error}"),
         Err(error) => {
-            if let Some((line, column)) = error.position {
-                assert!(input::is_inside(text, line, column), "{error:?}");
+            if let Some(at) = error.location(text) {
+                assert!(input::is_inside(text, at.line, at.column), "{error:?}");
             }
         }
     }
@@ -48,11 +44,42 @@ pub fn promql(data: &[u8]) {
     literal(values);
 }
 
-fn points_inside(text: &str, error: &QueryError) {
-    assert!(!error.message.is_empty());
-    if let Some((line, column)) = error.position {
-        assert!(input::is_inside(text, line, column), "{error:?}");
+fn analyses(expr: &Expr, text: &str) {
+    let printed = expr.to_string();
+    let again = parse_with(&printed, Dialect::SENT).unwrap_or_else(|error| panic!("{printed}: {error}"));
+    assert_eq!(again, *expr, "{printed}");
+    assert_eq!(again.to_string(), printed, "not canonical");
+    let selectors = expr.selectors();
+    let usages = expr.usages();
+    assert_eq!(usages.len(), selectors.len());
+    for (usage, selector) in usages.iter().zip(selectors) {
+        assert_eq!(usage.span, selector.span());
+        assert_eq!(
+            usage.range.is_some(),
+            usage.range.is_some_and(|(_, at)| !at.of(text).is_empty())
+        );
     }
+    let _ = expr.widest_range();
+    if expr.gives_one_row() {
+        assert!(!matches!(expr, Expr::Vector(_)));
+    }
+    if let Some(loss) = expr.loss("pod") {
+        assert!(!loss.span.of(text).is_empty(), "{loss:?}");
+    }
+    if let Some(found) = expr.unconfined(&|matcher| matcher.label == "pod") {
+        assert!(!found.span.of(text).is_empty(), "{found:?}");
+    }
+    if let Err(error) = expr.check_patterns() {
+        points_inside(text, &error);
+        assert!(parse(text).is_err(), "{text}");
+    }
+}
+
+fn points_inside(text: &str, error: &ParseError) {
+    assert!(!error.message.is_empty());
+    assert!(text.get(error.span.range()).is_some(), "{error:?}");
+    let at = error.location(text);
+    assert!(input::is_inside(text, at.line, at.column), "{error:?}");
 }
 
 fn series(selector: &SeriesSelector, matcher: &Matcher) {
@@ -89,45 +116,37 @@ fn literal(values: &str) {
     }
 }
 
-/// Every vector selector holds the matcher, as another walk over the parser's own tree sees it.
+/// Every vector selector holds the matcher, as another walk sees it.
 fn is_confined(text: &str, matcher: &Matcher) {
     assert!(is_label_name(&matcher.label));
-    Query::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-    // the parser takes patterns for Rust's, and refuses some of RE2's
-    let Ok(expr) = parser::parse(text) else {
-        assert!(text.contains('~'), "{text} parses here alone");
-        return;
-    };
+    let expr = parse_with(text, Dialect::SENT).unwrap_or_else(|error| panic!("{text}: {error}"));
     selectors(&expr, &mut |selector| {
-        assert!(selector.matchers.or_matchers.is_empty(), "{text}");
-        let held = selector.matchers.matchers.iter().any(|held| {
-            held.name == matcher.label
-                && held.value == matcher.value
-                && held.op.to_string() == matcher.op.as_str()
-        });
+        let held = selector.matchers.iter().any(|held| held.matcher == *matcher);
         assert!(held, "{text}: a selector without {matcher}");
     });
 }
 
 fn selectors(expr: &Expr, visit: &mut impl FnMut(&VectorSelector)) {
     match expr {
-        Expr::VectorSelector(selector) => visit(selector),
-        Expr::MatrixSelector(matrix) => visit(&matrix.vs),
+        Expr::Vector(selector) => visit(selector),
+        Expr::Matrix(matrix) => visit(&matrix.selector),
         Expr::Aggregate(aggregate) => {
-            selectors(&aggregate.expr, visit);
-            if let Some(param) = &aggregate.param {
-                selectors(param, visit);
+            selectors(&aggregate.argument, visit);
+            if let Some(parameter) = &aggregate.parameter {
+                selectors(parameter, visit);
             }
         }
-        Expr::Unary(unary) => selectors(&unary.expr, visit),
+        Expr::Unary(unary) => selectors(&unary.operand, visit),
         Expr::Binary(binary) => {
-            selectors(&binary.lhs, visit);
-            selectors(&binary.rhs, visit);
+            selectors(&binary.left, visit);
+            selectors(&binary.right, visit);
         }
-        Expr::Paren(paren) => selectors(&paren.expr, visit),
-        Expr::Subquery(subquery) => selectors(&subquery.expr, visit),
-        Expr::Call(call) => call.args.args.iter().for_each(|arg| selectors(arg, visit)),
-        Expr::NumberLiteral(_) | Expr::StringLiteral(_) => {}
-        Expr::Extension(_) => panic!("a node that nobody knows"),
+        Expr::Paren(paren) => selectors(&paren.inner, visit),
+        Expr::Subquery(subquery) => selectors(&subquery.inner, visit),
+        Expr::Call(call) => call
+            .arguments
+            .iter()
+            .for_each(|argument| selectors(argument, visit)),
+        Expr::Number(_) | Expr::String(_) => {}
     }
 }

@@ -1,4 +1,4 @@
-use metricrule::language::re2::{Expansion, Re2, matches_fully, quote};
+use promql::re2::{Expansion, Re2, matches_fully, quote};
 
 use crate::input;
 

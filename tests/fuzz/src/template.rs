@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
 
 use metricrule::language::{
-    promql::{Matcher, Query, matcher::is_label_name, place},
+    escaping::escape,
     span::{Origin, Span},
     template::{Data, Fields, MAX_OUTPUT, Position, QueryData, Template},
 };
+use promql::{Dialect, Expr, Matcher, ParseErrorKind, matcher::is_label_name, parse_with};
 
 use crate::input;
 
@@ -53,12 +54,12 @@ pub fn template(data: &[u8]) {
             span.origin
         );
     }
-    let marked_placed = marked.as_deref().and_then(|spans| place(spans).ok());
+    let marked_placed = marked.as_deref().and_then(|spans| escape(spans).ok());
     let plain = render(&template, series, &hostile, |value| format!("v{}", value.len()));
     let given = render(&template, series, &hostile, ToOwned::to_owned);
     for (spans, placed) in [
         (marked, marked_placed),
-        (given.clone(), given.and_then(|spans| place(&spans).ok())),
+        (given.clone(), given.and_then(|spans| escape(&spans).ok())),
     ] {
         if let (Some(plain), Some(spans), Some(placed)) = (&plain, spans, placed) {
             differ_in_literals(plain, &spans, &placed);
@@ -140,39 +141,36 @@ fn differ_in_literals(plain: &[Span], spans: &[Span], placed: &str) {
     if shape(plain) != shape(spans) {
         return;
     }
-    let Ok(plain) = place(plain) else { return };
-    let Ok(query) = Query::parse(&plain) else { return };
-    let hostile = match Query::parse(placed) {
-        Ok(query) => query,
+    let Ok(plain) = escape(plain) else { return };
+    let Ok(expr) = parse_with(&plain, Dialect::SENT) else {
+        return;
+    };
+    let hostile = match parse_with(placed, Dialect::SENT) {
+        Ok(expr) => expr,
         // what it says of the values, and not of the text: `{a=""}` picks everything
-        Err(error) if error.message.contains("at least one non-empty matcher") => return,
+        Err(error) if error.kind == ParseErrorKind::MatchAll => return,
         Err(error) => panic!("{plain} parses, {placed} does not: {error}"),
     };
     assert_eq!(
-        without_literals(&query),
-        without_literals(&hostile),
+        without_literals(expr),
+        without_literals(hostile),
         "{plain}\n{placed}"
     );
 }
 
-/// The print, whose literals are all in double quotes, with empty ones.
-fn without_literals(query: &Query) -> String {
-    let mut bare = String::new();
-    let (mut inside, mut escaped) = (false, false);
-    for c in query.to_string().chars() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if inside => escaped = true,
-            '"' => {
-                inside = !inside;
-                bare.push('"');
-            }
-            _ if inside => {}
-            c => bare.push(c),
+/// The same with empty literals.
+fn without_literals(mut expr: Expr) -> Expr {
+    expr.each_mut(&mut |node| {
+        if let Expr::String(literal) = node {
+            literal.value.clear();
         }
-    }
-    assert!(!inside, "{query}");
-    bare
+        if let Some(selector) = node.selector_mut() {
+            for held in &mut selector.matchers {
+                held.matcher.value.clear();
+            }
+        }
+    });
+    expr
 }
 
 fn points_inside(text: &str, position: Position) {

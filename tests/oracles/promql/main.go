@@ -26,6 +26,7 @@ type row struct {
 
 func main() {
 	parser.EnableExperimentalFunctions = true
+	parser.ExperimentalDurationExpr = true
 	var rows []row
 	if err := json.NewDecoder(os.Stdin).Decode(&rows); err != nil {
 		log.Fatal(err)

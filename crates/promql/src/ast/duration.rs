@@ -1,5 +1,7 @@
 //! Durations, and arithmetic between them.
 
+use std::time::Duration;
+
 use super::NumberLiteral;
 use crate::dialect::Dialect;
 use crate::operator::{BinaryOp, UnaryOp};
@@ -56,28 +58,39 @@ impl DurationExpr {
         place.span()
     }
 
-    /// The seconds, where they depend on no request: a literal, or operations on literals.
-    pub fn seconds(&self) -> Option<f64> {
-        let both = |sides: &[Self; 2]| Some((sides[0].seconds()?, sides[1].seconds()?));
+    /// The seconds in an instant query, of which `step()` and `range()` are 0 (`evaluateDurationExpr` in `durations.go`). They
+    /// may be negative, infinite or not a number, and then the server refuses the query.
+    pub fn seconds_at_an_instant(&self) -> f64 {
+        let both = |sides: &[Self; 2]| (sides[0].seconds_at_an_instant(), sides[1].seconds_at_an_instant());
         match self {
-            Self::Literal(number) => Some(number.value),
-            Self::Window(..) => None,
-            Self::Extreme(Extreme::Max, sides, _) => both(sides).map(|(a, b)| a.max(b)),
-            Self::Extreme(Extreme::Min, sides, _) => both(sides).map(|(a, b)| a.min(b)),
-            Self::Unary(sign, inner, _) => inner.seconds().map(|value| sign.apply(value)),
-            Self::Paren(inner, _) => inner.seconds(),
-            Self::Binary(operator, sides, _) => {
-                let (a, b) = both(sides)?;
-                match operator {
-                    BinaryOp::Add => Some(a + b),
-                    BinaryOp::Sub => Some(a - b),
-                    BinaryOp::Mul => Some(a * b),
-                    BinaryOp::Div => Some(a / b),
-                    BinaryOp::Mod => Some(a % b),
-                    BinaryOp::Pow => Some(a.powf(b)),
-                    _ => None,
-                }
-            }
+            Self::Literal(number) => number.value,
+            Self::Window(..) => 0.0,
+            Self::Extreme(extreme, sides, _) => match (extreme, both(sides)) {
+                (Extreme::Max, (a, b)) => a.max(b),
+                (Extreme::Min, (a, b)) => a.min(b),
+            },
+            Self::Unary(sign, inner, _) => sign.apply(inner.seconds_at_an_instant()),
+            Self::Paren(inner, _) => inner.seconds_at_an_instant(),
+            Self::Binary(operator, sides, _) => match (operator, both(sides)) {
+                (BinaryOp::Add, (a, b)) => a + b,
+                (BinaryOp::Sub, (a, b)) => a - b,
+                (BinaryOp::Mul, (a, b)) => a * b,
+                (BinaryOp::Div, (a, b)) => a / b,
+                (BinaryOp::Mod, (a, b)) => a % b,
+                (BinaryOp::Pow, (a, b)) => a.powf(b),
+                // The parser makes no other.
+                _ => f64::NAN,
+            },
+        }
+    }
+
+    /// The same as a length of time: none where it is negative or not a number, the longest where it is too long.
+    pub fn length_at_an_instant(&self) -> Duration {
+        let seconds = self.seconds_at_an_instant();
+        if seconds > 0.0 {
+            Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+        } else {
+            Duration::ZERO
         }
     }
 

@@ -74,7 +74,7 @@ pub struct Subquery {
 pub struct Time {
     /// `@ …`
     pub at: Option<At>,
-    /// `offset …`
+    /// `offset …`; one of 0 says nothing and is left out.
     pub offset: Option<Offset>,
     /// `anchored` or `smoothed`
     pub extended: Option<Extended>,

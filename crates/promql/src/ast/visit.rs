@@ -47,6 +47,19 @@ impl Expr {
     }
 
     /// Calls `visit` for it and every expression below, parents first.
+    ///
+    /// ```
+    /// use promql::Expr;
+    ///
+    /// let mut functions = Vec::new();
+    /// promql::parse("abs(rate(a[5m])) + ln(b)")?.each(&mut |expr| {
+    ///     if let Expr::Call(call) = expr {
+    ///         functions.push(call.function.name);
+    ///     }
+    /// });
+    /// assert_eq!(functions, ["abs", "rate", "ln"]);
+    /// # Ok::<(), promql::ParseError>(())
+    /// ```
     pub fn each<'a>(&'a self, visit: &mut impl FnMut(&'a Self)) {
         visit(self);
         for child in self.children() {
@@ -55,6 +68,17 @@ impl Expr {
     }
 
     /// The same, to change them.
+    ///
+    /// ```
+    /// let mut expr = promql::parse("sum(a{x='1'}) / sum(b)")?;
+    /// expr.each_mut(&mut |expr| {
+    ///     if let Some(selector) = expr.selector_mut() {
+    ///         selector.matchers.clear();
+    ///     }
+    /// });
+    /// assert_eq!(expr.to_string(), "sum(a) / sum(b)");
+    /// # Ok::<(), promql::ParseError>(())
+    /// ```
     pub fn each_mut(&mut self, visit: &mut impl FnMut(&mut Self)) {
         visit(self);
         for child in self.children_mut() {

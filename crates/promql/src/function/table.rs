@@ -3,20 +3,21 @@
 //! Names, types and optional arguments are those of `promql/parser/functions.go`; when a function came and became stable is in
 //! Prometheus' `CHANGELOG.md`; the rest follows from what `promql/functions.go` does.
 
-use super::{Function, Labels, Outcome, Role};
+use super::{Function, Labels, Outcome, Role, Rows};
 use crate::value::ValueType::{Matrix, Scalar, String, Vector};
 
-/// Every function.
+/// Every function. Whoever adds one looks at what it reads: one that reads more than its arguments has `.reads_more()`, so that
+/// no query with it is confined.
 pub(super) static FUNCTIONS: [Function; 91] = [
     Function::new("abs", &[Vector], Vector),
     Function::new("absent", &[Vector], Vector)
         .outcome(Outcome::Other)
         .labels(Labels::Equalities)
-        .one_row(),
+        .rows(Rows::One),
     Function::new("absent_over_time", &[Matrix], Vector)
         .outcome(Outcome::Other)
         .labels(Labels::Equalities)
-        .one_row(),
+        .rows(Rows::One),
     Function::new("acos", &[Vector], Vector),
     Function::new("acosh", &[Vector], Vector),
     Function::new("asin", &[Vector], Vector),
@@ -25,7 +26,9 @@ pub(super) static FUNCTIONS: [Function; 91] = [
     Function::new("atanh", &[Vector], Vector),
     Function::new("avg_over_time", &[Matrix], Vector),
     Function::new("ceil", &[Vector], Vector),
-    Function::new("changes", &[Matrix], Vector).outcome(Outcome::Other),
+    Function::new("changes", &[Matrix], Vector)
+        .outcome(Outcome::Other)
+        .two_samples(),
     Function::new("clamp", &[Vector, Scalar, Scalar], Vector),
     Function::new("clamp_max", &[Vector, Scalar], Vector),
     Function::new("clamp_min", &[Vector, Scalar], Vector),
@@ -37,11 +40,12 @@ pub(super) static FUNCTIONS: [Function; 91] = [
     Function::new("day_of_year", &[Vector], Vector).optional(1),
     Function::new("days_in_month", &[Vector], Vector).optional(1),
     Function::new("deg", &[Vector], Vector),
-    Function::new("delta", &[Matrix], Vector),
-    Function::new("deriv", &[Matrix], Vector),
+    Function::new("delta", &[Matrix], Vector).two_samples(),
+    Function::new("deriv", &[Matrix], Vector).two_samples(),
     Function::new("double_exponential_smoothing", &[Matrix, Scalar, Scalar], Vector)
         .since(3, 0)
-        .experimental(),
+        .experimental()
+        .two_samples(),
     Function::new("end", &[], Scalar).since(3, 12).experimental(),
     Function::new("exp", &[Vector], Vector),
     Function::new("first_over_time", &[Matrix], Vector)
@@ -50,19 +54,23 @@ pub(super) static FUNCTIONS: [Function; 91] = [
     Function::new("floor", &[Vector], Vector),
     Function::new("histogram_avg", &[Vector], Vector),
     Function::new("histogram_count", &[Vector], Vector).outcome(Outcome::Other),
-    Function::new("histogram_fraction", &[Scalar, Scalar, Vector], Vector),
-    Function::new("histogram_quantile", &[Scalar, Vector], Vector),
+    Function::new("histogram_fraction", &[Scalar, Scalar, Vector], Vector).rows(Rows::OfHistograms),
+    Function::new("histogram_quantile", &[Scalar, Vector], Vector).rows(Rows::OfHistograms),
     Function::new("histogram_quantiles", &[Vector, String, Scalar, Scalar], Vector)
         .optional(9)
         .since(3, 11)
         .experimental()
+        .labels(Labels::KeptAndMade)
+        .rows(Rows::Several)
         .roles(&[Role::Value, Role::Label]),
     Function::new("histogram_stddev", &[Vector], Vector),
     Function::new("histogram_stdvar", &[Vector], Vector),
     Function::new("histogram_sum", &[Vector], Vector),
     Function::new("hour", &[Vector], Vector).optional(1),
-    Function::new("idelta", &[Matrix], Vector),
-    Function::new("increase", &[Matrix], Vector).outcome(Outcome::Rate),
+    Function::new("idelta", &[Matrix], Vector).two_samples(),
+    Function::new("increase", &[Matrix], Vector)
+        .outcome(Outcome::Rate)
+        .two_samples(),
     Function::new("info", &[Vector, Vector], Vector)
         .optional(1)
         .since(2, 55)
@@ -72,8 +80,11 @@ pub(super) static FUNCTIONS: [Function; 91] = [
     Function::new("integral", &[Matrix, Scalar], Vector)
         .optional(1)
         .since(3, 16)
-        .experimental(),
-    Function::new("irate", &[Matrix], Vector).outcome(Outcome::Rate),
+        .experimental()
+        .two_samples(),
+    Function::new("irate", &[Matrix], Vector)
+        .outcome(Outcome::Rate)
+        .two_samples(),
     Function::new("label_join", &[Vector, String, String, String], Vector)
         .variadic()
         .labels(Labels::KeptAndMade)
@@ -106,17 +117,23 @@ pub(super) static FUNCTIONS: [Function; 91] = [
     Function::new("minute", &[Vector], Vector).optional(1),
     Function::new("month", &[Vector], Vector).optional(1),
     Function::new("pi", &[], Scalar),
-    Function::new("predict_linear", &[Matrix, Scalar], Vector).outcome(Outcome::Other),
+    Function::new("predict_linear", &[Matrix, Scalar], Vector)
+        .outcome(Outcome::Other)
+        .two_samples(),
     Function::new("present_over_time", &[Matrix], Vector).outcome(Outcome::Other),
     Function::new("quantile_over_time", &[Scalar, Matrix], Vector),
     Function::new("rad", &[Vector], Vector),
     Function::new("range", &[], Scalar).since(3, 12).experimental(),
-    Function::new("rate", &[Matrix], Vector).outcome(Outcome::Rate),
-    Function::new("resets", &[Matrix], Vector).outcome(Outcome::Other),
+    Function::new("rate", &[Matrix], Vector)
+        .outcome(Outcome::Rate)
+        .two_samples(),
+    Function::new("resets", &[Matrix], Vector)
+        .outcome(Outcome::Other)
+        .two_samples(),
     Function::new("round", &[Vector, Scalar], Vector).optional(1),
     Function::new("scalar", &[Vector], Scalar)
         .labels(Labels::Lost)
-        .one_row(),
+        .rows(Rows::One),
     Function::new("sgn", &[Vector], Vector).outcome(Outcome::Other),
     Function::new("sin", &[Vector], Vector),
     Function::new("sinh", &[Vector], Vector),
@@ -164,6 +181,6 @@ pub(super) static FUNCTIONS: [Function; 91] = [
         .outcome(Outcome::Other),
     Function::new("vector", &[Scalar], Vector)
         .labels(Labels::Lost)
-        .one_row(),
+        .rows(Rows::One),
     Function::new("year", &[Vector], Vector).optional(1),
 ];

@@ -23,7 +23,7 @@ impl Parser<'_> {
         {
             return Err(ParseError::new(
                 duration.span(),
-                "a range and a step have to be longer than 0",
+                "a range or a step must be longer than 0",
             ));
         }
         Ok(duration)

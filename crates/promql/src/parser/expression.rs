@@ -151,7 +151,7 @@ impl<'a> Parser<'a> {
         self.cursor.next();
         let known = Function::find(token.text).filter(|function| function.is_of(self.dialect.version));
         let Some(function) = known else {
-            let message = format!("the function `{}` is not known", token.text);
+            let message = format!("unknown function `{}`", token.text);
             return Err(ParseError::new(token.span, message));
         };
         if !function.is_in(self.dialect) {

@@ -3,7 +3,7 @@
 use super::Parser;
 use super::expression::string;
 use crate::ast::{Expr, Name, SelectorMatcher, Time, VectorSelector};
-use crate::error::ParseError;
+use crate::error::{ParseError, ParseErrorKind};
 use crate::lexer::{Symbol, Token, TokenKind};
 use crate::matcher::{MatchOp, Matcher, NAME_LABEL};
 use crate::operator::BinaryOp;
@@ -41,10 +41,22 @@ impl<'a> Parser<'a> {
         while self.cursor.take(Symbol::CloseBrace).is_none() {
             matchers.push(self.matcher()?);
             if self.cursor.take(Symbol::Comma).is_none() && !self.cursor.is(Symbol::CloseBrace) {
-                return Err(self.cursor.unexpected("`,` or `}`"));
+                return Err(self.no_comma());
             }
         }
         Ok(matchers)
+    }
+
+    /// What is wrong behind a matcher.
+    fn no_comma(&self) -> ParseError {
+        match self.cursor.peek() {
+            Some(token) if token.text.eq_ignore_ascii_case("or") => ParseError::of_kind(
+                ParseErrorKind::Alternatives,
+                token.span,
+                "matchers cannot be joined by `or`: put the operator `or` between two selectors",
+            ),
+            _ => self.cursor.unexpected("`,` or `}`"),
+        }
     }
 
     fn matcher(&mut self) -> Result<SelectorMatcher, ParseError> {

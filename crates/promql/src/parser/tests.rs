@@ -10,6 +10,11 @@ fn read(text: &str) -> Expr {
     parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
+/// A text whose patterns were left to the server.
+fn unread(text: &str) -> Expr {
+    parse_with(text, Dialect::SENT).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
 fn refused(text: &str) -> ParseError {
     parse(text).expect_err(text)
 }
@@ -36,7 +41,7 @@ fn errors_say_where_and_what() {
         ("a @ b", "1:5", "expected a timestamp"),
         ("é", "1:1", "may not stand here"),
         ("\"é\" + ;", "1:7", "may not stand here"),
-        ("1 + nope(a)", "1:5", "`nope` is not known"),
+        ("1 + nope(a)", "1:5", "unknown function `nope`"),
         (
             "sum(rate(a)) ",
             "1:10",
@@ -55,14 +60,10 @@ fn errors_say_where_and_what() {
         ("sum by a (b)", "1:8", "expected `(`"),
         ("a{b=~\"(\"}", "1:6", "not a valid pattern"),
         ("{}", "1:1", "needs a name"),
-        (
-            "a{__name__=\"b\"}",
-            "1:3",
-            "the name of the metric is `a` already",
-        ),
-        ("1 == 2", "1:3", "takes `bool`"),
-        ("a + bool b", "1:3", "`bool` stands behind a comparison"),
-        ("a and 1", "1:3", "between two instant vectors"),
+        ("a{__name__=\"b\"}", "1:3", "the metric's name is already `a`"),
+        ("1 == 2", "1:3", "needs `bool`"),
+        ("a + bool b", "1:3", "`bool` may follow only a comparison"),
+        ("a and 1", "1:3", "needs an instant vector on both sides"),
         (
             "sum(1)",
             "1:5",
@@ -72,12 +73,8 @@ fn errors_say_where_and_what() {
         ("rate(a[5m], 1)", "1:1", "takes 1 argument, and this call has 2"),
         ("a[5m] offset 1m offset 2m", "1:17", "only once"),
         ("a[5m:][1h:]", "1:1", "a subquery takes an instant vector"),
-        ("(a)[5m]", "1:4", "only a selector takes a range"),
-        (
-            "a * on (b) group_left (b) c",
-            "1:24",
-            "may not stand in `on` and in the group",
-        ),
+        ("(a)[5m]", "1:4", "only a selector can have a range"),
+        ("a * on (b) group_left (b) c", "1:24", "may be in only one"),
         ("a[5m / 0]", "1:8", "divided by zero"),
         ("rate(a[0])", "1:8", "longer than 0"),
     ] {
@@ -91,6 +88,7 @@ fn errors_say_where_and_what() {
 fn kinds_of_refusals() {
     for (text, kind) in [
         ("{a=~\".*\"}", ParseErrorKind::MatchAll),
+        ("a{b=\"x\" or c=\"y\"}", ParseErrorKind::Alternatives),
         ("a{b=~\"(?=x)\"}", ParseErrorKind::Pattern),
         ("a +", ParseErrorKind::Invalid),
     ] {
@@ -106,6 +104,31 @@ fn kinds_of_refusals() {
     }
     let many: Vec<String> = (0..65).map(|index| format!("a{{b=~\"x{index}\"}}")).collect();
     assert_eq!(refused(&many.join("+")).kind, ParseErrorKind::Bound);
+}
+
+#[test]
+fn patterns_are_re2() {
+    for text in [
+        "a{b=\"(\"}",
+        "a{b=~\"x|y\",c!~`\\Q.\\E`}",
+        "a",
+        "a{b=~\"é\"} # (",
+        "{b=~\".*\"}",
+    ] {
+        assert_eq!(unread(text).check_patterns(), Ok(()));
+    }
+    for (text, location) in [
+        ("a{b=~\"(\"}", "1:6"),
+        ("a +\n b{c!~ '(?=x)'}", "2:8"),
+        ("a{b=~`\\`}", "1:6"),
+    ] {
+        let error = unread(text).check_patterns().unwrap_err();
+        assert_eq!(error.location(text).to_string(), location, "{text}");
+        assert_eq!(error, refused(text));
+    }
+    let many: Vec<String> = (0..65).map(|index| format!("a{{b=~\"x{index}\"}}")).collect();
+    let error = unread(&many.join("+")).check_patterns().unwrap_err();
+    assert_eq!(error.kind, ParseErrorKind::Bound);
 }
 
 #[test]
@@ -239,7 +262,7 @@ fn operators_bind_as_in_prometheus() {
             "(a or ((b and c) unless (d == e)))",
         ),
         ("a atan2 b / c", "((a atan2 b) / c)"),
-        ("a offset 5 + b", "(a offset 5 + b)"),
+        ("a offset 5 + b", "(a offset 5s + b)"),
         ("a offset (5) + 3", "a offset (5) + 3"),
         ("a offset -(5) + 3", "(a offset -(5) + 3)"),
         ("a offset --5 + 3", "a offset --5 + 3"),
@@ -263,6 +286,10 @@ fn prints_what_it_read() {
         ("a @ -100.5", "a @ -100.500"),
         ("a @ end() offset -1h30m", "a @ end() offset -1h30m"),
         ("a offset 90m", "a offset 1h30m"),
+        ("a offset 0", "a"),
+        ("a[300] offset -(5)", "a[5m] offset -(5)"),
+        ("rate(a[0.0001])", "rate(a[0.0001])"),
+        ("a > 5m", "a > 300"),
         ("-a^2", "-a ^ 2"),
         ("(-1)^2", "(-1) ^ 2"),
         (

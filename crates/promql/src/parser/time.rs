@@ -62,22 +62,23 @@ impl Parser<'_> {
     fn matrix(&self, expr: Expr, range: DurationExpr, window: Span) -> Result<Expr, ParseError> {
         let refuse = |message| Err(ParseError::new(window, message));
         let Expr::Vector(selector) = expr else {
-            return refuse("only a selector takes a range; a subquery has a colon: `[5m:]`");
+            return refuse("only a selector can have a range; a subquery has a colon: `[5m:]`");
         };
         // 3.5 looks at the literals alone.
         let time = &selector.time;
         let is_new = self.dialect.is_3_16();
-        let offset = time.offset.as_ref().is_some_and(|offset| {
-            self.is_set(offset) && (is_new || offset.by.literal(self.dialect).is_some())
-        });
+        let offset = time
+            .offset
+            .as_ref()
+            .is_some_and(|offset| is_new || offset.by.literal(self.dialect).is_some());
         let at = time
             .at
             .is_some_and(|at| is_new || matches!(at.when, When::Milliseconds(_)));
         if offset {
-            return refuse("an `offset` stands behind the range");
+            return refuse("the `offset` belongs behind the range");
         }
         if at {
-            return refuse("an `@` stands behind the range");
+            return refuse("the `@` belongs behind the range");
         }
         Ok(Expr::Matrix(Box::new(MatrixSelector {
             place: selector.place.span().to(window).into(),
@@ -92,19 +93,16 @@ impl Parser<'_> {
         let span = word.to(self.cursor.end());
         let place = span.into();
         // `offset 0` counts as none, as it does for Prometheus.
-        let is_set = |time: &Time| time.offset.as_ref().is_some_and(|offset| self.is_set(offset));
+        let is_zero = by
+            .literal(self.dialect)
+            .is_some_and(|seconds| nanoseconds(seconds) == 0);
         let time = time_of(expr, span, "`offset`")?;
-        if is_set(time) {
-            return Err(ParseError::new(span, "`offset` may stand only once"));
+        if time.offset.is_some() {
+            return Err(ParseError::new(span, "`offset` may appear only once"));
         }
-        time.offset = Some(Offset { by, place });
+        time.offset = (!is_zero).then_some(Offset { by, place });
         end_at(expr, span);
         Ok(())
-    }
-
-    fn is_set(&self, offset: &Offset) -> bool {
-        let literal = offset.by.literal(self.dialect);
-        literal.is_none_or(|seconds| nanoseconds(seconds) != 0)
     }
 
     fn at(&mut self, expr: &mut Expr, sign: Span) -> Result<(), ParseError> {
@@ -126,7 +124,7 @@ impl Parser<'_> {
         let place = span.into();
         let time = time_of(expr, span, "`@`")?;
         if time.at.is_some() {
-            return Err(ParseError::new(span, "`@` may stand only once"));
+            return Err(ParseError::new(span, "`@` may appear only once"));
         }
         time.at = Some(At { when, place });
         end_at(expr, span);
@@ -167,7 +165,7 @@ fn time_of<'a>(expr: &'a mut Expr, modifier: Span, what: &str) -> Result<&'a mut
         Expr::Subquery(subquery) => Ok(&mut subquery.time),
         _ => Err(ParseError::new(
             modifier,
-            format!("{what} may stand only behind a selector, a range or a subquery"),
+            format!("{what} may follow only a selector, a range or a subquery"),
         )),
     }
 }
@@ -189,10 +187,10 @@ fn extend(expr: &mut Expr, word: Span, extended: Extended) -> Result<(), ParseEr
     let time = match expr {
         Expr::Vector(selector) => &mut selector.time,
         Expr::Matrix(matrix) => &mut matrix.selector.time,
-        _ => return refuse(format!("`{name}` may stand only behind a selector or a range")),
+        _ => return refuse(format!("`{name}` may follow only a selector or a range")),
     };
     if time.extended.is_some_and(|other| other != extended) {
-        return refuse("`anchored` and `smoothed` may not stand together".to_owned());
+        return refuse("`anchored` and `smoothed` cannot be combined".to_owned());
     }
     time.extended = Some(extended);
     end_at(expr, word);

@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Display, Formatter, Write as _};
 
-use crate::ast::{DurationExpr, nanoseconds};
+use crate::ast::DurationExpr;
+use crate::number;
 
 /// Whether an operator behind the duration of an offset would be read as part of it; see the parser's `offset_duration`.
 pub(super) fn goes_on(offset: &DurationExpr) -> bool {
@@ -14,9 +15,26 @@ pub(super) fn goes_on(offset: &DurationExpr) -> bool {
     }
 }
 
+/// A duration by itself, with units: servers before Prometheus 3 take no number there.
+pub(super) struct Plain<'a>(pub(super) &'a DurationExpr);
+
+impl Display for Plain<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            DurationExpr::Literal(number) => match of_seconds(number.value) {
+                Some(text) => f.write_str(&text),
+                None => number.fmt(f),
+            },
+            DurationExpr::Unary(sign, inner, _) => write!(f, "{sign}{}", Plain(inner)),
+            other => other.fmt(f),
+        }
+    }
+}
+
 impl Display for DurationExpr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Literal(number) if number.is_duration => Plain(self).fmt(f),
             Self::Literal(number) => number.fmt(f),
             Self::Window(window, _) => write!(f, "{}()", window.as_str()),
             Self::Extreme(extreme, sides, _) => {
@@ -29,8 +47,8 @@ impl Display for DurationExpr {
     }
 }
 
-/// Seconds as a duration with units, `None` where a part of a millisecond is left or there are too many.
-pub(super) fn of_seconds(seconds: f64) -> Option<String> {
+/// Seconds as a duration with units that reads back as the same number, `None` where there is none.
+fn of_seconds(seconds: f64) -> Option<String> {
     const UNITS: [(&str, i64); 7] = [
         ("y", 365 * 86_400_000),
         ("w", 7 * 86_400_000),
@@ -40,24 +58,16 @@ pub(super) fn of_seconds(seconds: f64) -> Option<String> {
         ("s", 1000),
         ("ms", 1),
     ];
-    if !(-9_223_372_036.0..=9_223_372_036.0).contains(&seconds) {
+    if !(0.0..=9_223_372_036.0).contains(&seconds) {
         return None;
     }
     // Of a large duration the last digits of its nanoseconds are lost in a float; its milliseconds are not.
     #[expect(clippy::cast_possible_truncation, reason = "it was rounded and is in range")]
-    let milliseconds = (seconds * 1000.0).round() as i64;
-    let mut left = milliseconds.abs();
-    let exact = crate::number::seconds(left * 1_000_000);
-    if nanoseconds(exact) != nanoseconds(seconds.abs()) {
+    let mut left = (seconds * 1000.0).round() as i64;
+    if left == 0 || number::seconds(left * 1_000_000).to_bits() != seconds.to_bits() {
         return None;
     }
-    if left == 0 {
-        return Some(if seconds.is_sign_negative() { "-0s" } else { "0s" }.to_owned());
-    }
     let mut text = String::new();
-    if milliseconds < 0 {
-        text.push('-');
-    }
     for (unit, size) in UNITS {
         // Years and weeks only where nothing is left: `90d` is easier to read than `12w6d`.
         let whole = !matches!(unit, "y" | "w") || left % size == 0;

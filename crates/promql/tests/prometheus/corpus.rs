@@ -77,7 +77,7 @@ fn literals(source: &str) -> Vec<String> {
         if let Some(raw) = rest.strip_prefix('`') {
             found.extend(raw.split_once('`').map(|(text, _)| text.to_owned()));
         } else if rest.starts_with('"') {
-            // Go's escapes that JSON does not have are few; such a string is passed over.
+            // Go's escapes that JSON does not have are few; a string with one is left out.
             let mut strings = serde_json::Deserializer::from_str(rest).into_iter::<String>();
             found.extend(strings.next().and_then(Result::ok));
         }

@@ -136,7 +136,7 @@ fn time(time: &Time, dialect: Dialect) -> (Value, Value) {
 
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "what is no duration of 64 bits in nanoseconds is refused"
+    reason = "the parser refuses durations that 64 bits of nanoseconds do not hold"
 )]
 fn duration(expr: &DurationExpr, dialect: Dialect) -> Value {
     match expr

@@ -1,9 +1,7 @@
+use promql::{Dialect, Expr, parse_with};
 use proptest::prelude::*;
 
 use super::*;
-use crate::language::promql::syntax::Query;
-use crate::language::promql::{print, walk};
-use promql_parser::parser::Expr;
 
 fn text(text: &str) -> Span {
     Span::new(Origin::Text, text)
@@ -90,7 +88,7 @@ fn each_is_written_for_where_it_stands() {
         ("a{b=\"\\x41«1»\"}", r#"a{b="\x411"}"#),
         ("a{b=\"\\\\«1»\"}", r#"a{b="\\1"}"#),
     ] {
-        match place(&spans(template)) {
+        match escape(&spans(template)) {
             Ok(query) => assert_eq!(query, placed),
             Err(error) => assert_eq!(placed, "", "{template}: {error}"),
         }
@@ -154,39 +152,39 @@ fn what_cannot_be_placed() {
         ("a # c\r + b{c=\"«x»\"}", "servers read differently"),
         ("a\\\"‹x›\"", "backslash"),
     ] {
-        let error = place(&spans(template)).expect_err(template);
+        let error = escape(&spans(template)).expect_err(template);
         assert!(error.message.contains(cause), "{template}: {error}");
         assert_eq!(error.span % 2, 1, "{template}");
     }
 }
 
+fn read(query: &str) -> Expr {
+    parse_with(query, Dialect::SENT).unwrap_or_else(|e| panic!("{query}: {e}"))
+}
+
 /// A tree with the same text in all of its strings.
 fn skeleton(query: &str) -> Expr {
-    let mut expr = Query::parse(query)
-        .unwrap_or_else(|e| panic!("{query}: {e}"))
-        .into_expr();
-    walk::each_mut(&mut expr, &mut |node| {
-        if let Expr::StringLiteral(literal) = node {
-            literal.val.clear();
+    let mut expr = read(query);
+    expr.each_mut(&mut |node| {
+        if let Expr::String(literal) = node {
+            literal.value.clear();
         }
-    });
-    walk::each_selector_mut(&mut expr, &mut |selector| {
-        selector
-            .matchers
-            .matchers
-            .iter_mut()
-            .for_each(|m| m.value.clear());
+        if let Some(selector) = node.selector_mut() {
+            selector
+                .matchers
+                .iter_mut()
+                .for_each(|held| held.matcher.value.clear());
+        }
     });
     expr
 }
 
 fn strings(query: &str) -> Vec<String> {
     let mut found = Vec::new();
-    let query = Query::parse(query).unwrap();
-    walk::each(query.expr(), &mut |node| match node {
-        Expr::StringLiteral(literal) => found.push(literal.val.clone()),
-        Expr::VectorSelector(selector) => {
-            found.extend(selector.matchers.matchers.iter().map(|m| print::matcher(m).value));
+    read(query).each(&mut |node| match node {
+        Expr::String(literal) => found.push(literal.value.clone()),
+        Expr::Vector(selector) => {
+            found.extend(selector.matchers.iter().map(|held| held.matcher.value.clone()));
         }
         _ => {}
     });
@@ -220,7 +218,7 @@ const TEMPLATES: [&str; 9] = [
     "sum by (b) (a{b=\"«»\" # \"'`\n,c=\"«»\"})",
 ];
 
-fn filled(template: &str, parts: &[String]) -> Result<String, PlaceError> {
+fn filled(template: &str, parts: &[String]) -> Result<String, EscapeError> {
     let mut spans: Vec<Span> = Vec::new();
     for (index, piece) in template.split("«»").enumerate() {
         if index > 0 {
@@ -231,7 +229,7 @@ fn filled(template: &str, parts: &[String]) -> Result<String, PlaceError> {
         }
         spans.push(text(piece));
     }
-    place(&spans)
+    escape(&spans)
 }
 
 proptest! {
@@ -274,16 +272,6 @@ proptest! {
     fn no_spans_panic(pieces in prop::collection::vec((0..4_usize, hostile()), 0..8)) {
         let origins = [Origin::Text, Origin::Name, Origin::Matchers, Origin::Values];
         let spans: Vec<Span> = pieces.into_iter().map(|(origin, piece)| Span::new(origins[origin], piece)).collect();
-        let _ = place(&spans);
+        let _ = escape(&spans);
     }
-}
-
-#[test]
-fn the_pattern_quoting_is_that_of_go() {
-    // regexp.QuoteMeta escapes these and nothing else.
-    let special: String = (0..128_u8)
-        .map(char::from)
-        .filter(|c| is_pattern_meta(*c))
-        .collect();
-    assert_eq!(special, "$()*+.?[\\]^{|}");
 }

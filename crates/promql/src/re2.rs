@@ -65,6 +65,15 @@ impl Re2 {
 
     /// Compiles a pattern that has to match the whole text, with `.` matching newlines: what `=~` means to Prometheus
     /// (`^(?s:pattern)$`, `model/labels/regexp.go`).
+    ///
+    /// ```
+    /// use promql::re2::Re2;
+    ///
+    /// let pattern = Re2::compile_anchored(r"5\d\d|\Qa.b\E")?;
+    /// assert!(pattern.is_match("503") && pattern.is_match("a.b"));
+    /// assert!(!pattern.is_match("1503") && !pattern.is_match("axb"));
+    /// # Ok::<(), promql::re2::Re2Error>(())
+    /// ```
     pub fn compile_anchored(pattern: &str) -> Result<Self, Re2Error> {
         Self::build(pattern, true)
     }
@@ -162,12 +171,17 @@ impl fmt::Debug for Re2 {
 pub fn quote(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 8);
     for letter in text.chars() {
-        if r"\.+*?()|[]{}^$".contains(letter) {
+        if is_meta(letter) {
             quoted.push('\\');
         }
         quoted.push(letter);
     }
     quoted
+}
+
+/// Whether a character has a meaning of its own in a pattern.
+pub fn is_meta(letter: char) -> bool {
+    r"\.+*?()|[]{}^$".contains(letter)
 }
 
 /// Whether a Prometheus matcher `=~ pattern` holds for a label value.

@@ -1,23 +1,32 @@
-//! What `seriesQuery` holds: one selector of series.
+//! Series selector: a selector of series by itself, as `/api/v1/series` takes it.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
-use promql_parser::parser::{Expr, VectorSelector};
-
-use super::lex;
-use super::matcher::{MatchOp, Matcher, NAME_LABEL};
-use super::print;
-use super::syntax::{Query, QueryError, check_patterns, line_and_column};
-use super::tree::Tree;
-use crate::language::re2::Re2;
+use crate::ast::{Expr, Time, VectorSelector};
+use crate::dialect::Dialect;
+use crate::error::ParseError;
+use crate::matcher::{MatchOp, Matcher, NAME_LABEL, is_keyword};
+use crate::parser::parse_with;
+use crate::printer;
+use crate::re2::Re2;
+use crate::span::Span;
 
 /// A value that no series has. A pattern that matches it matches anything.
-const PROBE: &str = "metricrule-probe-7f3a";
+const PROBE: &str = "value-of-no-series-7f3a";
 
 /// A selector of series without a time.
 ///
-/// Two that say the same in another order are equal, and `Display` gives both the same text: what `/api/v1/series` is asked.
+/// Two that say the same in another order are equal, and `Display` gives both the same text.
+///
+/// ```
+/// use promql::SeriesSelector;
+///
+/// let selector: SeriesSelector = "{pod!='', __name__='up', job=`api`}".parse()?;
+/// assert_eq!(selector.name(), Some("up"));
+/// assert_eq!(selector.to_string(), r#"up{job="api",pod!=""}"#);
+/// # Ok::<(), promql::ParseError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SeriesSelector {
     name: Option<String>,
@@ -25,44 +34,33 @@ pub struct SeriesSelector {
     matchers: BTreeSet<Matcher>,
 }
 
+// === impl SeriesSelector ===
+
 impl SeriesSelector {
     /// Reads a selector: `name{…}`, `{__name__=~"…"}`, `{"utf-8 name", …}`.
     ///
     /// # Errors
     ///
-    /// For text that is no query, for a pattern that is not RE2, and for a query that is more than one selector: an expression, a range, `offset`, `@`, and
-    /// VictoriaMetrics' `or` between groups of matchers.
-    pub fn parse(text: &str) -> Result<Self, QueryError> {
-        let refuse = |message: &str| QueryError {
-            message: message.to_owned(),
-            position: Some(line_and_column(text, intruder(text).unwrap_or_default())),
-        };
-        let query = Query::parse(text)?;
-        check_patterns(text)?;
-        match query.into_expr() {
-            Expr::VectorSelector(VectorSelector {
-                name,
-                matchers,
-                offset: None,
-                at: None,
-            }) => {
-                if !matchers.or_matchers.is_empty() {
-                    return Err(refuse(
-                        "a series selector with `or` is not supported: write one rule for each alternative",
-                    ));
-                }
-                Ok(Self::new(name, matchers.matchers.iter().map(print::matcher)))
+    /// For a text that is not valid PromQL, for a pattern that is not valid RE2, and for a query that is more than one selector: an
+    /// expression, a range, `offset` and `@`. The place is where that begins. A selector whose patterns pick every series is none
+    /// of these: see [`is_selective`](Self::is_selective).
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        let expr = parse_with(text, Dialect::SENT)?;
+        expr.check_patterns()?;
+        let message = match &expr {
+            Expr::Vector(selector) if selector.time == Time::default() => return Ok(Self::new(selector)),
+            Expr::Vector(_) => "a series selector cannot have `offset` or `@`",
+            Expr::Matrix(_) => "a series selector cannot have a range: remove the `[…]`",
+            _ => {
+                "this is an expression; a series selector is expected, such as `http_requests_total{pod!=\"\"}`"
             }
-            Expr::VectorSelector(_) => Err(refuse("a series selector takes no `offset` and no `@`")),
-            Expr::MatrixSelector(_) => Err(refuse("a series selector takes no range: remove the `[…]`")),
-            _ => Err(refuse(
-                "this is an expression; a series selector is expected, such as `http_requests_total{pod!=\"\"}`",
-            )),
-        }
+        };
+        Err(ParseError::new(intruder(&expr), message))
     }
 
-    fn new(name: Option<String>, matchers: impl IntoIterator<Item = Matcher>) -> Self {
-        let mut matchers: BTreeSet<Matcher> = matchers.into_iter().collect();
+    fn new(selector: &VectorSelector) -> Self {
+        let mut matchers: BTreeSet<Matcher> = selector.matchers.iter().map(|m| m.matcher.clone()).collect();
+        let name = selector.name.as_ref().map(|name| name.text.clone());
         let names: Vec<Matcher> = matchers
             .iter()
             .filter(|m| m.label == NAME_LABEL && m.op == MatchOp::Equal)
@@ -110,26 +108,41 @@ impl SeriesSelector {
     }
 }
 
-impl fmt::Display for SeriesSelector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let matchers: Vec<Matcher> = self.matchers.iter().cloned().collect();
-        print::selector(f, self.name.as_deref(), &matchers)
+impl std::str::FromStr for SeriesSelector {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        Self::parse(text)
     }
 }
 
-/// Where what does not belong to a selector begins: behind the one that the text begins with, or with the text itself; of
-/// alternatives the first `or`.
-fn intruder(text: &str) -> Option<usize> {
-    let tree = Tree::parse(text).ok()?;
-    let tokens = lex::tokens(text).ok()?;
-    let first = tokens.first()?.start;
-    let selector = tree.leading_selector().filter(|selector| selector.start == first);
-    let Some(selector) = selector else {
-        return Some(first);
-    };
-    let behind = tokens.iter().find(|token| token.start >= selector.end);
-    let or = || tokens.iter().find(|token| token.is_word("or"));
-    behind.or_else(or).map(|token| token.start)
+impl fmt::Display for SeriesSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        printer::named(f, self.name(), self.matchers.iter(), |name| !is_keyword(name))
+    }
+}
+
+/// Where what does not belong to a selector begins: behind the one that the text begins with, or with the text itself.
+fn intruder(expr: &Expr) -> Span {
+    match expr {
+        Expr::Vector(selector) => {
+            let Time { at, offset, .. } = &selector.time;
+            let at = at.map(|at| at.place.span());
+            let offset = offset.as_ref().map(|offset| offset.place.span());
+            let extended = Span::new(selector.span().end + 1, selector.place.span().end);
+            at.into_iter().chain(offset).min().unwrap_or(extended)
+        }
+        Expr::Matrix(matrix) => matrix.window.span(),
+        Expr::Subquery(subquery) if is_plain(&subquery.inner) => subquery.window.span(),
+        Expr::Subquery(subquery) => intruder(&subquery.inner),
+        Expr::Binary(binary) if is_plain(&binary.left) => binary.sign.span(),
+        Expr::Binary(binary) => intruder(&binary.left),
+        _ => expr.span(),
+    }
+}
+
+fn is_plain(expr: &Expr) -> bool {
+    matches!(expr, Expr::Vector(selector) if selector.time == Time::default())
 }
 
 #[cfg(test)]
@@ -155,6 +168,8 @@ mod tests {
             ),
             ("{__name__=\"sum\"}", "{__name__=\"sum\"}"),
             ("node:cpu:rate5m", "node:cpu:rate5m"),
+            ("up{or=\"1\"}", "up{\"or\"=\"1\"}"),
+            ("up offset 0s", "up"),
             (
                 "{__name__=\"a\",__name__=\"b\"}",
                 "{__name__=\"a\",__name__=\"b\"}",
@@ -189,22 +204,23 @@ mod tests {
     #[test]
     fn what_does_not_belong_is_where_it_begins() {
         for (text, position) in [
-            ("rate(up[5m])", (1, 1)),
-            (" sum(up)", (1, 2)),
-            ("up{a=\"b\"}[5m]", (1, 10)),
-            ("up[5m:1m]", (1, 3)),
-            ("up\n offset 5m", (2, 2)),
-            ("up @ 5", (1, 4)),
-            ("up + up", (1, 4)),
-            ("(up)", (1, 1)),
-            ("up{a=\"1\" or b=\"2\"}", (1, 10)),
-            ("1 + up", (1, 1)),
+            ("rate(up[5m])", "1:1"),
+            (" sum(up)", "1:2"),
+            ("up{a=\"b\"}[5m]", "1:10"),
+            ("up[5m:1m]", "1:3"),
+            ("up\n offset 5m", "2:2"),
+            ("up @ 5", "1:4"),
+            ("up + up", "1:4"),
+            ("(up)", "1:1"),
+            ("up{a=\"1\" or b=\"2\"}", "1:10"),
+            ("1 + up", "1:1"),
+            ("up + up * 2 - 1", "1:4"),
+            ("rate(up[5m]) + 1", "1:1"),
+            ("up @ 5 offset 5m", "1:4"),
+            ("up anchored", "1:4"),
         ] {
-            assert_eq!(
-                SeriesSelector::parse(text).unwrap_err().position,
-                Some(position),
-                "{text}"
-            );
+            let error = SeriesSelector::parse(text).unwrap_err();
+            assert_eq!(error.location(text).to_string(), position, "{text}");
         }
     }
 

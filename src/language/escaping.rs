@@ -1,4 +1,4 @@
-//! Puts a rendered template's values into PromQL, each escaped for where it stands.
+//! Escaping of values in PromQL: each is written for where the template puts it.
 //!
 //! The template's own text is passed through. A value may stand only inside a string literal, and there it can say nothing but
 //! itself: the quote, the operator before the literal and the author's text around it decide how it is written.
@@ -7,21 +7,22 @@ mod inside;
 mod scan;
 mod verbatim;
 
+use promql::literal::{Quote, write_inside};
+use promql::matcher::is_metric_name;
+use promql::re2;
+
 use self::inside::Inside;
 use self::scan::{Literal, Scanner, State};
-pub use self::verbatim::place_verbatim;
-use super::literal::{Quote, write_inside};
-use super::matcher::{is_metric_name, is_pattern_meta};
-use crate::language::re2;
+pub use self::verbatim::{adapter_text, substitute};
 use crate::language::span::{Origin, Span};
 
 /// A value stands where it cannot be written safely.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct PlaceError {
+pub struct EscapeError {
     /// The cause.
     pub message: String,
-    /// The index of the span that could not be placed.
+    /// The index of the span that could not be written.
     pub span: usize,
 }
 
@@ -39,32 +40,32 @@ pub struct PlaceError {
 /// For a value outside of literals or in a comment, for several values outside of a pattern, for a value with a backtick or
 /// (outside of a pattern) a backslash in a literal in backticks, and for a value right after something of the author's that it could continue: an unfinished escape, a
 /// class, a repetition or a flag of a pattern, a `$1` of a replacement.
-pub fn place(spans: &[Span]) -> Result<String, PlaceError> {
-    let mut placer = Placer {
+pub fn escape(spans: &[Span]) -> Result<String, EscapeError> {
+    let mut writer = Writer {
         scanner: Scanner::default(),
         out: String::new(),
     };
     for (index, span) in spans.iter().enumerate() {
         let outcome = match span.origin {
             Origin::Text => {
-                placer.verbatim(&span.raw());
+                writer.verbatim(&span.raw());
                 Ok(())
             }
-            Origin::Name => placer.name(span, &spans[index + 1..]),
-            Origin::Matchers => placer.matchers(span, &spans[index + 1..]),
-            Origin::Values => placer.values(&span.parts, &spans[index + 1..]),
+            Origin::Name => writer.name(span, &spans[index + 1..]),
+            Origin::Matchers => writer.matchers(span, &spans[index + 1..]),
+            Origin::Values => writer.values(&span.parts, &spans[index + 1..]),
         };
-        outcome.map_err(|message| PlaceError { message, span: index })?;
+        outcome.map_err(|message| EscapeError { message, span: index })?;
     }
-    Ok(placer.out)
+    Ok(writer.out)
 }
 
-struct Placer {
+struct Writer {
     scanner: Scanner,
     out: String,
 }
 
-impl Placer {
+impl Writer {
     fn verbatim(&mut self, text: &str) {
         text.chars().for_each(|c| self.scanner.feed(c));
         self.out.push_str(text);
@@ -169,7 +170,7 @@ fn text_of(parts: &[String], literal: &Literal, rest: &[Span]) -> Result<String,
         }
         Inside::Replacement(before) if !before.is_complete() => Err(neighbour()),
         Inside::Replacement(_) => Ok(value.replace('$', "$$")),
-        Inside::Unknown(function) if value.contains(is_pattern_meta) => Err(format!(
+        Inside::Unknown(function) if value.contains(re2::is_meta) => Err(format!(
             "the value {value:?} may not stand in an argument of `{function}`, whose meaning is not known"
         )),
         Inside::Value | Inside::Unknown(_) | Inside::Pattern(_) => Ok(value.to_owned()),

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde::Deserialize;
 
-use super::{Expansion, MAX_DEPTH, Re2, Reference, matches_fully, quote};
+use super::{Expansion, MAX_DEPTH, Re2, Reference, is_meta, matches_fully, quote};
 
 /// What Go makes of the same inputs, see `tests/oracles/re2`.
 #[derive(Deserialize)]
@@ -17,7 +17,7 @@ struct Fixture {
 }
 
 fn fixture() -> Fixture {
-    crate::language::fixture::read("re2.json")
+    crate::fixture::read("re2.json")
 }
 
 fn compile(pattern: &str) -> Re2 {
@@ -249,4 +249,11 @@ proptest! {
             let _ = re.expand_match(&Expansion::parse(&template), &pattern);
         }
     }
+}
+
+#[test]
+fn what_is_quoted_is_that_of_go() {
+    // regexp.QuoteMeta escapes these and nothing else.
+    let special: String = (0..128_u8).map(char::from).filter(|c| is_meta(*c)).collect();
+    assert_eq!(special, "$()*+.?[\\]^{|}");
 }

@@ -1,4 +1,4 @@
-//! What a literal's text means to the one who reads it, followed character by character.
+//! Meaning of a literal's text to the one who reads it, followed character by character.
 
 /// How the value of a literal is used.
 #[derive(Debug)]

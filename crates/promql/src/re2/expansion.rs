@@ -2,6 +2,15 @@
 ///
 /// A name is the longest run of letters, digits and underscores, so `$1x` is the group named `1x`. `$$` is a dollar, and so
 /// is a `$` that no name follows.
+///
+/// ```
+/// use promql::re2::{Expansion, Re2};
+///
+/// let pattern = Re2::compile("^(.*)_total$")?;
+/// let expansion = Expansion::parse("${1}_per_second");
+/// assert_eq!(pattern.expand_match(&expansion, "http_requests_total").unwrap(), "http_requests_per_second");
+/// # Ok::<(), promql::re2::Re2Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Expansion {
     pieces: Vec<Piece>,
@@ -94,7 +103,7 @@ impl Expansion {
     }
 }
 
-/// What stands after a `$`, and the rest; `None` if it is no reference.
+/// What stands after a `$`, and the rest; `None` if it is not a reference.
 fn reference(text: &str) -> Option<(Reference, &str)> {
     let braced = text.strip_prefix('{');
     let body = braced.unwrap_or(text);

@@ -1,6 +1,9 @@
-//! Follows PromQL character by character, to know what the next one would belong to.
+//! Scanner of PromQL, character by character: it knows what the next one would belong to.
 
-use super::Quote;
+use promql::ValueType;
+use promql::function::{Function, Role};
+use promql::literal::Quote;
+
 use super::inside::{Inside, Pattern, Replacement};
 
 /// Where the text read so far ends.
@@ -152,25 +155,24 @@ impl Scanner {
         let Some(call) = self.calls.iter().rev().find(|call| !call.function.is_empty()) else {
             return Inside::Value;
         };
-        let function = call.function.to_ascii_lowercase();
-        match (function.as_str(), call.argument) {
-            // The third argument is a replacement, the fifth a pattern.
-            ("label_replace", 2) => Inside::Replacement(Replacement::default()),
-            ("label_replace", 4) => Inside::Pattern(Pattern::default()),
-            (function, _) if TAKE_NAMES.contains(&function) => Inside::Value,
-            _ => Inside::Unknown(function),
+        let name = call.function.to_ascii_lowercase();
+        if TAKE_NAMES.contains(&&*name) {
+            return Inside::Value;
+        }
+        let known = Function::find(&name);
+        let takes_string = |f: &&Function| f.argument(call.argument) == Some(ValueType::String);
+        match known.filter(takes_string).map(|f| f.role(call.argument)) {
+            Some(Role::Value | Role::Label) => Inside::Value,
+            Some(Role::Pattern) => Inside::Pattern(Pattern::default()),
+            Some(Role::Replacement) => Inside::Replacement(Replacement::default()),
+            None => Inside::Unknown(name),
         }
     }
 }
 
-/// What takes names of labels and separators, as they are.
-const TAKE_NAMES: [&str; 12] = [
-    "label_replace",
-    "label_join",
+/// What takes names of labels besides functions, as they are.
+const TAKE_NAMES: [&str; 7] = [
     "count_values",
-    "sort_by_label",
-    "sort_by_label_desc",
-    "histogram_quantiles",
     "by",
     "without",
     "on",

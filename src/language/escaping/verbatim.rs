@@ -1,12 +1,22 @@
-//! Values as they are, where plain substitution is what is wanted and still may not reach beyond the place it is made in.
+//! Plain substitution: values as they are, which still may not reach beyond the place they are put in.
 //!
 //! prometheus-adapter executes its template into a buffer and sends the buffer (`pkg/naming/metrics_query.go`). The same text
 //! comes out here, whatever the author's own text means; only a value that would leave its string, its comment or its word is
 //! refused.
 
+use promql::Matcher;
+
 use super::scan::{Scanner, State};
-use super::{PlaceError, UNSURE};
+use super::{EscapeError, UNSURE};
+use crate::language::quote::quote;
 use crate::language::span::{Origin, Span};
+
+/// The text that prometheus-adapter has for a matcher: the label as it is, the value as Go's `%q` writes it
+/// (`pkg/client/helpers.go`). It means the same as the `Display` form.
+pub fn adapter_text(matcher: &Matcher) -> String {
+    let Matcher { label, op, value } = matcher;
+    format!("{label}{}{}", op.as_str(), quote(value))
+}
 
 /// The template's output as plain substitution gives it. `is_promql`: whether the author's text is; in any other text quotes
 /// may mean anything, and values of the characters that Kubernetes allows in a label's value may stand anywhere.
@@ -14,7 +24,7 @@ use crate::language::span::{Origin, Span};
 /// # Errors
 ///
 /// For a value that ends the string or the comment in which it stands, or that stands for more than one word outside of them.
-pub fn place_verbatim(spans: &[Span], is_promql: bool) -> Result<String, PlaceError> {
+pub fn substitute(spans: &[Span], is_promql: bool) -> Result<String, EscapeError> {
     let mut scanner = Scanner::default();
     let mut out = String::new();
     for (index, span) in spans.iter().enumerate() {
@@ -23,7 +33,7 @@ pub fn place_verbatim(spans: &[Span], is_promql: bool) -> Result<String, PlaceEr
         if span.origin == Origin::Text || plain {
             text.chars().for_each(|c| scanner.feed(c));
         } else {
-            substitute(&mut scanner, span.origin, &text).map_err(|message| PlaceError {
+            put(&mut scanner, span.origin, &text).map_err(|message| EscapeError {
                 message: message.to_owned(),
                 span: index,
             })?;
@@ -33,7 +43,7 @@ pub fn place_verbatim(spans: &[Span], is_promql: bool) -> Result<String, PlaceEr
     Ok(out)
 }
 
-fn substitute(scanner: &mut Scanner, origin: Origin, text: &str) -> Result<(), &'static str> {
+fn put(scanner: &mut Scanner, origin: Origin, text: &str) -> Result<(), &'static str> {
     match &scanner.state {
         _ if text.is_empty() => Ok(()),
         State::Literal(_) => inside_literal(scanner, text),
@@ -123,10 +133,10 @@ fn is_harmless(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use promql::{MatchOp, SeriesSelector};
     use proptest::prelude::*;
 
     use super::*;
-    use crate::language::promql::SeriesSelector;
 
     fn spans(parts: &[(Origin, &str)]) -> Vec<Span> {
         parts
@@ -139,6 +149,19 @@ mod tests {
     const NAME: Origin = Origin::Name;
     const MATCHERS: Origin = Origin::Matchers;
     const VALUES: Origin = Origin::Values;
+
+    #[test]
+    fn the_adapters_text_has_gos_quotes() {
+        for (value, text) in [
+            ("5..", r#"code!~"5..""#),
+            ("a\"b\\c\n\0é\u{ad}", r#"code!~"a\"b\\c\n\x00é\u00ad""#),
+        ] {
+            assert_eq!(
+                adapter_text(&Matcher::new("code", MatchOp::NotRegex, value)),
+                text
+            );
+        }
+    }
 
     #[test]
     fn plain_substitution() {
@@ -192,7 +215,7 @@ mod tests {
         ] {
             let spans = spans(parts);
             let want: String = parts.iter().map(|(_, text)| *text).collect();
-            assert_eq!(place_verbatim(&spans, true).as_deref(), Ok(want.as_str()));
+            assert_eq!(substitute(&spans, true).as_deref(), Ok(want.as_str()));
         }
     }
 
@@ -213,12 +236,12 @@ mod tests {
         ] {
             let spans = spans(parts);
             let want: String = parts.iter().map(|(_, text)| *text).collect();
-            assert_eq!(place_verbatim(&spans, false).as_deref(), Ok(want.as_str()));
-            assert!(place_verbatim(&spans, true).is_err());
+            assert_eq!(substitute(&spans, false).as_deref(), Ok(want.as_str()));
+            assert!(substitute(&spans, true).is_err());
         }
         for text in ["a\"b", "a b", "a\nb"] {
             let spans = spans(&[(TEXT, "https://x/?q="), (VALUES, text)]);
-            assert!(place_verbatim(&spans, false).is_err(), "{text}");
+            assert!(substitute(&spans, false).is_err(), "{text}");
         }
     }
 
@@ -231,7 +254,7 @@ mod tests {
             let before = format!("x{{a={quote}");
             let after = format!("{quote},b=\"c\"}}");
             let spans = spans(&[(TEXT, &before), (VALUES, &value), (TEXT, &after)]);
-            if let Ok(text) = place_verbatim(&spans, true)
+            if let Ok(text) = substitute(&spans, true)
                 && let Ok(selector) = SeriesSelector::parse(&text)
             {
                 let labels: Vec<&str> = selector.matchers().map(|matcher| matcher.label.as_str()).collect();
@@ -262,9 +285,9 @@ mod tests {
         ] {
             let spans = spans(parts);
             assert!(
-                place_verbatim(&spans, true).is_err(),
+                substitute(&spans, true).is_err(),
                 "{:?}",
-                place_verbatim(&spans, true)
+                substitute(&spans, true)
             );
         }
     }
