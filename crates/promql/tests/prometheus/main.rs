@@ -9,6 +9,7 @@
 )]
 
 mod compare;
+mod confinement;
 mod corpus;
 mod exception;
 mod generate;
@@ -55,6 +56,13 @@ fn all(version: Version) {
     for (name, texts) in [("own", own), ("generated", generated), ("mutated", mutated)] {
         let tally = compare::compare(&oracle, &texts, Dialect::of(version));
         report(&format!("{version:?} {name}"), &tally);
+        let seen = confinement::look(&oracle, &texts, version);
+        eprintln!(
+            "{version:?} {name}: {} confined, with {} selectors",
+            seen.queries, seen.selectors
+        );
+        fail(&format!("{version:?} {name}, confined"), &seen.wrong);
+        assert!(seen.queries > texts.len() / 10, "few are confined");
         if name == "own" {
             let tally = compare::compare(&oracle.stable(), &texts, Dialect::of(version).stable());
             report(&format!("{version:?} {name}, nothing experimental"), &tally);
@@ -64,11 +72,15 @@ fn all(version: Version) {
 
 fn report(name: &str, tally: &Tally) {
     eprintln!("{name}: {tally}");
-    let shown: Vec<&str> = tally.wrong.iter().take(20).map(String::as_str).collect();
+    fail(name, &tally.wrong);
+}
+
+fn fail(name: &str, wrong: &[String]) {
+    let shown: Vec<&str> = wrong.iter().take(20).map(String::as_str).collect();
     assert!(
-        tally.wrong.is_empty(),
+        wrong.is_empty(),
         "{name}: {} texts are read otherwise:\n{}",
-        tally.wrong.len(),
+        wrong.len(),
         shown.join("\n")
     );
 }
