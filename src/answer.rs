@@ -410,3 +410,6 @@ fn check(table: &RuleTable, served: &Served, namespace: Option<&str>) -> Result<
     );
     Err(Failure::new(Reason::NotSynced, cause))
 }
+
+#[cfg(test)]
+mod tests;

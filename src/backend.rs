@@ -22,6 +22,8 @@ pub mod prometheus;
 mod rate;
 mod redact;
 mod settings;
+#[cfg(test)]
+pub(crate) mod testing;
 mod tls;
 
 use std::{sync::Arc, time::Duration};

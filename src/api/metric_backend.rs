@@ -120,7 +120,7 @@ pub struct BackendLabels {
     /// The labels that are trusted to hold the namespace of a series. The queries of a `MetricRule` are confined by
     /// one of them: the one that the rule maps to `namespaces`, or else the first. List only labels that no workload can
     /// write: with `honor_labels: true` it writes them itself, and without it wherever its target has no such label.
-    /// Every scrape job has to set or to drop them. 1 to 8. Default: `[namespace]`.
+    /// Every scrape job has to set or to drop them by relabelling. 1 to 8. Default: `[namespace]`.
     #[schemars(
         length(min = 1, max = 8),
         inner(length(min = 1, max = 128), regex(pattern = "^[a-zA-Z_][a-zA-Z0-9_]*$")),

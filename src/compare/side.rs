@@ -138,3 +138,45 @@ fn root_cause(error: &anyhow::Error) -> String {
     }
     error.root_cause().to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use serde_json::json;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::{compare::Credential, kubernetes::fake::FakeApi};
+
+    const LIST: &str =
+        r#"{"kind":"ExternalMetricValueList","apiVersion":"external.metrics.k8s.io/v1beta1","items":[]}"#;
+
+    #[tokio::test]
+    async fn an_answer_of_more_than_4_mib_was_read_to_its_end() {
+        crate::backend::install_crypto();
+        let app = Router::new().fallback(|uri: http::Uri| {
+            let length: usize = uri.path().trim_start_matches('/').parse().unwrap();
+            std::future::ready(LIST.to_owned() + &" ".repeat(length - LIST.len()))
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let fake = FakeApi::default();
+        fake.set(
+            "/api/v1/namespaces/kube-system/serviceaccounts/hpa/token",
+            json!({"spec": {"audiences": ["k"], "expirationSeconds": 600},
+                "status": {"token": "abc", "expirationTimestamp": "2026-01-02T02:04:05Z"}}),
+        );
+        let credential = Credential::ServiceAccount {
+            namespace: "kube-system".to_owned(),
+            name: "hpa".to_owned(),
+        };
+        let bearer = Bearer::new(&fake.client(), &credential).await.unwrap();
+        let url = Url::parse(&url).unwrap();
+        let side = Side::new(Way::Direct(url), &Trust::System, Arc::new(bearer)).unwrap();
+        let most = 4 << 20;
+        assert!(matches!(side.ask(&format!("/{most}")).await, Answer::Values(_)));
+        let refused = Answer::Unreachable("the answer is longer than 4194304 bytes".to_owned());
+        assert_eq!(side.ask(&format!("/{}", most + 1)).await, refused);
+    }
+}

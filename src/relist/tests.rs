@@ -1,46 +1,18 @@
 //! The task itself, in paused time, at a backend on loopback that takes connections and never answers.
 
-use futures::future::BoxFuture;
-use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::*;
 use crate::{
-    backend::{
-        BackendInputs,
-        auth::{IssuedToken, TokenSource},
-    },
+    backend::testing,
     rule::testing::{REQUESTS, index, rule},
 };
 
-struct NoTokens;
-
-impl TokenSource for NoTokens {
-    fn issue(
-        &self,
-        _: Arc<str>,
-        _: Arc<str>,
-        _: Duration,
-    ) -> BoxFuture<'_, Result<IssuedToken, BackendError>> {
-        std::future::pending().boxed()
-    }
-}
-
 /// A pool whose backend `default` hangs for as long as the listener lives.
 async fn hanging() -> (Pool, TcpListener) {
-    crate::backend::install_crypto();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let spec = json!({"type": "Prometheus", "prometheus": {"url": url}});
-    let inputs = BackendInputs {
-        spec: Arc::new(serde_json::from_value(spec).unwrap()),
-        uid: "1".to_owned(),
-        generation: 1,
-    };
-    let pool = Pool::new(Metrics::new().backend, Arc::new(NoTokens));
-    pool.set_credentials(|_, _, _| None);
-    pool.apply([("default".into(), inputs)]);
-    (pool, listener)
+    (testing::pool(&url), listener)
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! The documents say what is there.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::repository;
 
@@ -182,6 +182,35 @@ fn every_claim_about_security_has_a_test() -> Result<()> {
             "SECURITY.md:{}: a claim without a test",
             number + 1
         );
+    }
+    Ok(())
+}
+
+/// What follows the first `from`, up to the next `to`.
+fn between<'a>(text: &'a str, from: &str, to: &str) -> Result<&'a str> {
+    let (_, rest) = text.split_once(from).with_context(|| format!("no {from:?}"))?;
+    Ok(rest.split_once(to).map_or(rest, |(part, _)| part))
+}
+
+/// Advice about `honor_labels` alone left the namespace's label to whoever exposes it on a target that has none.
+#[test]
+fn each_way_to_write_another_namespaces_label_is_named_where_the_label_is_trusted() -> Result<()> {
+    let security = repository::read("SECURITY.md")?;
+    let installing = repository::read("docs/installing.md")?;
+    let crd = repository::read("crds/metricbackends.yaml")?;
+    let labels = between(&crd, "\n              labels:\n", "\n                    items:")?;
+    for (place, text) in [
+        ("SECURITY.md", between(&security, "### Platform team", "\n### ")?),
+        (
+            "docs/installing.md",
+            between(&installing, "## The label of the namespace", "\n## ")?,
+        ),
+        ("the field's description in the CRD", labels),
+    ] {
+        let lower = text.to_lowercase();
+        for word in ["honor_labels", "target", "relabel"] {
+            ensure!(lower.contains(word), "{place} does not speak of {word}: {text}");
+        }
     }
     Ok(())
 }

@@ -1,24 +1,8 @@
-use std::time::Duration;
-
 use bytes::Bytes;
-use futures::{FutureExt as _, future::BoxFuture};
 use serde_json::json;
 
 use super::*;
-use crate::{backend::auth::IssuedToken, metrics::Metrics};
-
-struct NoTokens;
-
-impl TokenSource for NoTokens {
-    fn issue(
-        &self,
-        _: Arc<str>,
-        _: Arc<str>,
-        _: Duration,
-    ) -> BoxFuture<'_, Result<IssuedToken, BackendError>> {
-        async { Err(BackendError::new(Reason::CredentialsNotFound, "none")) }.boxed()
-    }
-}
+use crate::{backend::testing::NoTokens, metrics::Metrics};
 
 fn inputs(uid: &str, url: &str, max_concurrent: u32) -> BackendInputs {
     let spec = json!({"type": "Prometheus", "limits": {"maxConcurrent": max_concurrent},

@@ -80,6 +80,10 @@ fn a_rule_with_a_broken_field_hands_its_metric_to_no_other() {
         ("seriesFilters: [{is: \"(\"}]", Reason::InvalidPattern),
         ("name: {matches: \"(\"}", Reason::InvalidPattern),
         ("resources: {template: \"<<.Nope\"}", Reason::InvalidTemplate),
+        (
+            "resources: {overrides: {pod: {resource: pods}, pod_name: {resource: pods}}}",
+            Reason::DuplicateResource,
+        ),
         ("metricsQuery: <<.Nope>>", Reason::InvalidTemplate),
         ("retainAfterIdle: soon", Reason::InvalidSpec),
     ] {

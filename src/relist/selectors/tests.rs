@@ -1,5 +1,6 @@
 //! What relist keeps through edits and failures.
 
+mod cut;
 mod neighbours;
 
 use super::*;

@@ -26,7 +26,7 @@ async fn skewed(ahead: i64, headers: &'static [(&'static str, &'static str)]) ->
             }
         }
         let body = match wanted("time") {
-            Some(at) => vector(&json!([{"metric": {}, "value": [at, "1"]}])),
+            Some(at) => vector(&json!([{"metric": {}, "value": [at, increase(at - exact).to_string()]}])),
             None => r#"{"status":"success","data":[{"__name__":"up"}]}"#.to_owned(),
         };
         let mut reply = http::Response::builder().header("date", http_date_of(now));
@@ -39,6 +39,17 @@ async fn skewed(ahead: i64, headers: &'static [(&'static str, &'static str)]) ->
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, app).await });
     (url, asked)
+}
+
+/// `increase(x[2m])` at so many seconds after the backend's now. The last scrape was seven seconds ago, there is one every 15 s,
+/// and the counter grows ever faster.
+fn increase(at: f64) -> i64 {
+    let scrapes = (0..60_i32).filter(|back| {
+        let scrape = -7.0 - 15.0 * f64::from(*back);
+        (at - 120.0..=at).contains(&scrape)
+    });
+    let counts: Vec<i64> = scrapes.map(|back| i64::from(1000 - back).pow(2)).collect();
+    counts.iter().max().unwrap_or(&0) - counts.iter().min().unwrap_or(&0)
 }
 
 /// What was asked for, in seconds after the backend's now.
@@ -101,6 +112,24 @@ async fn a_query_asks_for_the_backends_now_whatever_the_replicas_clock_says() {
         let told = told.clock_offset.unwrap();
         assert!((told - ahead).abs() <= 1, "{told} {ahead}");
     }
+}
+
+#[tokio::test]
+async fn two_replicas_with_different_clocks_gave_two_numbers() {
+    let mut values = Vec::new();
+    // To a replica whose clock is a minute ahead the backend's is a minute behind.
+    for ahead in [0, -60, 60] {
+        let (url, asked) = skewed(ahead, &[]).await;
+        let client = client(&json!({"url": url}), &[]);
+        let rows = client.instant(now()).await.unwrap().rows;
+        let (_, last) = *asked.lock().unwrap().last().unwrap();
+        assert!(
+            last.abs() < 1.5,
+            "{ahead}: evaluated {last} s after the backend's now"
+        );
+        values.push(rows.samples[0].value.to_string());
+    }
+    assert!(values.iter().all(|value| *value == values[0]), "{values:?}");
 }
 
 #[tokio::test]
