@@ -27,6 +27,7 @@ pub mod import;
 pub mod kubernetes;
 pub mod language;
 pub mod logbook;
+pub mod manifest;
 pub mod metrics;
 pub mod outcome;
 pub mod pki;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kube::Resource;
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -12,6 +13,7 @@ use super::{
 use crate::{
     api::{ClusterMetricRule, MetricBackend, MetricRule, metric_rule::RuleResource},
     document::Node,
+    manifest,
     reason::Reason,
     resource::{GroupResource, ResourceInfo, Resources, Scope},
     rule::{
@@ -155,16 +157,14 @@ impl Judge<'_> {
     }
 
     /// Reads an object where its schema lets it.
-    fn decode<T: DeserializeOwned>(&mut self, object: &Found<'_>) -> Option<T> {
+    fn decode<K>(&mut self, object: &Found<'_>) -> Option<K>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned,
+    {
         if object.form.is_some_and(|form| form.unreadable) {
             return None;
         }
-        let mut json = object.node().to_json();
-        if let Some(fields) = json.as_object_mut() {
-            // Written by the operator, and no matter of the author's.
-            fields.remove("status");
-        }
-        match serde_json::from_value(json) {
+        match manifest::decode(object.node()) {
             Ok(decoded) => Some(decoded),
             Err(error) => {
                 // The schema has said which field it is.

@@ -4,12 +4,13 @@ use std::borrow::Cow;
 
 use super::{Diagnostic, Options, place};
 use crate::{
+    api::GROUP,
     document::{Document, Node, Position},
+    manifest,
     reason::Reason,
     rule::{Problem, Severity},
 };
 
-const GROUP: &str = "metricrule.dev";
 const API_VERSION: &str = "metricrule.dev/v1alpha1";
 
 /// The kinds that a check knows.
@@ -52,45 +53,29 @@ pub(super) struct Form {
     pub(super) document: Option<Document>,
 }
 
-/// Looks through a document, and through a list of objects in it.
+/// Adds the objects of a document, and what is wrong with those whose kind cannot be told.
 pub(super) fn collect(
     file: usize,
     document: &Document,
     found: &mut Vec<Found<'static>>,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
-    collect_from(file, document, &document.root, found, diagnostics);
-}
-
-fn collect_from(
-    file: usize,
-    document: &Document,
-    node: &Node,
-    found: &mut Vec<Found<'static>>,
-    diagnostics: &mut Vec<Diagnostic>,
-) {
-    let text = |key: &str| node.get(key).and_then(Node::text).unwrap_or_default();
-    let (api_version, kind) = (text("apiVersion"), text("kind"));
-    if let Some(items) = node.get("items").filter(|_| kind.ends_with("List")) {
-        for item in items.items() {
-            collect_from(file, document, item, found, diagnostics);
+    manifest::each(document, &mut |manifest| {
+        let object = |kind| Found {
+            kind,
+            file,
+            document: manifest.document(),
+            form: None,
+        };
+        match recognize(manifest.api_version, manifest.kind) {
+            Ok(None) => {}
+            Ok(Some(kind)) => found.push(object(kind)),
+            Err(problem) => diagnostics.push(Diagnostic {
+                object: None,
+                ..object(Kind::Namespace).diagnose(Severity::Error, problem, &Options::default())
+            }),
         }
-        return;
-    }
-    let object = |kind| Found {
-        kind,
-        file,
-        document: document.part(node),
-        form: None,
-    };
-    match recognize(api_version, kind) {
-        Ok(None) => {}
-        Ok(Some(kind)) => found.push(object(kind)),
-        Err(problem) => diagnostics.push(Diagnostic {
-            object: None,
-            ..object(Kind::Namespace).diagnose(Severity::Error, problem, &Options::default())
-        }),
-    }
+    });
 }
 
 /// A name or a path as findings repeat it.

@@ -1,4 +1,5 @@
 mod bounds;
+mod lists;
 
 use proptest::prelude::*;
 

@@ -1,22 +1,19 @@
 //! From the text of a file to rules and backends, with where everything stands.
 
-use kube::api::ObjectMeta;
+use kube::{Resource, api::ObjectMeta};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::report::Finding;
 use crate::{
     api::{
-        ClusterMetricRule, MetricBackend, MetricRule,
+        ClusterMetricRule, GROUP, MetricBackend, MetricRule,
         metric_rule::{RuleKey, RuleResource},
     },
     check::Diagnostic,
     document::{Document, Node, SourceFile, SyntaxError},
+    manifest::{self, Manifest},
     rule::{BackendObject, Problem, RuleObject, Severity},
 };
-
-/// The group of our kinds, with the `/` that stands behind it in an `apiVersion`.
-const GROUP: &str = "metricrule.dev/";
 
 /// A rule as a file has it.
 #[derive(Clone, Debug)]
@@ -27,8 +24,6 @@ pub struct Given {
     pub object: RuleObject,
     /// Where everything stands.
     pub document: Document,
-    /// From the document to the rule: empty, or `items[3].`.
-    prefix: String,
 }
 
 /// What a file holds.
@@ -52,7 +47,9 @@ impl Files {
     ///
     /// The text is no YAML.
     pub fn add(&mut self, file: &str, text: &str) -> Result<(), SyntaxError> {
-        Document::parse_each(text, |document| self.take(file, &document, &document.root, ""))?;
+        Document::parse_each(text, |document| {
+            manifest::each(&document, &mut |manifest| self.take(file, manifest));
+        })?;
         self.sources.push(SourceFile {
             name: file.to_owned(),
             text: text.to_owned(),
@@ -60,29 +57,21 @@ impl Files {
         Ok(())
     }
 
-    fn take(&mut self, file: &str, document: &Document, node: &Node, prefix: &str) {
-        let text = |key: &str| node.get(key).and_then(Node::text).unwrap_or_default();
-        let kind = text("kind");
-        if let Some(items) = node.get("items").filter(|_| kind.ends_with("List")) {
-            for (index, item) in items.items().iter().enumerate() {
-                self.take(file, document, item, &format!("{prefix}items[{index}]."));
-            }
+    fn take(&mut self, file: &str, manifest: Manifest<'_>) {
+        if manifest.group() != GROUP {
             return;
         }
-        if !text("apiVersion").starts_with(GROUP) {
-            return;
-        }
-        let object = match kind {
-            "MetricRule" => rule::<MetricRule>(node.to_json(), true),
-            "ClusterMetricRule" => rule::<ClusterMetricRule>(node.to_json(), false),
-            "MetricBackend" => return self.backends.push(backend(node.to_json())),
+        let document = manifest.document();
+        let object = match manifest.kind {
+            "MetricRule" => rule::<MetricRule>(&document, true),
+            "ClusterMetricRule" => rule::<ClusterMetricRule>(&document, false),
+            "MetricBackend" => return self.backends.push(backend(&document)),
             _ => return,
         };
         self.rules.push(Given {
             file: file.to_owned(),
             object,
-            document: document.clone(),
-            prefix: prefix.to_owned(),
+            document,
         });
     }
 }
@@ -105,8 +94,7 @@ impl Given {
 
     /// A problem with its place in the file.
     pub(super) fn finding(&self, severity: Severity, problem: &Problem) -> Finding {
-        let path = format!("{}{}", self.prefix, problem.path);
-        let place = self.document.locate(path.trim_end_matches('.'), problem.position);
+        let place = self.document.locate(&problem.path, problem.position);
         Finding {
             severity: severity.as_str(),
             reason: problem.reason.code(),
@@ -136,45 +124,43 @@ impl Given {
     }
 }
 
-fn rule<K>(object: Value, namespaced: bool) -> RuleObject
+fn rule<K>(document: &Document, namespaced: bool) -> RuleObject
 where
     K: RuleResource + DeserializeOwned,
 {
-    let meta = metadata(&object);
+    let meta = metadata(document);
     let key = RuleKey {
         // Settled later, where there is none.
         namespace: namespaced.then(|| meta.namespace.clone().unwrap_or_default()),
         name: meta.name.clone().unwrap_or_default(),
     };
-    let rule = match decode::<K>(object) {
+    let rule = match decode::<K>(document) {
         Ok(rule) => RuleObject::of(&rule),
         Err(reason) => RuleObject::undecoded(&meta, reason),
     };
     RuleObject { key, ..rule }
 }
 
-fn backend(object: Value) -> BackendObject {
-    let meta = metadata(&object);
-    match decode::<MetricBackend>(object) {
+fn backend(document: &Document) -> BackendObject {
+    match decode::<MetricBackend>(document) {
         Ok(backend) => BackendObject::of(&backend),
-        Err(reason) => BackendObject::undecoded(&meta, reason),
+        Err(reason) => BackendObject::undecoded(&metadata(document), reason),
     }
 }
 
 /// What can be read of it in an object that may not decode.
-fn metadata(object: &Value) -> ObjectMeta {
-    let text = |field: &str| object["metadata"][field].as_str().map(str::to_owned);
+fn metadata(document: &Document) -> ObjectMeta {
+    let text = |path: &str| document.get(path).and_then(Node::text).map(str::to_owned);
     ObjectMeta {
-        name: text("name"),
-        namespace: text("namespace"),
+        name: text("metadata.name"),
+        namespace: text("metadata.namespace"),
         ..ObjectMeta::default()
     }
 }
 
-/// Without the status, which is not the author's.
-fn decode<K: DeserializeOwned>(mut object: Value) -> Result<K, String> {
-    if let Some(object) = object.as_object_mut() {
-        object.remove("status");
-    }
-    serde_json::from_value(object).map_err(|error| format!("the object does not decode: {error}"))
+fn decode<K>(document: &Document) -> Result<K, String>
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned,
+{
+    manifest::decode(&document.root).map_err(|error| format!("the object does not decode: {error}"))
 }

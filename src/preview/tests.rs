@@ -173,6 +173,28 @@ async fn a_backend_that_fails_is_told() {
 }
 
 #[tokio::test]
+async fn a_rule_in_a_list_of_one_kind_was_not_previewed() {
+    let (_, object) = RULE.split_once("kind: MetricRule\n").unwrap();
+    let item = object.trim_end().replace('\n', "\n  ");
+    let list = format!("apiVersion: metricrule.dev/v1alpha1\nkind: MetricRuleList\nitems:\n- {item}\n");
+    let series = json!([{"__name__": "http_requests_total", "namespace": "shop", "pod": "a"}]);
+    let server = prometheus(&series, &json!([row(&json!({"pod": "a"}), "1.5")])).await;
+    let text = look(&list, &server.uri(), Options::default()).await.to_string();
+    for expected in ["MetricRule shop/requests (rule.yaml): accepted", "1500m"] {
+        assert!(text.contains(expected), "no {expected:?} in\n{text}");
+    }
+    // A finding has its place in the list.
+    let broken = list.replace("<<.GroupBy>>", "<<.Nope>>");
+    let report = look(&broken, &server.uri(), Options::default()).await.to_string();
+    let line = broken
+        .split('\n')
+        .position(|line| line.contains("<<.Nope>>"))
+        .unwrap()
+        + 1;
+    assert!(report.contains(&format!("rule.yaml:{line}:")), "{report}");
+}
+
+#[tokio::test]
 async fn an_external_rule_and_a_static_one_need_no_objects() {
     let external = "apiVersion: metricrule.dev/v1alpha1\nkind: ClusterMetricRule\nmetadata: {name: queue}\nspec:\n  \
                     api: External\n  seriesQuery: queue_length{queue!=\"\"}\n  metricsQuery: sum by (queue) \
