@@ -232,22 +232,23 @@ impl Answerer {
             })
         };
         let backend = self.pool.get(&ask.backend.name).map_err(failed)?;
-        let namespace: Option<Arc<str>> = namespace.map(Into::into);
-        if let Some(answer) = self.held.get(ask, namespace.as_ref(), &backend).await {
-            return Ok(answer);
-        }
         let query = InstantQuery {
             promql: ask.promql.clone(),
             at: Timestamp::now(),
             deadline,
             max_samples: ask.max_samples,
-            namespace: namespace.clone(),
+            namespace: namespace.map(Into::into),
             rule: Some(Arc::new(rule.key().clone())),
             refresh: ask.refresh,
         };
-        let Evaluation { rows, at, asked } = backend.instant(query).await.map_err(failed)?;
+        let name = &ask.backend.name;
+        if let Some(answer) = self.held.get(name, &query, &backend).await {
+            return Ok(answer);
+        }
+        let evaluation = backend.instant(query.clone()).await.map_err(failed)?;
+        let Evaluation { rows, at, asked } = evaluation;
         let answer = Arc::new(Evaluated::new(rows, at, asked));
-        self.held.put(ask, namespace.as_ref(), &backend, &answer).await;
+        self.held.put(name, &query, &backend, &answer).await;
         Ok(answer)
     }
 

@@ -62,6 +62,17 @@ pub struct InstantQuery {
     pub refresh: Duration,
 }
 
+/// What makes two instant queries of a backend the same: one answer can serve both, and one lapse speaks for both.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct QueryKey {
+    /// The text.
+    pub promql: Arc<str>,
+    /// The most rows: an answer within one bound may be beyond another.
+    pub max_samples: Option<u64>,
+    /// On whose behalf: ceilings, lapses and the budget are each namespace's own.
+    pub namespace: Option<Arc<str>>,
+}
+
 /// The answer to an instant query.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
@@ -116,6 +127,19 @@ pub trait Backend: Send + Sync {
 
     /// Finds out whether the backend answers queries with the present credentials, and what it is.
     fn probe(&self, deadline: Instant) -> BoxFuture<'_, Result<BuildInfo, BackendError>>;
+}
+
+// === impl InstantQuery ===
+
+impl InstantQuery {
+    /// What tells it from other queries of its backend.
+    pub fn key(&self) -> QueryKey {
+        QueryKey {
+            promql: self.promql.clone(),
+            max_samples: self.max_samples,
+            namespace: self.namespace.clone(),
+        }
+    }
 }
 
 /// What `main` does first; a client cannot be built before.

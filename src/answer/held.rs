@@ -11,9 +11,8 @@ use moka::future::Cache;
 use tokio::time::Instant;
 
 use crate::{
-    backend::{Backend, Rows},
+    backend::{Backend, InstantQuery, QueryKey, Rows},
     metrics::Metrics,
-    query::Ask,
 };
 
 /// About how many bytes all answers together may take; part of the sum in `backend::budget`.
@@ -42,16 +41,8 @@ pub(super) struct Held {
     metrics: Metrics,
 }
 
-/// What must be the same for one answer to serve two requests.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    backend: Arc<str>,
-    promql: Arc<str>,
-    /// An answer within one bound may be beyond another.
-    max_samples: Option<u64>,
-    /// On whose behalf the backend is asked.
-    namespace: Option<Arc<str>>,
-}
+/// What must be the same for one answer to serve two requests: the backend's name, and the query.
+type Key = (Arc<str>, QueryKey);
 
 #[derive(Clone)]
 struct Entry {
@@ -79,7 +70,7 @@ impl Evaluated {
 impl Held {
     pub(super) fn new(metrics: Metrics) -> Self {
         let weigh = |key: &Key, entry: &Entry| {
-            let weight = key.promql.len() + size_of::<Key>() + entry.answer.weight();
+            let weight = key.1.promql.len() + size_of::<Key>() + entry.answer.weight();
             u32::try_from(weight).unwrap_or(u32::MAX)
         };
         Self {
@@ -92,21 +83,21 @@ impl Held {
         }
     }
 
-    /// An answer of `client` to this very query that is younger than the rule's `refresh`.
+    /// An answer of `client`, that of `backend`, to this very query that is younger than the rule's `refresh`.
     pub(super) async fn get(
         &self,
-        ask: &Ask,
-        namespace: Option<&Arc<str>>,
+        backend: &Arc<str>,
+        query: &InstantQuery,
         client: &Arc<dyn Backend>,
     ) -> Option<Arc<Evaluated>> {
-        if ask.refresh.is_zero() {
+        if query.refresh.is_zero() {
             return None;
         }
-        let entry = self.answers.get(&Key::of(ask, namespace)).await;
+        let entry = self.answers.get(&(backend.clone(), query.key())).await;
         let answer = entry
             .filter(|entry| entry.client.ptr_eq(&Arc::downgrade(client)))
             .map(|entry| entry.answer)
-            .filter(|answer| answer.asked.elapsed() < ask.refresh);
+            .filter(|answer| answer.asked.elapsed() < query.refresh);
         self.metrics.server.answer(answer.is_some());
         answer
     }
@@ -114,13 +105,13 @@ impl Held {
     /// Holds an answer, unless its rule wants every request to ask anew. An older one gives way to it.
     pub(super) async fn put(
         &self,
-        ask: &Ask,
-        namespace: Option<&Arc<str>>,
+        backend: &Arc<str>,
+        query: &InstantQuery,
         client: &Arc<dyn Backend>,
         answer: &Arc<Evaluated>,
     ) {
         let weight = answer.weight();
-        if ask.refresh.is_zero() || weight > LARGEST {
+        if query.refresh.is_zero() || weight > LARGEST {
             return;
         }
         let entry = Entry {
@@ -129,24 +120,12 @@ impl Held {
         };
         // From here on they count among what is held.
         answer.rows.count_elsewhere();
-        self.answers.insert(Key::of(ask, namespace), entry).await;
+        let key = (backend.clone(), query.key());
+        self.answers.insert(key, entry).await;
         if weight > TIDY {
             self.answers.run_pending_tasks().await;
         }
         self.metrics.server.answers_held(self.answers.weighted_size());
-    }
-}
-
-// === impl Key ===
-
-impl Key {
-    fn of(ask: &Ask, namespace: Option<&Arc<str>>) -> Self {
-        Self {
-            backend: ask.backend.name.clone(),
-            promql: ask.promql.clone(),
-            max_samples: ask.max_samples,
-            namespace: namespace.cloned(),
-        }
     }
 }
 
@@ -156,8 +135,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        backend::{BackendError, BuildInfo, Evaluation, InstantQuery, ListedSeries, SeriesQuery},
-        rule::testing::{REQUESTS, compiled},
+        backend::{BackendError, BuildInfo, Evaluation, ListedSeries, SeriesQuery},
         sample::{InstantVector, Sample},
     };
 
@@ -184,14 +162,20 @@ mod tests {
         }
     }
 
-    fn ask(promql: &str, refresh: u64) -> Ask {
-        let (_, rule) = compiled("shop/requests", REQUESTS);
-        Ask {
-            backend: rule.backend.clone().unwrap(),
+    fn query(promql: &str, refresh: u64) -> InstantQuery {
+        InstantQuery {
             promql: promql.into(),
+            at: Timestamp::UNIX_EPOCH,
+            deadline: Instant::now(),
             max_samples: Some(10),
+            namespace: Some("shop".into()),
+            rule: None,
             refresh: Duration::from_secs(refresh),
         }
+    }
+
+    fn name() -> Arc<str> {
+        "default".into()
     }
 
     fn client() -> Arc<dyn Backend> {
@@ -208,50 +192,51 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_is_served_until_it_is_as_old_as_the_rule_allows() {
-        let (held, client, ask) = (Held::new(Metrics::new()), client(), ask("up", 5));
+        let (held, name, client) = (Held::new(Metrics::new()), name(), client());
         let answer = now();
-        held.put(&ask, None, &client, &answer).await;
+        held.put(&name, &query("up", 5), &client, &answer).await;
         tokio::time::advance(Duration::from_millis(4_999)).await;
-        let served = held.get(&ask, None, &client).await.unwrap();
+        let served = held.get(&name, &query("up", 5), &client).await.unwrap();
         assert!(Arc::ptr_eq(&served, &answer), "with the time of its query");
-        let patient = Ask {
-            refresh: Duration::from_mins(1),
-            ..ask.clone()
-        };
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert!(held.get(&ask, None, &client).await.is_none());
+        assert!(held.get(&name, &query("up", 5), &client).await.is_none());
         assert!(
-            held.get(&patient, None, &client).await.is_some(),
+            held.get(&name, &query("up", 60), &client).await.is_some(),
             "how long is each rule's own choice"
         );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_rule_may_want_every_request_to_ask() {
-        let (held, client) = (Held::new(Metrics::new()), client());
-        held.put(&ask("up", 0), None, &client, &now()).await;
+        let (held, name, client) = (Held::new(Metrics::new()), name(), client());
+        held.put(&name, &query("up", 0), &client, &now()).await;
         assert!(
-            held.get(&ask("up", 60), None, &client).await.is_none(),
+            held.get(&name, &query("up", 60), &client).await.is_none(),
             "nothing was held"
         );
-        held.put(&ask("up", 60), None, &client, &now()).await;
-        assert!(held.get(&ask("up", 0), None, &client).await.is_none());
+        held.put(&name, &query("up", 60), &client, &now()).await;
+        assert!(held.get(&name, &query("up", 0), &client).await.is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn only_the_same_question_to_the_same_client_has_the_same_answer() {
-        let (held, client, shop) = (Held::new(Metrics::new()), client(), Arc::from("shop"));
-        held.put(&ask("up", 60), Some(&shop), &client, &now()).await;
-        let bound = Ask {
+        let (held, name, client) = (Held::new(Metrics::new()), name(), client());
+        let asked = query("up", 60);
+        held.put(&name, &asked, &client, &now()).await;
+        assert!(held.get(&name, &asked, &client).await.is_some());
+        let unbounded = InstantQuery {
             max_samples: None,
-            ..ask("up", 60)
+            ..asked.clone()
         };
-        assert!(held.get(&ask("up", 60), Some(&shop), &client).await.is_some());
-        assert!(held.get(&ask("down", 60), Some(&shop), &client).await.is_none());
-        assert!(held.get(&ask("up", 60), None, &client).await.is_none());
-        assert!(held.get(&bound, Some(&shop), &client).await.is_none());
-        let rebuilt = self::client();
-        assert!(held.get(&ask("up", 60), Some(&shop), &rebuilt).await.is_none());
+        let of = |namespace: Option<&str>| InstantQuery {
+            namespace: namespace.map(Into::into),
+            ..asked.clone()
+        };
+        for other in [query("down", 60), unbounded, of(None), of(Some("bank"))] {
+            assert!(held.get(&name, &other, &client).await.is_none(), "{other:?}");
+        }
+        assert!(held.get(&"second".into(), &asked, &client).await.is_none());
+        assert!(held.get(&name, &asked, &self::client()).await.is_none());
     }
 
     fn of_size(bytes: usize) -> Arc<Evaluated> {
@@ -274,15 +259,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_of_large_answers_stays_within_the_bound() {
-        let (held, client) = (Held::new(Metrics::new()), client());
+        let (held, name, client) = (Held::new(Metrics::new()), name(), client());
         for number in 0..60 {
-            let ask = ask(&format!("q{number}"), 60);
-            held.put(&ask, None, &client, &of_size(1 << 20)).await;
+            let query = query(&format!("q{number}"), 60);
+            held.put(&name, &query, &client, &of_size(1 << 20)).await;
             assert!(held.answers.weighted_size() <= CAPACITY);
         }
         assert!(held.answers.weighted_size() > CAPACITY / 2);
-        let huge = ask("huge", 60);
-        held.put(&huge, None, &client, &of_size(LARGEST)).await;
-        assert!(held.get(&huge, None, &client).await.is_none());
+        let huge = query("huge", 60);
+        held.put(&name, &huge, &client, &of_size(LARGEST)).await;
+        assert!(held.get(&name, &huge, &client).await.is_none());
     }
 }

@@ -22,9 +22,8 @@ use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Backend, BackendError, BuildInfo, Evaluation, InstantQuery, ListedSeries, SeriesQuery,
-    health::Health,
-    lapses::{QueryKey, Verdict},
+    Backend, BackendError, BuildInfo, Evaluation, InstantQuery, ListedSeries, QueryKey, SeriesQuery,
+    health::Health, lapses::Verdict,
 };
 use crate::{metrics::BackendMetrics, reason::Reason};
 
@@ -89,7 +88,7 @@ impl<B: Backend + 'static> SingleFlight<B> {
     }
 
     fn join(&self, mut query: InstantQuery) -> Shared<Work> {
-        let key = QueryKey::of(&query);
+        let key = query.key();
         let now = Instant::now();
         let mut open = self.flights.open();
         if let Some(flight) = open.get(&key)

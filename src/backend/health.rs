@@ -16,9 +16,9 @@ use tokio::{sync::watch, time::Instant};
 
 pub use super::fair::Ceiling;
 use super::{
-    BackendError, InstantQuery, Said,
+    BackendError, InstantQuery, QueryKey, Said,
     breaker::{Breaker, LONGEST_WAIT, Next, is_of_backend},
-    lapses::{Lapse, Lapses, QueryKey, Verdict},
+    lapses::{Lapse, Lapses, Verdict},
 };
 use crate::{
     api::RuleKey,
@@ -265,7 +265,7 @@ impl Health {
 
     /// How a query is to be asked.
     pub(super) fn verdict(&self, query: &InstantQuery) -> Verdict {
-        let key = QueryKey::of(query);
+        let key = query.key();
         let verdict = self.lapses().ask(&key, query.rule.as_ref(), Instant::now());
         if let Verdict::Refuse(lapse) | Verdict::Try(lapse) = &verdict {
             let cause = if lapse.times == 0 { "namespace" } else { "query" };

@@ -15,7 +15,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::InstantQuery;
+use super::QueryKey;
 use crate::api::RuleKey;
 
 /// For how long a query is not asked again that lapsed once, doubled up to the longest.
@@ -32,15 +32,6 @@ const LONGEST_TRY: Duration = Duration::from_mins(3);
 const QUERIES: usize = 256;
 const RULES: usize = 256;
 const NAMESPACES: usize = 1024;
-
-/// What makes two queries the same.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct QueryKey {
-    promql: Arc<str>,
-    max_samples: Option<u64>,
-    /// On whose behalf: another one's ceilings and lapses are not for this one to feel.
-    namespace: Option<Arc<str>>,
-}
 
 /// How a query is to be asked now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,18 +75,6 @@ struct Record {
     last: Instant,
     until: Instant,
     attempt: Option<Instant>,
-}
-
-// === impl QueryKey ===
-
-impl QueryKey {
-    pub(super) fn of(query: &InstantQuery) -> Self {
-        Self {
-            promql: query.promql.clone(),
-            max_samples: query.max_samples,
-            namespace: query.namespace.clone(),
-        }
-    }
 }
 
 // === impl Lapses ===

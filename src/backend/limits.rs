@@ -18,7 +18,6 @@ use super::{
     breaker::is_of_backend,
     fair::{Tenant, Who},
     health::Health,
-    lapses::QueryKey,
     limiter::Limiter,
 };
 use crate::{
@@ -182,7 +181,7 @@ impl<B: Backend + 'static> Backend for Limited<B> {
                 },
                 rule: query.rule.clone(),
             };
-            let (key, rule, deadline) = (QueryKey::of(&query), query.rule.clone(), query.deadline);
+            let (key, rule, deadline) = (query.key(), query.rule.clone(), query.deadline);
             let until = deadline.min(Instant::now() + inner.timeout);
             let query = inner.backend.instant(query);
             let overtaken = || inner.health.overtaken(&key, rule.as_ref());

@@ -170,14 +170,15 @@ async fn a_flight_as_old_as_refresh_is_not_joined_and_no_other_namespaces_is() {
         };
         flight.instant(query).await.unwrap().at.as_second()
     };
-    let (first, joined, late, other) = tokio::join!(
+    let (first, joined, late, shop, bank) = tokio::join!(
         after(0, None),
         after(4, None),
         after(5, None),
-        after(1, Some("shop"))
+        after(1, Some("shop")),
+        after(2, Some("bank"))
     );
-    assert_eq!((first, joined, late, other), (0, 0, 5, 1));
-    assert_eq!(flight.inner.asked.load(Ordering::SeqCst), 3);
+    assert_eq!((first, joined, late, shop, bank), (0, 0, 5, 1, 2));
+    assert_eq!(flight.inner.asked.load(Ordering::SeqCst), 4);
 }
 
 #[tokio::test(start_paused = true)]
