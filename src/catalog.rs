@@ -33,12 +33,17 @@ use crate::{
 };
 
 /// How the listing of a rule's series went last.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Listing {
     /// There is nothing to list: a static rule, or one that is refused.
     NotNeeded,
     /// Not tried yet.
     Pending,
+    /// Not tried yet since the spec was edited, and until it is, or for a moment, the rule answers by its former spec.
+    Edited {
+        /// What that made of the series that were listed for it.
+        former: Arc<RuleMetrics>,
+    },
     /// The series are those of the last attempt.
     Current,
     /// The last attempt failed; the series, if any, are from an earlier one.
@@ -53,7 +58,7 @@ pub enum Listing {
 /// One rule's place in the catalog.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Its metrics; those of a former generation while the new one's series are listed for the first time.
+    /// Its metrics, as its spec is now.
     pub metrics: Arc<RuleMetrics>,
     /// How its listing went.
     pub listing: Listing,
@@ -77,7 +82,8 @@ pub struct Catalog {
 /// The rule that a request belongs to, and which of its metrics is meant.
 #[derive(Clone, Debug)]
 pub struct Served {
-    /// It may be refused: the claim stands all the same, and is answered with the reason.
+    /// It may be refused: the claim stands all the same, and is answered with the reason. While [`Listing::Edited`] lasts it is as
+    /// its former spec says.
     pub rule: Arc<CompiledRule>,
     /// What is asked for.
     pub metric: Metric,
@@ -131,9 +137,9 @@ impl Catalog {
             if !claims.is_empty() {
                 catalog.claimed.insert(rule.key().clone(), claims.len());
             }
-            for served in claims {
-                unrecorded |= served.standing == Standing::Unrecorded;
-                catalog.claims_of(&served.metric).add(served);
+            for claim in claims {
+                unrecorded |= claim.served.standing == Standing::Unrecorded;
+                catalog.claims_of(&claim.served.metric).add(claim);
             }
         }
         if unrecorded {
@@ -244,7 +250,7 @@ impl Catalog {
                 let claims_nothing = !self.claimed.contains_key(rule.key());
                 match entry.listing {
                     Listing::Failed { reason, .. } if claims_nothing => Some(reason),
-                    Listing::Pending if claims_nothing => Some(Reason::NotSynced),
+                    Listing::Pending | Listing::Edited { .. } if claims_nothing => Some(Reason::NotSynced),
                     _ => None,
                 }
             };

@@ -2,7 +2,6 @@
 //! the last good series of one that fails, and publishes the catalog whole. [`schedule`] says when a selector is listed again,
 //! [`health`] which backend's selectors wait for it to answer.
 
-mod former;
 mod health;
 mod schedule;
 mod selectors;
@@ -165,7 +164,7 @@ impl Relist {
     fn publish(&mut self, table: &Arc<RuleTable>, selectors: &mut Selectors) {
         let previous = self.catalog.borrow().clone();
         let recorded = self.recorded.borrow_and_update().clone();
-        let entries = selectors.entries(table, &previous);
+        let entries = selectors.entries(table, Instant::now());
         let catalog = Catalog::build_recorded(table.clone(), entries, &recorded);
         let catalog = Arc::new(catalog);
         for (rule, metrics) in catalog.cut_off_since(&previous) {

@@ -210,7 +210,9 @@ fn discovered_condition(rule: &CompiledRule, entry: Option<&Entry>) -> DesiredCo
             Reason::Static,
             "the rule has no seriesQuery; its metric is named by spec.name.as",
         ),
-        Listing::Pending => condition(kind, None, Reason::Pending, "the series are being listed"),
+        Listing::Pending | Listing::Edited { .. } => {
+            condition(kind, None, Reason::Pending, "the series are being listed")
+        }
         Listing::Failed { reason, message } => {
             let kept = if found.series > 0 {
                 "; the series of the last good listing are kept"
@@ -320,7 +322,9 @@ fn ready(facts: Facts<'_>, entry: Option<&Entry>) -> DesiredCondition {
     };
     let metrics = entry.metrics.discovered.metrics;
     match &entry.listing {
-        Listing::Pending => condition(kind, None, Reason::Pending, "the series are being listed"),
+        Listing::Pending | Listing::Edited { .. } => {
+            condition(kind, None, Reason::Pending, "the series are being listed")
+        }
         Listing::Failed { reason, message } if metrics == 0 => {
             condition(kind, Some(false), *reason, message.clone())
         }
@@ -347,9 +351,12 @@ fn ready(facts: Facts<'_>, entry: Option<&Entry>) -> DesiredCondition {
 
 fn counts(entry: &Entry) -> Option<Discovered> {
     let found = &entry.metrics.discovered;
-    if entry.listing == Listing::Pending
-        || (matches!(entry.listing, Listing::Failed { .. }) && found.series == 0)
-    {
+    let is_known = match entry.listing {
+        Listing::Pending | Listing::Edited { .. } => false,
+        Listing::Failed { .. } => found.series > 0,
+        Listing::NotNeeded | Listing::Current => true,
+    };
+    if !is_known {
         return None;
     }
     let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);

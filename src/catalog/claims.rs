@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{ClaimKey, Served, Standing, possible::Possible};
 use crate::{
     api::metric_rule::RuleKey,
-    rule::{Namespaces, table::precedence},
+    rule::{CompiledRule, Namespaces, table::precedence},
 };
 
 /// How many metrics a conflict names.
@@ -15,9 +15,18 @@ const NAMED: usize = 5;
 #[derive(Clone, Debug, Default)]
 pub struct Claims {
     /// Of `MetricRule`s, by their namespace.
-    own: BTreeMap<Arc<str>, Vec<Served>>,
+    own: BTreeMap<Arc<str>, Vec<Claim>>,
     /// Of `ClusterMetricRule`s.
-    cluster: Vec<Served>,
+    cluster: Vec<Claim>,
+}
+
+/// One rule's claim.
+#[derive(Clone, Debug)]
+pub(super) struct Claim {
+    /// The rule as it is now: its reach and its rank decide, whichever of its specs answers.
+    pub(super) rule: Arc<CompiledRule>,
+    /// What a request is answered by.
+    pub(super) served: Served,
 }
 
 /// What a rule claims and another rule answers.
@@ -36,48 +45,44 @@ pub struct Conflict {
 // === impl Claims ===
 
 impl Claims {
-    pub(super) fn add(&mut self, served: Served) {
-        match &served.rule.key().namespace {
-            Some(namespace) => self
-                .own
-                .entry(namespace.as_str().into())
-                .or_default()
-                .push(served),
-            None => self.cluster.push(served),
+    pub(super) fn add(&mut self, claim: Claim) {
+        match &claim.rule.key().namespace {
+            Some(namespace) => self.own.entry(namespace.as_str().into()).or_default().push(claim),
+            None => self.cluster.push(claim),
         }
     }
 
     /// Whether some listing has found it for some rule.
     pub(super) fn were_found(&self) -> bool {
         self.all()
-            .any(|served| !matches!(served.standing, Standing::Unlisted(_)))
+            .any(|claim| !matches!(claim.served.standing, Standing::Unlisted(_)))
     }
 
     /// Lets a claim that is recorded nowhere be answered, where no other rule claims the same or could.
     pub(super) fn let_alone(&mut self, key: &ClaimKey, possible: &Possible<'_>) {
         let alone: Vec<RuleKey> = self
             .all()
-            .filter(|served| served.standing == Standing::Unrecorded)
-            .filter(|served| {
+            .filter(|claim| claim.served.standing == Standing::Unrecorded)
+            .filter(|claim| {
                 let contested = self.all().any(|other| {
-                    other.rule.key() != served.rule.key()
+                    other.rule.key() != claim.rule.key()
                         && other
                             .rule
                             .scope
-                            .overlaps(&served.rule.scope, possible.namespaces())
+                            .overlaps(&claim.rule.scope, possible.namespaces())
                 });
-                !contested && !possible.contested(&served.rule, key)
+                !contested && !possible.contested(&claim.rule, key)
             })
-            .map(|served| served.rule.key().clone())
+            .map(|claim| claim.rule.key().clone())
             .collect();
-        for served in self.own.values_mut().flatten().chain(&mut self.cluster) {
-            if served.standing == Standing::Unrecorded && alone.contains(served.rule.key()) {
-                served.standing = Standing::Answers;
+        for claim in self.own.values_mut().flatten().chain(&mut self.cluster) {
+            if claim.served.standing == Standing::Unrecorded && alone.contains(claim.rule.key()) {
+                claim.served.standing = Standing::Answers;
             }
         }
     }
 
-    fn all(&self) -> impl Iterator<Item = &Served> {
+    fn all(&self) -> impl Iterator<Item = &Claim> {
         self.own.values().flatten().chain(&self.cluster)
     }
 
@@ -126,16 +131,17 @@ impl Claims {
     pub(super) fn like_adapter(&self) -> bool {
         self.cluster
             .first()
-            .is_some_and(|served| served.rule.like_adapter())
+            .is_some_and(|claim| claim.served.rule.like_adapter())
     }
 
     /// The claim that answers a request of `namespace`.
     pub(super) fn winner(&self, namespace: Option<&str>, namespaces: &Namespaces) -> Option<&Served> {
         let own = namespace.and_then(|namespace| self.own.get(namespace)?.first());
-        own.or_else(|| {
+        let claim = own.or_else(|| {
             self.cluster
                 .iter()
-                .find(|served| served.rule.scope.covers(namespace, namespaces))
-        })
+                .find(|claim| claim.rule.scope.covers(namespace, namespaces))
+        });
+        claim.map(|claim| &claim.served)
     }
 }

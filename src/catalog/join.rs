@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     ClaimKey, Entry, Listing, Metric, Served, Standing, Subject,
+    claims::Claim,
     possible::{Made, literal, made},
     recorded::{Origin, RecordSource, Recorded, RecordedClaim, RecordedRule},
 };
@@ -31,26 +32,34 @@ impl<'a> Join<'a> {
     }
 
     /// The claims of `rule`. Each is its own whatever becomes of the rule; the standing says whether it is answered.
-    pub(super) fn claims(&mut self, rule: &Arc<CompiledRule>, entry: Option<&Entry>) -> Vec<Served> {
+    pub(super) fn claims(&mut self, rule: &Arc<CompiledRule>, entry: Option<&Entry>) -> Vec<Claim> {
         let (table, recorded) = (self.table, self.recorded);
         let known = recorded.record.rules.get(rule.object.uid.as_str());
         let known = known.map(|known| &**known);
         let rule = &reached(rule, known);
         let origin = Origin::of(rule);
         let is_current = known.is_some_and(|known| Some(known.origin) == origin);
-        let mut claims: BTreeMap<ClaimKey, Served> = BTreeMap::new();
-        let mut add = |rule: &Arc<CompiledRule>, metric: Metric, standing| {
-            claims.entry(ClaimKey::of(&metric)).or_insert_with(|| Served {
+        let mut claims: BTreeMap<ClaimKey, Claim> = BTreeMap::new();
+        let mut add = |by: &Arc<CompiledRule>, metric: Metric, standing| {
+            claims.entry(ClaimKey::of(&metric)).or_insert_with(|| Claim {
                 rule: rule.clone(),
-                metric,
-                standing,
+                served: Served {
+                    rule: by.clone(),
+                    metric,
+                    standing,
+                },
             });
         };
         let is_left_out = known.map_or_else(
             || recorded.record.crowded.contains(&rule.key().namespace),
             |known| known.cut,
         );
-        let listed = entry.map_or(&[][..], |entry| &entry.metrics.metrics);
+        // What was listed here, and the spec that makes it.
+        let (by, listed) = match entry.map(|entry| (&entry.listing, &entry.metrics)) {
+            Some((Listing::Edited { former }, _)) => (&former.rule, &former.metrics[..]),
+            Some((_, present)) => (rule, &present.metrics[..]),
+            None => (rule, &[][..]),
+        };
         let failure = entry.and_then(|entry| match &entry.listing {
             Listing::Failed { reason, .. } => Some(*reason),
             _ => None,
@@ -81,16 +90,12 @@ impl<'a> Join<'a> {
             let is_kept = !given_up || perhaps.iter().any(|metric| ClaimKey::of(metric) == key);
             let is_recorded = is_kept && known.is_some_and(|known| known.claims.contains_key(&key));
             let alone = recorded.source == RecordSource::Own || is_left_out;
-            // A former generation may go on for a moment, and then answers by its own spec.
-            let former = entry.map(|entry| &entry.metrics.rule);
-            let former = former.filter(|former| former.object.generation != rule.object.generation);
-            let of = former.unwrap_or(rule);
             let standing = if is_recorded || alone || is_static(rule) {
                 Standing::Answers
             } else {
                 Standing::Unrecorded
             };
-            add(of, metric.clone(), standing);
+            add(by, metric.clone(), standing);
         }
         // A label was edited: whether the series have the new one as well the record does not tell.
         for metric in perhaps {
@@ -106,7 +111,7 @@ impl<'a> Join<'a> {
             }
         }
         let is_listed_here = recorded.source == RecordSource::Own
-            && entry.is_some_and(|entry| entry.listing == Listing::Current);
+            && entry.is_some_and(|entry| matches!(entry.listing, Listing::Current));
         let is_recorded = is_current || known.is_some_and(|known| known.generation == rule.object.generation);
         if !is_recorded && !is_listed_here {
             for metric in literal(rule, &table.resources) {

@@ -1,33 +1,26 @@
 //! The selectors that the rules of a table need, their series, and when each is listed again.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+mod derived;
 mod outage;
 mod turns;
 
 pub(super) use self::outage::News;
-use self::turns::Turns;
+use self::{derived::Derivations, turns::Turns};
 use super::{
-    former::Former,
     health::Health,
     schedule::{Jitter, Looked, Tries, fault},
 };
 use crate::{
-    api::metric_rule::RuleKey,
     backend::{BackendError, ListedSeries},
-    catalog::{Catalog, Entry, Listing, RuleMetrics, derive},
+    catalog::{Entry, Listing},
     reason::Reason,
-    resource::Resources,
     rule::{CompiledRule, RuleTable},
-    sample::SeriesSet,
 };
 
 /// Selectors of one backend that are listed at once; the backend's own ceilings hold besides.
@@ -86,36 +79,45 @@ pub(super) struct Selectors {
     health: BTreeMap<Arc<str>, Health>,
     turns: Turns,
     jitter: Jitter,
-    /// What was derived last, with what it was derived from; reused as long as those are the same.
-    derived: HashMap<RuleKey, Derived>,
-    former: Former,
+    derived: Derivations,
 }
 
 type Key = (Arc<str>, Arc<str>);
 
 struct State {
     target: Target,
-    series: Arc<ListedSeries>,
-    /// Whether any listing has succeeded.
-    listed: bool,
-    attempted: bool,
-    failure: Option<(Reason, String)>,
-    due: Instant,
-    /// When the listing that is under way began.
-    began: Option<Instant>,
-    /// Dropping it abandons that listing.
-    needed: Option<DropGuard>,
+    progress: Progress,
+    attempt: Attempt,
     took: Duration,
     tries: Tries,
     /// The failure that the log was last told, and when.
     told: Option<(Reason, Instant)>,
 }
 
-struct Derived {
-    rule: Arc<CompiledRule>,
-    series: Option<Arc<ListedSeries>>,
-    resources: Arc<Resources>,
-    metrics: Arc<RuleMetrics>,
+/// What is known of a selector's series.
+enum Progress {
+    /// Nothing was tried yet.
+    New,
+    /// The last attempt gave them.
+    Listed(Arc<ListedSeries>),
+    /// The last attempt failed; they are of an earlier one, if any succeeded.
+    Failed {
+        failure: Failure,
+        kept: Option<Arc<ListedSeries>>,
+    },
+}
+
+/// Why an attempt failed: its code, and its cause.
+type Failure = (Reason, String);
+
+/// The next attempt, or the present one.
+enum Attempt {
+    Due(Instant),
+    Running {
+        began: Instant,
+        /// Dropping it abandons the listing.
+        _needed: DropGuard,
+    },
 }
 
 // === impl Selectors ===
@@ -128,8 +130,7 @@ impl Selectors {
             health: BTreeMap::new(),
             turns: Turns::default(),
             jitter,
-            derived: HashMap::new(),
-            former: Former::default(),
+            derived: Derivations::default(),
         }
     }
 
@@ -139,7 +140,7 @@ impl Selectors {
         for rule in table.rules.iter() {
             if let Some(target) = target(table, rule) {
                 needed
-                    .entry((target.backend.clone(), target.selector.clone()))
+                    .entry(target.key())
                     .and_modify(|other| other.share(&target))
                     .or_insert(target);
             }
@@ -149,8 +150,10 @@ impl Selectors {
             match self.known.get_mut(&key) {
                 Some(state) if state.target.backend_version == target.backend_version => {
                     // A rule that looks at more series than were kept has them listed for it.
-                    if state.target.keeps_less_than(&target) {
-                        state.due = Instant::now();
+                    if let Attempt::Due(due) = &mut state.attempt
+                        && state.target.keeps_less_than(&target)
+                    {
+                        *due = Instant::now();
                     }
                     state.target.max_series = target.max_series;
                     state.target.namespace = target.namespace;
@@ -159,8 +162,7 @@ impl Selectors {
                 Some(state) => {
                     self.health.remove(&key.0);
                     state.target = target;
-                    state.due = Instant::now();
-                    (state.began, state.needed) = (None, None);
+                    state.attempt = Attempt::Due(Instant::now());
                     state.tries = Tries::default();
                 }
                 None => {
@@ -170,34 +172,26 @@ impl Selectors {
         }
         self.health
             .retain(|backend, _| self.known.keys().any(|(of, _)| of == backend));
-        self.derived.retain(|key, _| table.get(key).is_some());
+        self.derived.retain(table);
     }
 
     /// Whether each selector was tried once, with whatever outcome.
     pub(super) fn all_attempted(&self) -> bool {
-        self.known.values().all(|state| state.attempted)
+        self.known.values().all(|state| !state.progress.is_new())
     }
 
     /// Takes up what a listing came to. A failure keeps the last good series.
     pub(super) fn finish(&mut self, target: &Target, outcome: Outcome, now: Instant) -> Round {
-        let Some(state) = self
-            .known
-            .get_mut(&(target.backend.clone(), target.selector.clone()))
-        else {
+        let Some(state) = self.known.get_mut(&target.key()) else {
             return Round::default();
         };
         // It may be another selector of the same text, or the backend another one.
         if target.is_abandoned() || state.target.backend_version != target.backend_version {
             return Round::default();
         }
-        state.needed = None;
-        let began = state.began.take().unwrap_or(now);
         state.took = outcome.took;
-        let failure = outcome
-            .result
-            .as_ref()
-            .err()
-            .map(|error| (error.reason(), error.cause().to_owned()));
+        let failure = outcome.result.as_ref().err();
+        let failure = failure.map(|error| (error.reason(), error.cause().to_owned()));
         let looked = match &outcome.result {
             Ok(series) if series.is_empty() => Looked::Nothing,
             Ok(_) => Looked::Found,
@@ -206,19 +200,19 @@ impl Selectors {
         let wait = state
             .tries
             .after(looked, target.interval, self.jitter, &target.selector);
-        state.due = now + wait;
-        // Before the credentials are read nothing was tried; they come with another client.
-        let tried = state.tries.failures() > 1 || !matches!(failure, Some((Reason::NotSynced, _)));
-        let first = tried && !std::mem::replace(&mut state.attempted, true);
-        let mut changed = first || state.failure != failure;
-        state.failure.clone_from(&failure);
-        if let Ok(series) = outcome.result {
-            state.listed = true;
-            if *state.series != series {
-                state.series = Arc::new(series);
-                changed = true;
+        let began = match std::mem::replace(&mut state.attempt, Attempt::Due(now + wait)) {
+            Attempt::Running { began, .. } => began,
+            Attempt::Due(_) => now,
+        };
+        let mut changed = match (outcome.result, &failure) {
+            (Ok(series), _) => state.progress.succeed(series),
+            // Before the credentials are read nothing was tried; they come with another client.
+            (_, Some((Reason::NotSynced, _))) if state.progress.is_new() && state.tries.failures() <= 1 => {
+                false
             }
-        }
+            (_, Some(failure)) => state.progress.fail(failure),
+            (Err(_), None) => false,
+        };
         let turn = self.judge(target, looked, failure.as_ref(), began, now);
         changed |= self.follow(turn, target, failure, now);
         Round {
@@ -228,97 +222,43 @@ impl Selectors {
         }
     }
 
-    /// Every rule's place in the catalog that is to be published; `previous` is the one that is.
-    pub(super) fn entries(&mut self, table: &Arc<RuleTable>, previous: &Catalog) -> Vec<Entry> {
-        self.former.begin();
-        let entries = table
-            .rules
-            .iter()
-            .map(|rule| self.entry(table, rule, previous))
-            .collect();
-        self.former.end();
-        entries
+    /// Every rule's place in the catalog that is to be published.
+    pub(super) fn entries(&mut self, table: &RuleTable, now: Instant) -> Vec<Entry> {
+        let rules = table.rules.iter();
+        let entries = rules.map(|rule| {
+            let (listing, series) = match target(table, rule) {
+                Some(target) => self.listing(&target),
+                None => (Listing::NotNeeded, None),
+            };
+            self.derived.entry(table, rule, listing, series, now)
+        });
+        entries.collect()
     }
 
     /// When the first of the former generations that still answer is over.
     pub(super) fn former_ends(&self) -> Option<Instant> {
-        self.former.ends()
+        self.derived.former_ends()
     }
 
-    fn entry(&mut self, table: &RuleTable, rule: &Arc<CompiledRule>, previous: &Catalog) -> Entry {
-        let Some(target) = target(table, rule) else {
-            return Entry {
-                metrics: self.derive(table, rule, None),
-                listing: Listing::NotNeeded,
-            };
-        };
-        let Some(state) = self
-            .known
-            .get(&(target.backend, target.selector))
-            .filter(|state| state.attempted)
-        else {
-            let former = self.former.of(table, rule, previous, Instant::now());
-            let metrics = former.unwrap_or_else(|| self.derive(table, rule, None));
-            return Entry {
-                metrics,
-                listing: Listing::Pending,
-            };
-        };
-        let listing = match &state.failure {
-            Some((reason, message)) => Listing::Failed {
-                reason: *reason,
-                message: message.clone(),
-            },
-            None => Listing::Current,
-        };
-        let series = state.listed.then(|| state.series.clone());
-        Entry {
-            metrics: self.derive(table, rule, series),
-            listing,
+    fn listing(&self, target: &Target) -> (Listing, Option<Arc<ListedSeries>>) {
+        match self.known.get(&target.key()).map(|state| &state.progress) {
+            None | Some(Progress::New) => (Listing::Pending, None),
+            Some(Progress::Listed(series)) => (Listing::Current, Some(series.clone())),
+            Some(Progress::Failed { failure, kept }) => {
+                let (reason, message) = failure.clone();
+                (Listing::Failed { reason, message }, kept.clone())
+            }
         }
-    }
-
-    fn derive(
-        &mut self,
-        table: &RuleTable,
-        rule: &Arc<CompiledRule>,
-        series: Option<Arc<ListedSeries>>,
-    ) -> Arc<RuleMetrics> {
-        if let Some(known) = self.derived.get(rule.key())
-            && Arc::ptr_eq(&known.rule, rule)
-            && Arc::ptr_eq(&known.resources, &table.resources)
-            && same(known.series.as_ref(), series.as_ref())
-        {
-            return known.metrics.clone();
-        }
-        let none = SeriesSet::default();
-        let metrics = Arc::new(derive(
-            rule,
-            series.as_ref().map_or(&none, |series| &***series),
-            &table.resources,
-        ));
-        let derived = Derived {
-            rule: rule.clone(),
-            series,
-            resources: table.resources.clone(),
-            metrics: metrics.clone(),
-        };
-        self.derived.insert(rule.key().clone(), derived);
-        metrics
     }
 
     fn finished(&self, backend: &Arc<str>, at: Timestamp) -> Option<Finished> {
-        let states = self
-            .known
-            .values()
-            .filter(|state| state.target.backend == *backend);
         let (mut took, mut failed) = (Duration::ZERO, false);
-        for state in states {
-            if state.began.is_some() || !state.attempted {
+        for state in self.of(backend) {
+            if state.is_running() || state.progress.is_new() {
                 return None;
             }
             took = took.max(state.took);
-            failed |= state.failure.is_some();
+            failed |= state.progress.failure().is_some();
         }
         Some(Finished {
             backend: backend.clone(),
@@ -331,6 +271,10 @@ impl Selectors {
 // === impl Target ===
 
 impl Target {
+    fn key(&self) -> Key {
+        (self.backend.clone(), self.selector.clone())
+    }
+
     /// One listing for two rules: as many series as either looks at, on behalf of nobody in particular.
     fn share(&mut self, other: &Self) {
         self.max_series = self.max_series.zip(other.max_series).map(|(a, b)| a.max(b));
@@ -354,17 +298,68 @@ impl State {
     fn new(target: Target) -> Self {
         Self {
             target,
-            series: Arc::default(),
-            listed: false,
-            attempted: false,
-            failure: None,
-            due: Instant::now(),
-            began: None,
-            needed: None,
+            progress: Progress::New,
+            attempt: Attempt::Due(Instant::now()),
             took: Duration::ZERO,
             tries: Tries::default(),
             told: None,
         }
+    }
+
+    /// When it is to be listed next; `None` while it is.
+    const fn due(&self) -> Option<Instant> {
+        match self.attempt {
+            Attempt::Due(due) => Some(due),
+            Attempt::Running { .. } => None,
+        }
+    }
+
+    const fn is_running(&self) -> bool {
+        matches!(self.attempt, Attempt::Running { .. })
+    }
+}
+
+// === impl Progress ===
+
+impl Progress {
+    const fn is_new(&self) -> bool {
+        matches!(self, Self::New)
+    }
+
+    const fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failed { failure, .. } => Some(failure),
+            Self::New | Self::Listed(_) => None,
+        }
+    }
+
+    const fn series(&self) -> Option<&Arc<ListedSeries>> {
+        match self {
+            Self::New => None,
+            Self::Listed(series) => Some(series),
+            Self::Failed { kept, .. } => kept.as_ref(),
+        }
+    }
+
+    /// An attempt gave `series`. Says whether a catalog made now differs.
+    fn succeed(&mut self, series: ListedSeries) -> bool {
+        let same = self.series().filter(|known| ***known == series).cloned();
+        let changed = same.is_none() || self.failure().is_some();
+        // What is the same stays the same object, so that nobody derives from it anew.
+        *self = Self::Listed(same.unwrap_or_else(|| Arc::new(series)));
+        changed
+    }
+
+    /// An attempt failed; the last good series stay. Says whether a catalog made now differs.
+    fn fail(&mut self, failure: &Failure) -> bool {
+        if self.failure() == Some(failure) {
+            return false;
+        }
+        *self = Self::Failed {
+            failure: failure.clone(),
+            kept: self.series().cloned(),
+        };
+        true
     }
 }
 
@@ -393,14 +388,6 @@ fn target(table: &RuleTable, rule: &CompiledRule) -> Option<Target> {
         backend_version: (backend.uid.clone(), backend.generation),
         abandoned: None,
     })
-}
-
-fn same(a: Option<&Arc<ListedSeries>>, b: Option<&Arc<ListedSeries>>) -> bool {
-    match (a, b) {
-        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
-        (None, None) => true,
-        _ => false,
-    }
 }
 
 #[cfg(test)]

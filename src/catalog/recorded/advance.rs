@@ -73,7 +73,7 @@ fn is_good(entry: &Entry, rule: &Arc<CompiledRule>) -> bool {
         && match entry.listing {
             Listing::Current => true,
             Listing::NotNeeded => is_static,
-            Listing::Pending | Listing::Failed { .. } => false,
+            Listing::Pending | Listing::Edited { .. } | Listing::Failed { .. } => false,
         }
 }
 

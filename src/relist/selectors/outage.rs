@@ -5,13 +5,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Selectors, State, Target};
-use crate::{
-    reason::Reason,
-    relist::{
-        health::{Failure, Health, Turn},
-        schedule::{Fault, Looked, after_recovery, fault},
-    },
+use super::{Attempt, Failure, Progress, Selectors, State, Target};
+use crate::relist::{
+    health::{self, Health, Turn},
+    schedule::{Fault, Looked, after_recovery, fault},
 };
 
 /// The time after which a failure that goes on is told again.
@@ -39,7 +36,7 @@ impl Selectors {
         &mut self,
         target: &Target,
         looked: Looked,
-        failure: Option<&(Reason, String)>,
+        failure: Option<&Failure>,
         began: Instant,
         now: Instant,
     ) -> Turn {
@@ -49,7 +46,7 @@ impl Selectors {
         let health = self.health.entry(target.backend.clone()).or_default();
         match (looked, failure) {
             (Looked::Failed(fault @ (Fault::Backend | Fault::Setup)), Some((reason, _))) => {
-                let failure = Failure {
+                let failure = health::Failure {
                     fault,
                     reason: *reason,
                     namespace: target.namespace.clone(),
@@ -74,7 +71,7 @@ impl Selectors {
         &mut self,
         turn: Turn,
         target: &Target,
-        failure: Option<(Reason, String)>,
+        failure: Option<Failure>,
         now: Instant,
     ) -> bool {
         let backend = &target.backend;
@@ -99,25 +96,30 @@ impl Selectors {
             state.target.backend == failed.backend && state.target.namespace != failed.namespace
         });
         let mut others: Vec<&mut State> = others.collect();
-        let is_asked = others.iter().any(|state| state.began.is_some());
-        others.sort_by_key(|state| (state.tries.failures(), state.due));
-        if let Some(state) = others.first_mut().filter(|_| !is_asked) {
-            state.due = state.due.min(now);
+        if others.iter().any(|state| state.is_running()) {
+            return;
+        }
+        others.sort_by_key(|state| (state.tries.failures(), state.due()));
+        if let Some(State {
+            attempt: Attempt::Due(due),
+            ..
+        }) = others.first_mut()
+        {
+            *due = now.min(*due);
         }
     }
 
     /// The backend gives no answer: what is due there, or was never tried, would get none either, and waits for the one
     /// listing that finds out.
-    fn wait_for(&mut self, backend: &Arc<str>, failure: &(Reason, String), now: Instant) -> bool {
+    fn wait_for(&mut self, backend: &Arc<str>, failure: &Failure, now: Instant) -> bool {
         let mut changed = false;
-        for state in self.known.values_mut().filter(|state| {
-            state.target.backend == *backend
-                && state.began.is_none()
-                && (state.due <= now || !state.attempted)
-        }) {
-            changed |= !state.attempted || state.failure.as_ref() != Some(failure);
-            state.attempted = true;
-            state.failure = Some(failure.clone());
+        for state in self.known.values_mut() {
+            let waits = state
+                .due()
+                .is_some_and(|due| due <= now || state.progress.is_new());
+            if waits && state.target.backend == *backend {
+                changed |= state.progress.fail(failure);
+            }
         }
         changed
     }
@@ -126,23 +128,31 @@ impl Selectors {
     fn recovered(&mut self, backend: &Arc<str>, now: Instant) {
         let jitter = self.jitter;
         let waits = |state: &&mut State| {
-            let failed = state.failure.as_ref().map(|(reason, _)| fault(*reason));
-            state.target.backend == *backend
-                && state.began.is_none()
-                && (state.due <= now || failed.is_some_and(|fault| fault != Fault::Selector))
+            let failed = match &state.progress {
+                Progress::New => true,
+                Progress::Listed(_) => false,
+                Progress::Failed {
+                    failure: (reason, _), ..
+                } => fault(*reason) != Fault::Selector,
+            };
+            let waits = state.due().is_some_and(|due| due <= now || failed);
+            waits && state.target.backend == *backend
         };
         let waiting = self.known.values_mut().filter(waits).count();
         let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
         for state in self.known.values_mut().filter(waits) {
-            let wait = after_recovery(waiting, jitter, &state.target.selector, state.tries.turn());
-            state.due = if state.attempted { now + wait } else { now };
+            let wait = match state.progress {
+                Progress::New => Duration::ZERO,
+                _ => after_recovery(waiting, jitter, &state.target.selector, state.tries.turn()),
+            };
+            state.attempt = Attempt::Due(now + wait);
         }
     }
 
     /// The backend has another client, with other credentials perhaps: what failed is tried again within seconds.
     pub(in crate::relist) fn renewed(&mut self, backend: &Arc<str>, now: Instant) {
-        let failing = self.of(backend).any(|state| state.failure.is_some());
-        if failing {
+        let is_well = |state: &State| matches!(state.progress, Progress::Listed(_));
+        if !self.of(backend).all(is_well) {
             self.health.remove(backend);
             self.recovered(backend, now);
         }
@@ -158,15 +168,13 @@ impl Selectors {
     pub(super) fn news(&mut self, target: &Target, turn: Turn, now: Instant) -> Option<News> {
         let selectors = self.of(&target.backend).count();
         let down = self.health.get(&target.backend).is_some_and(Health::is_down);
-        let state = self
-            .known
-            .get_mut(&(target.backend.clone(), target.selector.clone()))?;
+        let state = self.known.get_mut(&target.key())?;
         match turn {
             Turn::Down => return Some(News::Down { selectors }),
             Turn::Up => return Some(News::Up),
             Turn::None | Turn::StillDown | Turn::Doubtful => {}
         }
-        let Some((reason, _)) = &state.failure else {
+        let Some((reason, _)) = state.progress.failure() else {
             state.told = None;
             return None;
         };

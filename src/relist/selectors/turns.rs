@@ -11,7 +11,7 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{CONCURRENCY, Key, Selectors, State, Target};
+use super::{Attempt, CONCURRENCY, Key, Selectors, State, Target};
 use crate::relist::health::Health;
 
 /// Namespaces whose last turn is remembered; beyond that all of them begin anew.
@@ -48,15 +48,23 @@ impl Selectors {
                 let turn = (waiting.running, self.turns.last(&state.target));
                 // Whether a backend is back is told best by one that it answered lately.
                 let failures = state.tries.failures() * u32::from(waiting.finds_out);
-                (waiting.due > now, turn, failures, state.attempted, waiting.due)
+                (
+                    waiting.due > now,
+                    turn,
+                    failures,
+                    !state.progress.is_new(),
+                    waiting.due,
+                )
             })
             .filter(|waiting| waiting.due <= now)?;
         let key = next.key.clone();
         let state = self.known.get_mut(&key)?;
         let abandoned = CancellationToken::new();
         state.target.abandoned = Some(abandoned.clone());
-        state.needed = Some(abandoned.drop_guard());
-        state.began = Some(now);
+        state.attempt = Attempt::Running {
+            began: now,
+            _needed: abandoned.drop_guard(),
+        };
         self.turns.take(&state.target);
         Some(state.target.clone())
     }
@@ -70,7 +78,7 @@ impl Selectors {
     /// until it answers.
     fn waiting(&self) -> impl Iterator<Item = Waiting<'_>> {
         let mut running: BTreeMap<&Arc<str>, BTreeMap<Option<&str>, usize>> = BTreeMap::new();
-        for state in self.known.values().filter(|state| state.began.is_some()) {
+        for state in self.known.values().filter(|state| state.is_running()) {
             let of_backend = running.entry(&state.target.backend).or_default();
             *of_backend.entry(state.target.namespace.as_deref()).or_default() += 1;
         }
@@ -82,12 +90,13 @@ impl Selectors {
             let most = if not_before.is_some() { 1 } else { CONCURRENCY };
             let running = running.get(backend);
             let all: usize = running.map_or(0, |running| running.values().sum());
-            if state.began.is_some() || all >= most {
-                return None;
-            }
+            let due = match state.attempt {
+                Attempt::Due(due) if all < most => due,
+                _ => return None,
+            };
             let due = match not_before {
-                Some(not_before) if state.attempted => state.due.max(not_before),
-                _ => state.due,
+                Some(not_before) if !state.progress.is_new() => due.max(not_before),
+                _ => due,
             };
             let of_namespace = running.and_then(|running| running.get(&namespace.as_deref()));
             Some(Waiting {
