@@ -5,6 +5,7 @@
 
 mod cluster;
 mod oracle;
+mod replica;
 mod specs;
 
 use self::{
@@ -63,6 +64,7 @@ fn play(seed: u64, build: Build) -> Result<(), String> {
     }
     for event in 0..EVENTS {
         log.push(step(&mut dice, &mut cluster));
+        cluster.pass(0);
         cluster
             .check()
             .map_err(|error| format!("seed {seed}, event {event}: {error}\n{}", log.join("\n")))?;
@@ -131,7 +133,7 @@ fn step(dice: &mut Dice, cluster: &mut Cluster) -> String {
         }
         16 => {
             let minutes = [1, 90, 25 * 60][dice.below(3)];
-            cluster.minutes += minutes;
+            cluster.pass(minutes);
             format!("{minutes} minutes pass")
         }
         _ => {
@@ -153,7 +155,12 @@ fn whatever_happens_a_request_is_answered_by_the_rule_that_all_claims_give_or_by
 
 #[test]
 fn a_catalog_that_hands_a_claim_over_is_caught() {
-    for build in [Build::LocalOnly, Build::ForgetsRefused, Build::BelievesItself] {
+    for build in [
+        Build::LocalOnly,
+        Build::ForgetsRefused,
+        Build::BelievesItself,
+        Build::KeepsRefused,
+    ] {
         let caught = (0..500).any(|seed| play(seed, build).is_err());
         assert!(caught, "{build:?} passes");
     }

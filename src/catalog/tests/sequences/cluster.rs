@@ -5,8 +5,9 @@ use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    oracle::{Facts, Listed, Oracle},
-    specs::{Backends, Breakage, METRICS, RULES, SERIES, Spec},
+    oracle::{Answer, Facts, Listed, Oracle},
+    replica::{Replica, listed, selected},
+    specs::{Backends, Breakage, METRICS, RULES, Spec},
 };
 use crate::{
     api::invariant::Violation,
@@ -14,14 +15,12 @@ use crate::{
         Catalog, Entry, Listing, Recorded, Standing, derive,
         recorded::{Record, RecordSource, advance, pack, unpack},
     },
-    reason::Reason,
     resource::GroupResource,
     rule::{
         CompiledRule, Index, RuleObject, RuleTable,
         budget::SHARE,
-        testing::{backend, index, rule, series},
+        testing::{backend, index, rule},
     },
-    sample::SeriesSet,
 };
 
 /// How catalogs are built.
@@ -34,6 +33,8 @@ pub(super) enum Build {
     ForgetsRefused,
     /// What a replica alone has found is answered at once.
     BelievesItself,
+    /// A former spec goes on answering, whether or not the present one is refused.
+    KeepsRefused,
 }
 
 pub(super) struct Cluster {
@@ -42,11 +43,13 @@ pub(super) struct Cluster {
     pub(super) backends: Backends,
     pub(super) present: [bool; 2],
     pub(super) leader: usize,
-    pub(super) minutes: i64,
+    minutes: i64,
     replicas: [Replica; 2],
     record: Arc<Record>,
     oracle: Oracle,
     created: usize,
+    /// Every spec that there was, by UID and generation.
+    specs: BTreeMap<(String, i64), Spec>,
 }
 
 #[derive(Clone)]
@@ -55,10 +58,6 @@ pub(super) struct Existing {
     pub(super) generation: i64,
     pub(super) spec: Spec,
 }
-
-/// What a replica remembers: by what was listed, the last good series and whether the last look failed.
-#[derive(Clone, Default)]
-struct Replica(BTreeMap<String, (Listed, bool)>);
 
 type Compiled = (usize, Spec, Backends);
 
@@ -155,6 +154,7 @@ impl Cluster {
             record: Arc::default(),
             oracle: Oracle::default(),
             created: 0,
+            specs: BTreeMap::new(),
         }
     }
 
@@ -171,6 +171,7 @@ impl Cluster {
             Some(known) if !anew => (known.uid.clone(), known.generation + 1),
             _ => (format!("uid-{}", self.created), 1),
         };
+        self.specs.insert((uid.clone(), generation), spec);
         self.rules[rule] = Some(Existing {
             uid,
             generation,
@@ -195,11 +196,31 @@ impl Cluster {
             .collect();
         let present = self.present;
         for listed in needed {
-            let state = self.replicas[replica].0.entry(listed).or_default();
+            let state = self.replicas[replica].listed.entry(listed).or_default();
             state.1 = fails;
             if !fails {
                 state.0 = Some(present);
             }
+        }
+    }
+
+    /// Takes down what each rule makes now. After each event, for an edit may change what is listed; a former spec is over when
+    /// `minutes` pass.
+    pub(super) fn pass(&mut self, minutes: i64) {
+        self.minutes += minutes;
+        let table = self.table();
+        for replica in [0, 1] {
+            let made = table.rules.iter().filter_map(|rule| {
+                let (present, listing) = self.replicas[replica].listing(&table, rule, self.build);
+                let metrics = match listing {
+                    Listing::Pending => return None,
+                    Listing::Edited { .. } if minutes > 0 => return None,
+                    Listing::Edited { former } => former,
+                    _ => Arc::new(derive(rule, &selected(rule, present), &table.resources)),
+                };
+                Some((rule.object.uid.clone(), metrics))
+            });
+            self.replicas[replica].made = made.collect();
         }
     }
 
@@ -221,17 +242,20 @@ impl Cluster {
         }
         let catalogs = [self.catalog(0), self.catalog(1)];
         let seen = [self.seen(0), self.seen(1)];
+        let former = [self.former(0), self.former(1)];
         for namespace in ["shop", "bank"] {
             for metric in METRICS {
                 let answers = [0, 1].map(|replica| answer(&catalogs[replica], namespace, metric));
                 let what = format!("{namespace}/{metric}: {answers:?}");
-                for (answer, seen) in answers.iter().zip(seen) {
+                for ((answer, seen), former) in answers.iter().zip(seen).zip(former) {
                     self.oracle
-                        .judge(&facts, namespace, metric, answer.as_ref(), seen)
+                        .judge(&facts, namespace, metric, *answer, (seen, former))
                         .map_err(|error| format!("{what}: {error}"))?;
                 }
-                if let [Some((one, true)), Some((other, true))] = &answers
-                    && one != other
+                if let [Some(one), Some(other)] = &answers
+                    && one.answers
+                    && other.answers
+                    && one.rule != other.rule
                 {
                     return Err(format!("{what}: two replicas, two rules"));
                 }
@@ -260,7 +284,8 @@ impl Cluster {
                 let owner = self.oracle.owner(&facts, namespace, metric);
                 for replica in [0, 1] {
                     let answer = answer(&self.catalog(replica), namespace, metric);
-                    if answer != owner.map(|owner| (owner, true)) {
+                    if answer.map(|answer| (answer.rule, answer.answers)) != owner.map(|owner| (owner, true))
+                    {
                         return Err(format!(
                             "{namespace}/{metric} at {replica}: {answer:?}, not {owner:?}"
                         ));
@@ -295,21 +320,10 @@ impl Cluster {
 
     fn catalog(&self, replica: usize) -> Catalog {
         let table = Arc::new(self.table());
-        let known = &self.replicas[replica].0;
         let entries = table.rules.iter().map(|rule| {
-            let state = listed(&table, rule).map(|listed| known.get(&listed).copied());
-            let (present, listing) = match state {
-                None => (None, Listing::NotNeeded),
-                Some(None) => (None, Listing::Pending),
-                Some(Some((present, false))) => (present, Listing::Current),
-                Some(Some((present, true))) => {
-                    let (reason, message) = (Reason::BackendDown, String::new());
-                    (present, Listing::Failed { reason, message })
-                }
-            };
-            let series = present.map_or_else(SeriesSet::default, |present| selected(rule, present));
+            let (present, listing) = self.replicas[replica].listing(&table, rule, self.build);
             Entry {
-                metrics: Arc::new(derive(rule, &series, &table.resources)),
+                metrics: Arc::new(derive(rule, &selected(rule, present), &table.resources)),
                 listing,
             }
         });
@@ -332,6 +346,23 @@ impl Cluster {
         Catalog::build_recorded(table.clone(), entries, &Recorded { record, source })
     }
 
+    /// By rule: the former spec that goes on answering on a replica.
+    fn former(&self, replica: usize) -> [Option<Spec>; 3] {
+        let table = self.table();
+        [0, 1, 2].map(|rule| {
+            match self.replicas[replica]
+                .listing(&table, &*self.compiled(rule)?, self.build)
+                .1
+            {
+                Listing::Edited { former } => {
+                    let object = &former.rule.object;
+                    self.specs.get(&(object.uid.clone(), object.generation)).copied()
+                }
+                _ => None,
+            }
+        })
+    }
+
     /// By rule: the series of a replica's last good listing.
     fn seen(&self, replica: usize) -> [Listed; 3] {
         self.listings(replica).map(|listing| listing?.0)
@@ -341,7 +372,7 @@ impl Cluster {
         let table = self.table();
         [0, 1, 2].map(|rule| {
             let listed = listed(&table, &*self.compiled(rule)?)?;
-            self.replicas[replica].0.get(&listed).copied()
+            self.replicas[replica].listed.get(&listed).copied()
         })
     }
 
@@ -357,33 +388,8 @@ impl Cluster {
     }
 }
 
-/// What is listed for a rule, as relist has it.
-fn listed(table: &RuleTable, rule: &CompiledRule) -> Option<String> {
-    if table.unresolved_backend(rule).is_some() {
-        return None;
-    }
-    Some(format!("{} {}", rule.backend.as_ref().ok()?.name, rule.listed()?))
-}
-
-/// The series that the backend has for a rule's selector.
-fn selected(rule: &CompiledRule, present: [bool; 2]) -> SeriesSet {
-    let listed = rule.listed().unwrap();
-    let there = SERIES.into_iter().zip(present).filter(|(name, there)| {
-        let is_named = listed.contains(&name[..2]) || listed.contains(".+");
-        let both = listed.contains("(m|n)");
-        *there && (is_named || both)
-    });
-    let lines: Vec<String> = there
-        .map(|(name, _)| {
-            let alias = if name == SERIES[0] { "p" } else { "" };
-            format!("{name}{{namespace=\"shop\",pod=\"p\",alias=\"{alias}\"}}")
-        })
-        .collect();
-    series(&lines.iter().map(String::as_str).collect::<Vec<_>>())
-}
-
 /// Who has the metric, and whether it answers.
-fn answer(catalog: &Catalog, namespace: &str, metric: &str) -> Option<(usize, bool)> {
+fn answer(catalog: &Catalog, namespace: &str, metric: &str) -> Option<Answer> {
     let served = catalog.custom(&GroupResource::pods(), metric, Some(namespace))?;
     let key = served.rule.key();
     let at = match &key.namespace {
@@ -394,5 +400,9 @@ fn answer(catalog: &Catalog, namespace: &str, metric: &str) -> Option<(usize, bo
     let answers = served.rule.refusal().is_none()
         && catalog.table.check_backend(&served.rule, Some(namespace)).is_ok()
         && served.standing == Standing::Answers;
-    Some((rule, answers))
+    Some(Answer {
+        rule,
+        answers,
+        generation: served.rule.object.generation,
+    })
 }

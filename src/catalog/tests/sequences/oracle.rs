@@ -18,6 +18,14 @@ pub(super) struct Facts<'a> {
     pub(super) listed: [Listed; 3],
 }
 
+/// The rule that has a metric, whether it gives a number, and by which of its specs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) rule: usize,
+    pub(super) answers: bool,
+    pub(super) generation: i64,
+}
+
 /// Which of [`SERIES`] a listing has found.
 pub(super) type Listed = Option<[bool; 2]>;
 
@@ -170,36 +178,45 @@ impl Oracle {
         Some(recorded || is_static || (says && !Self::is_recorded(known, rule, facts)))
     }
 
-    /// Whether an answer (which rule, and whether it gives a number) is right.
+    /// Whether the answer is right of a replica that has `seen` those series, and on which those `former` specs go on.
     pub(super) fn judge(
         &self,
         facts: &Facts<'_>,
         namespace: &str,
         metric: &'static str,
-        answer: Option<&(usize, bool)>,
-        seen: [Listed; 3],
+        answer: Option<Answer>,
+        (seen, former): ([Listed; 3], [Option<Spec>; 3]),
     ) -> Result<(), String> {
         let owner = self.owner(facts, namespace, metric);
-        let Some((rule, answers)) = answer else {
+        let Some(Answer {
+            rule,
+            answers,
+            generation,
+        }) = answer
+        else {
             return match owner {
                 Some(owner) => Err(format!("rule {owner} claims it, and is unknown")),
                 None => Ok(()),
             };
         };
-        if let Some(owner) = owner.filter(|owner| owner != rule) {
-            let says = if *answers { "answers" } else { "says why not" };
+        if let Some(owner) = owner.filter(|owner| *owner != rule) {
+            let says = if answers { "answers" } else { "says why not" };
             // A rule before it may have found more than is recorded; then it says so, and gives no number.
-            if *answers || self.rank(facts, *rule, namespace) > self.rank(facts, owner, namespace) {
+            if answers || self.rank(facts, rule, namespace) > self.rank(facts, owner, namespace) {
                 return Err(format!("rule {owner} claims it, and another {says}"));
             }
         }
-        let rule = *rule;
         let existing = facts.rules[rule].as_ref();
         let existing = existing.ok_or("a rule that is gone claims it")?;
         let spec = existing.spec;
-        let finds = seen[rule].is_some_and(|present| {
+        let found = |spec: Spec, present: [bool; 2]| {
             (0..SERIES.len()).any(|series| present[series] && spec.made(series) == Some(metric))
-        });
+        };
+        let finds = seen[rule].is_some_and(|present| found(spec, present))
+            || former[rule].is_some_and(|former| {
+                let fact = former.facts();
+                fact.is_static && fact.literal == Some(metric) || found(former, [true; 2])
+            });
         if self.claims(facts, rule, namespace, metric) != Some(true) && !finds {
             return Err(format!("rule {rule} claims what it has given up, or never had"));
         }
@@ -225,8 +242,12 @@ impl Oracle {
         if !in_force {
             return Err("a rule that is not in force answers".to_owned());
         }
-        let makes = spec.facts().makes.contains(&Some(metric))
-            || spec.facts().is_static && spec.facts().literal == Some(metric);
+        let by = match former[rule] {
+            Some(former) if generation != existing.generation => former,
+            _ => spec,
+        };
+        let makes = by.facts().makes.contains(&Some(metric))
+            || by.facts().is_static && by.facts().literal == Some(metric);
         if makes && METRICS.contains(&metric) {
             Ok(())
         } else {
