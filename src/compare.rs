@@ -29,12 +29,15 @@ use self::{
     round::{Round, judge},
     servers::Servers,
 };
-use crate::kubernetes::{
-    client::Connection,
-    hpa::{Demand, Unasked, demands},
-    mapper,
-    port_forward::ServicePort,
-    rights::{ClusterError, Right, ask, list},
+use crate::{
+    kubernetes::{
+        client::Connection,
+        hpa::{Demand, Unasked, demands},
+        mapper,
+        port_forward::ServicePort,
+        rights::{ClusterError, Right, ask, list},
+    },
+    metrics_api::MetricsApi,
 };
 
 /// Requests in flight at a time, to each side.
@@ -49,8 +52,8 @@ const AGAIN_AFTER: Duration = Duration::from_secs(2);
 pub struct Options {
     /// The HPAs of one namespace; `None`: of all.
     pub namespace: Option<String>,
-    /// The metrics of one API, `custom.metrics.k8s.io` or the other; `None`: of both.
-    pub api: Option<&'static str>,
+    /// The metrics of one API; `None`: of all.
+    pub api: Option<MetricsApi>,
     /// As whom to ask.
     pub credential: Credential,
     /// Ours.
@@ -214,7 +217,7 @@ async fn read(client: &Client, options: &Options) -> Result<Read, CompareError> 
         }
         for demand in demands(hpa, &resources) {
             match demand {
-                Ok(demand) if options.api.is_some_and(|api| api != demand.question.api_group()) => {
+                Ok(demand) if options.api.is_some_and(|api| api != demand.question.api()) => {
                     read.left_out.of_other_api += 1;
                 }
                 Ok(demand) => {
@@ -274,7 +277,7 @@ async fn round(servers: &Servers, questions: &mut BTreeMap<String, Asked>, toler
 /// Both at the same time, so that a value that moves has little time to.
 async fn once(servers: &Servers, asked: &Asked, path: &str, tolerance: Tolerance) -> Round {
     let peer = async {
-        match servers.peer(asked.group()) {
+        match servers.peer(asked.api()) {
             Some(peer) => peer.ask(path).await,
             None => vec![(
                 None,

@@ -29,6 +29,7 @@ pub mod language;
 pub mod logbook;
 pub mod manifest;
 pub mod metrics;
+pub mod metrics_api;
 pub mod outcome;
 pub mod pki;
 pub mod preview;

@@ -1,6 +1,7 @@
 //! The aggregated API server.
 
 pub mod answers;
+mod apis;
 pub mod authn;
 pub mod authz;
 mod discovery;

@@ -6,7 +6,7 @@ use super::{
     list_meta::{LabelSelector, ListMeta, Time},
     object_ref::ObjectReference,
 };
-use crate::language::quantity::Milli;
+use crate::{language::quantity::Milli, metrics_api::ApiVersion};
 
 /// Values of one metric for objects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -67,10 +67,10 @@ pub struct MetricIdentifier<'a> {
 // === impl MetricValueList ===
 
 impl<Item> MetricValueList<Item> {
-    fn of(api_version: &'static str, items: Vec<Item>) -> Self {
+    fn of(version: ApiVersion, items: Vec<Item>) -> Self {
         Self {
-            kind: "MetricValueList",
-            api_version,
+            kind: version.api().list_kind(),
+            api_version: version.group_version(),
             metadata: ListMeta {},
             items,
         }
@@ -80,14 +80,14 @@ impl<Item> MetricValueList<Item> {
 impl<'a> MetricValueList<MetricValueV1beta1<'a>> {
     /// A list of `v1beta1`.
     pub fn v1beta1(items: Vec<MetricValueV1beta1<'a>>) -> Self {
-        Self::of("custom.metrics.k8s.io/v1beta1", items)
+        Self::of(ApiVersion::CustomV1beta1, items)
     }
 }
 
 impl<'a> MetricValueList<MetricValueV1beta2<'a>> {
     /// A list of `v1beta2`.
     pub fn v1beta2(items: Vec<MetricValueV1beta2<'a>>) -> Self {
-        Self::of("custom.metrics.k8s.io/v1beta2", items)
+        Self::of(ApiVersion::CustomV1beta2, items)
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::list_meta::ListMeta;
+use crate::metrics_api::{ApiVersion, MetricsApi};
 
 /// `metav1.APIGroupList`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -27,10 +28,10 @@ pub struct ApiGroup {
 }
 
 /// `metav1.GroupVersionForDiscovery`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GroupVersion {
-    group_version: String,
+    group_version: &'static str,
     version: &'static str,
 }
 
@@ -40,7 +41,7 @@ pub struct GroupVersion {
 pub struct ApiResourceList {
     kind: &'static str,
     api_version: &'static str,
-    group_version: String,
+    group_version: &'static str,
     resources: Vec<ApiResource>,
 }
 
@@ -91,17 +92,19 @@ struct ApiVersionDiscovery {
 // === impl ApiGroupList ===
 
 impl ApiGroupList {
-    /// Groups with their versions, the preferred one first.
-    pub fn new(groups: &[(&'static str, &'static [&'static str])]) -> Self {
-        let groups = groups
-            .iter()
-            .map(|(name, versions)| ApiGroup::listed(name, versions))
-            .collect();
+    /// All metrics APIs with their versions, the preferred one first.
+    pub fn new() -> Self {
         Self {
             kind: "APIGroupList",
             api_version: "v1",
-            groups,
+            groups: MetricsApi::ALL.map(ApiGroup::listed).to_vec(),
         }
+    }
+}
+
+impl Default for ApiGroupList {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -109,34 +112,31 @@ impl ApiGroupList {
 
 impl ApiGroup {
     /// A document of its own; the preferred version comes first.
-    pub fn new(name: &'static str, versions: &[&'static str]) -> Self {
+    pub fn new(api: MetricsApi) -> Self {
         Self {
             kind: "APIGroup",
             api_version: "v1",
-            ..Self::listed(name, versions)
+            ..Self::listed(api)
         }
     }
 
-    fn listed(name: &'static str, versions: &[&'static str]) -> Self {
-        let versions: Vec<_> = versions
-            .iter()
-            .map(|version| GroupVersion::new(name, version))
-            .collect();
+    fn listed(api: MetricsApi) -> Self {
+        let versions: Vec<_> = api.preference().map(GroupVersion::new).collect();
         Self {
             kind: "",
             api_version: "",
-            name,
-            preferred_version: versions.first().cloned(),
+            name: api.group(),
+            preferred_version: versions.first().copied(),
             versions,
         }
     }
 }
 
 impl GroupVersion {
-    fn new(group: &str, version: &'static str) -> Self {
+    const fn new(version: ApiVersion) -> Self {
         Self {
-            group_version: format!("{group}/{version}"),
-            version,
+            group_version: version.group_version(),
+            version: version.version(),
         }
     }
 }
@@ -145,12 +145,11 @@ impl GroupVersion {
 
 impl ApiResourceList {
     /// The resources of a version.
-    pub fn new(group: &str, version: &str, resources: Vec<ApiResource>) -> Self {
-        let group_version = format!("{group}/{version}");
+    pub const fn new(version: ApiVersion, resources: Vec<ApiResource>) -> Self {
         Self {
             kind: "APIResourceList",
             api_version: "v1",
-            group_version,
+            group_version: version.group_version(),
             resources,
         }
     }
@@ -172,27 +171,28 @@ impl ApiResource {
 // === impl ApiGroupDiscoveryList ===
 
 impl ApiGroupDiscoveryList {
-    /// Groups with their versions, the preferred one first.
-    pub fn new(groups: &[(&'static str, &'static [&'static str])]) -> Self {
-        let items = groups.iter().map(|(name, versions)| {
-            let versions = versions
-                .iter()
-                .map(|version| ApiVersionDiscovery {
-                    version,
-                    freshness: "Current",
-                })
-                .collect();
-            ApiGroupDiscovery {
-                metadata: Name { name },
-                versions,
-            }
+    /// All metrics APIs with their versions, the preferred one first.
+    pub fn new() -> Self {
+        let version = |version: ApiVersion| ApiVersionDiscovery {
+            version: version.version(),
+            freshness: "Current",
+        };
+        let items = MetricsApi::ALL.map(|api| ApiGroupDiscovery {
+            metadata: Name { name: api.group() },
+            versions: api.preference().map(version).collect(),
         });
         Self {
             kind: "APIGroupDiscoveryList",
             api_version: "apidiscovery.k8s.io/v2",
             metadata: ListMeta {},
-            items: items.collect(),
+            items: items.to_vec(),
         }
+    }
+}
+
+impl Default for ApiGroupDiscoveryList {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::list_meta::{ListMeta, Time};
-use crate::language::quantity::Milli;
+use crate::{language::quantity::Milli, metrics_api::ApiVersion};
 
 /// Values of one external metric.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -40,9 +40,10 @@ pub struct ExternalMetricValue<'a> {
 impl<'a> ExternalMetricValueList<'a> {
     /// A list of `v1beta1`.
     pub fn v1beta1(items: Vec<ExternalMetricValue<'a>>) -> Self {
+        let version = ApiVersion::ExternalV1beta1;
         Self {
-            kind: "ExternalMetricValueList",
-            api_version: "external.metrics.k8s.io/v1beta1",
+            kind: version.api().list_kind(),
+            api_version: version.group_version(),
             metadata: ListMeta {},
             items,
         }

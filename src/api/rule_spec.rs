@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use invariants::{CLUSTER_METRIC_RULE, METRIC_RULE};
 
 use super::{duration, invariant};
+pub use crate::metrics_api::MetricsApi;
 
 /// The longest `metricsQuery`, in characters.
 pub const MAX_METRICS_QUERY: usize = 16_384;
@@ -154,18 +155,6 @@ pub enum Semantics {
     Standard,
     /// As prometheus-adapter does it.
     PrometheusAdapter,
-}
-
-/// The metrics API that a rule serves.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-pub enum MetricsApi {
-    /// `custom.metrics.k8s.io`
-    #[default]
-    Custom,
-    /// `external.metrics.k8s.io`
-    External,
 }
 
 /// A `MetricBackend` by name.

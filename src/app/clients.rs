@@ -5,7 +5,6 @@ use std::{convert::Infallible, sync::Arc};
 use tokio::sync::watch;
 
 use crate::{
-    api::rule_spec::MetricsApi,
     backend::pool::{BackendInputs, Pool},
     controller::registration::Needs,
     kubernetes::credentials::Credentials,
@@ -93,10 +92,8 @@ fn inputs(table: &RuleTable) -> impl Iterator<Item = (Arc<str>, BackendInputs)> 
 }
 
 fn needs(table: &RuleTable) -> Needs {
-    let any = |api: MetricsApi| table.rules.iter().any(|rule| rule.api == api);
     Needs {
         synced: table.synced,
-        custom: any(MetricsApi::Custom),
-        external: any(MetricsApi::External),
+        apis: table.rules.iter().map(|rule| rule.api).collect(),
     }
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::PossibleValuesParser};
 use reqwest::Url;
 
 use super::{
@@ -19,6 +19,7 @@ use crate::{
     app,
     compare::{self, Credential, Options, Place, difference::Tolerance, report::Verdict},
     kubernetes::port_forward::ServicePort,
+    metrics_api::MetricsApi,
 };
 
 /// The most rounds, and the longest time between two.
@@ -103,7 +104,7 @@ pub(super) struct CompareArgs {
     token_file: Option<PathBuf>,
 
     /// The version of custom.metrics.k8s.io to ask. Default: the one that the API server prefers, which HPAs ask.
-    #[arg(long, value_name = "VERSION", value_parser = ["v1beta1", "v1beta2"])]
+    #[arg(long, value_name = "VERSION", value_parser = versions())]
     custom_metrics_version: Option<String>,
 
     /// What two values may differ by, as a part of the larger one: 1% or 0.01. A thousandth, which is rounding, always may where it
@@ -168,8 +169,8 @@ impl CompareArgs {
         Ok(Options {
             namespace: self.namespace,
             api: self.api.map(|api| match api {
-                ApiArg::Custom => "custom.metrics.k8s.io",
-                ApiArg::External => "external.metrics.k8s.io",
+                ApiArg::Custom => MetricsApi::Custom,
+                ApiArg::External => MetricsApi::External,
             }),
             credential,
             ours: Place {
@@ -192,6 +193,16 @@ impl CompareArgs {
             interval: self.interval,
         })
     }
+}
+
+/// Those that we answer as well.
+fn versions() -> PossibleValuesParser {
+    PossibleValuesParser::new(
+        MetricsApi::Custom
+            .versions()
+            .iter()
+            .map(|version| version.version()),
+    )
 }
 
 fn read(flag: &str, path: Option<&Path>) -> Result<Option<Vec<u8>>, String> {

@@ -10,9 +10,12 @@ use super::{
     difference::Difference,
     round::{Outcome, Round},
 };
-use crate::kubernetes::{
-    hpa::{Demand, Question},
-    rights::Right,
+use crate::{
+    kubernetes::{
+        hpa::{Demand, Question},
+        rights::Right,
+    },
+    metrics_api::MetricsApi,
 };
 
 /// The whole.
@@ -68,7 +71,7 @@ pub struct Asked {
     /// For people.
     pub question: String,
     #[serde(skip)]
-    group: &'static str,
+    api: MetricsApi,
     /// What has to be granted to who asks it.
     #[serde(skip)]
     right: Right,
@@ -183,7 +186,7 @@ impl Asked {
         right.user = user;
         Self {
             question: question.to_string(),
-            group: question.api_group(),
+            api: question.api(),
             right,
             hpas: Vec::new(),
             slack: None,
@@ -212,8 +215,8 @@ impl Asked {
         self.slack = Some(self.slack.unwrap_or(u64::MAX).min(slack));
     }
 
-    pub(super) fn group(&self) -> &'static str {
-        self.group
+    pub(super) const fn api(&self) -> MetricsApi {
+        self.api
     }
 
     pub(super) fn right(&self) -> &Right {
@@ -275,7 +278,7 @@ impl Asked {
 
 /// The right that the metrics API asks for, in the words of RBAC.
 fn right(question: &Question, namespace: &str) -> Right {
-    let (group, metric) = (question.api_group(), question.metric());
+    let (group, metric) = (question.api().group(), question.metric());
     let (verb, resource) = match question {
         Question::Pods { .. } => ("get", format!("pods/{metric}")),
         Question::Object { resource, .. } => match resource.group_resource.to_string().as_str() {

@@ -17,16 +17,15 @@ use super::{
     side::{Side, Trust, Way},
     token::Bearer,
 };
-use crate::kubernetes::{
-    hpa::Demand,
-    port_forward::{Port, ServicePort, forward_all},
-    rights::{self, ClusterError, Right, ask, list},
+use crate::{
+    kubernetes::{
+        hpa::Demand,
+        port_forward::{Port, ServicePort, forward_all},
+        rights::{self, ClusterError, Right, ask, list},
+    },
+    metrics_api::{ApiVersion, MetricsApi},
 };
 
-const CUSTOM: &str = "custom.metrics.k8s.io";
-const EXTERNAL: &str = "external.metrics.k8s.io";
-/// What the metrics APIs may be registered as, the preferred version first.
-const REGISTRATIONS: [(&str, &str); 3] = [(CUSTOM, "v1beta2"), (CUSTOM, "v1beta1"), (EXTERNAL, "v1beta1")];
 /// How the chart labels our Service.
 const OUR_LABEL: &str = "app.kubernetes.io/name=metricrule";
 /// The key of the CA certificates in the Secret that the operator keeps its own CA in.
@@ -37,7 +36,7 @@ const PODS: usize = 4;
 /// Both sides.
 pub(super) struct Servers {
     pub(super) ours: Server,
-    peers: BTreeMap<&'static str, Server>,
+    peers: BTreeMap<MetricsApi, Server>,
     /// As whom they are asked, where that is known.
     pub(super) user: Option<String>,
     /// Of custom.metrics.k8s.io.
@@ -55,7 +54,7 @@ pub(super) struct Server {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Registration {
     name: String,
-    group: &'static str,
+    api: MetricsApi,
     service: ServicePort,
     trust: Trust,
 }
@@ -93,9 +92,9 @@ impl Servers {
         };
         let ours = sides.ours(own.as_ref()).await?;
         let mut peers = BTreeMap::new();
-        for group in [CUSTOM, EXTERNAL] {
-            if demands.iter().any(|demand| demand.question.api_group() == group) {
-                peers.insert(group, sides.peer(group, own.as_ref()).await?);
+        for api in MetricsApi::ALL {
+            if demands.iter().any(|demand| demand.question.api() == api) {
+                peers.insert(api, sides.peer(api, own.as_ref()).await?);
             }
         }
         Ok(Self {
@@ -106,9 +105,9 @@ impl Servers {
         })
     }
 
-    /// The other server of an API group.
-    pub(super) fn peer(&self, group: &str) -> Option<&Server> {
-        self.peers.get(group)
+    /// The other server of an API.
+    pub(super) fn peer(&self, api: MetricsApi) -> Option<&Server> {
+        self.peers.get(&api)
     }
 
     /// The most pods that a question is asked of, on one side.
@@ -121,7 +120,7 @@ impl Servers {
     pub(super) fn peers(&self) -> BTreeMap<&'static str, String> {
         self.peers
             .iter()
-            .map(|(group, server)| (*group, server.label.clone()))
+            .map(|(api, server)| (api.group(), server.label.clone()))
             .collect()
     }
 }
@@ -169,12 +168,12 @@ impl Sides<'_> {
         self.server(place, service, &trust).await
     }
 
-    async fn peer(&self, group: &str, own: Option<&ServicePort>) -> Result<Server, CompareError> {
+    async fn peer(&self, api: MetricsApi, own: Option<&ServicePort>) -> Result<Server, CompareError> {
         let place = &self.options.peer;
         let service = match (&place.url, &place.service) {
             (Some(_), _) => None,
             (None, Some(service)) => Some(service.clone()),
-            (None, None) => Some(peer_service(self.registered, group, own).map_err(CompareError::Unclear)?),
+            (None, None) => Some(peer_service(self.registered, api, own).map_err(CompareError::Unclear)?),
         };
         let registered = service.as_ref().and_then(|service| self.registered(service));
         let trust = match (self.said(place), registered) {
@@ -245,10 +244,10 @@ impl Sides<'_> {
     }
 }
 
-/// The Service that the peer answers an API group at: where that is registered, else where any is.
+/// The Service that the peer answers an API at: where that is registered, else where any is.
 fn peer_service(
     registered: &[Registration],
-    group: &str,
+    api: MetricsApi,
     own: Option<&ServicePort>,
 ) -> Result<ServicePort, String> {
     let others = || {
@@ -256,9 +255,7 @@ fn peer_service(
             .iter()
             .filter(|one| own.is_none_or(|own| !same(&one.service, own)))
     };
-    let found = others()
-        .find(|one| one.group == group)
-        .or_else(|| others().next());
+    let found = others().find(|one| one.api == api).or_else(|| others().next());
     found.map(|found| found.service.clone()).ok_or_else(|| {
         let names: Vec<&str> = registered.iter().map(|one| one.name.as_str()).collect();
         if names.is_empty() {
@@ -319,11 +316,11 @@ fn unverified(found: &Registration) -> String {
 async fn registrations(client: &Client) -> Result<Vec<Registration>, ClusterError> {
     let api: Api<APIService> = Api::all(client.clone());
     let mut found = Vec::new();
-    for (group, version) in REGISTRATIONS {
-        let name = format!("{version}.{group}");
+    for version in MetricsApi::ALL.into_iter().flat_map(MetricsApi::preference) {
+        let name = version.api_service();
         let right = Right::new("get", "apiregistration.k8s.io", "apiservices", None);
-        match ask(&format!("the APIService {name}"), right, api.get(&name)).await {
-            Ok(service) => found.extend(registration(group, &service)),
+        match ask(&format!("the APIService {name}"), right, api.get(name)).await {
+            Ok(service) => found.extend(registration(version.api(), &service)),
             Err(error) if error.is_not_found() => {}
             Err(error) => return Err(error),
         }
@@ -332,7 +329,7 @@ async fn registrations(client: &Client) -> Result<Vec<Registration>, ClusterErro
 }
 
 /// `None` for one that the API server answers itself.
-fn registration(group: &'static str, service: &APIService) -> Option<Registration> {
+fn registration(api: MetricsApi, service: &APIService) -> Option<Registration> {
     let spec = service.spec.as_ref()?;
     let reference = spec.service.as_ref()?;
     let port = reference
@@ -346,7 +343,7 @@ fn registration(group: &'static str, service: &APIService) -> Option<Registratio
     };
     Some(Registration {
         name: service.name_any(),
-        group,
+        api,
         service: ServicePort {
             namespace: reference.namespace.clone()?,
             service: reference.name.clone()?,
@@ -358,13 +355,14 @@ fn registration(group: &'static str, service: &APIService) -> Option<Registratio
 
 /// The version that HPAs ask: the group's preferred one.
 async fn preferred(client: &Client) -> String {
-    let right = Right::new("get", CUSTOM, "", None);
-    let group: Result<Value, _> =
-        rights::get(client, "the API group", right, &format!("/apis/{CUSTOM}")).await;
-    let version = group
+    let group = MetricsApi::Custom.group();
+    let right = Right::new("get", group, "", None);
+    let found: Result<Value, _> =
+        rights::get(client, "the API group", right, &format!("/apis/{group}")).await;
+    let version = found
         .ok()
         .and_then(|group| Some(group["preferredVersion"]["version"].as_str()?.to_owned()));
-    version.unwrap_or_else(|| "v1beta2".to_owned())
+    version.unwrap_or_else(|| ApiVersion::CustomV1beta2.version().to_owned())
 }
 
 async fn our_service(client: &Client) -> Result<ServicePort, CompareError> {

@@ -168,9 +168,10 @@ impl Authority {
         let (observe, observed) = watch::channel(Observed::Unknown);
         let api: Api<DeserializeGuard<Secret>> = Api::namespaced(self.client.clone(), &self.config.namespace);
         let (name, metrics) = (self.config.secret.clone(), self.metrics.clone());
+        let publish = |now| _ = observe.send_replace(now);
         tokio::select! {
             () = shutdown.cancelled() => {}
-            never = watch_one(api, &name, "secret", &metrics, observe) => match never {},
+            never = watch_one(api, &name, "secret", &metrics, publish) => match never {},
             () = self.reconcile(observed) => {}
         }
     }

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::{
     Clock, Term,
     probes::Probes,
-    registration::{ApiState, RegisteredApi, RegistrationState},
+    registration::{ApiState, RegistrationState},
     status_writer::{StatusKey, StatusKind, StatusTarget, StatusTargets},
     trust::{Distrust, of_api},
     watches::{ObservedStatus, ObservedStatuses},
@@ -25,11 +25,11 @@ use crate::{
     api::{
         metric_backend::{BackendError, MetricBackendStatus},
         metric_rule::RuleKey,
-        rule_spec::MetricsApi,
         rule_status::{LastError, RuleStatus},
     },
     catalog::Catalog,
     metrics::ControllerMetrics,
+    metrics_api::{MetricsApi, PerApi},
     outcome::Met,
     reason::Reason,
     rule::CompiledRule,
@@ -103,17 +103,12 @@ impl DesiredStatuses {
         if !catalog.table.synced || !*self.attempted.borrow_and_update() {
             return;
         }
-        let state = |api| registration_of(api, &registration, &distrust);
-        let (custom, external) = (state(RegisteredApi::Custom), state(RegisteredApi::External));
+        let registered = PerApi::of(|api| registration_of(api, &registration, &distrust));
         let known = self.targets.borrow().clone();
         let mut targets = StatusTargets::with_capacity(known.len());
         let mut counts = Counts::new();
         for rule in catalog.table.rules.iter() {
-            let state = match rule.api {
-                MetricsApi::Custom => &custom,
-                MetricsApi::External => &external,
-            };
-            let status = desired(facts(&catalog, rule, state, &met.rules));
+            let status = desired(facts(&catalog, rule, &registered[rule.api], &met.rules));
             count(&mut counts, &status);
             let key = rule_key(rule.key());
             let since = since(failing, &key, status.error, &self.clock);
@@ -301,13 +296,13 @@ fn has_conditions(observed: &ObservedStatus) -> bool {
 }
 
 /// An API that is ours and will not be trusted says that before anything else.
-fn registration_of(api: RegisteredApi, states: &RegistrationState, distrust: &Distrust) -> Registration {
+fn registration_of(api: MetricsApi, states: &RegistrationState, distrust: &Distrust) -> Registration {
     match of_api(distrust, api) {
         Some(ending) => Registration::Untrusted {
             broken: ending.at.is_none(),
             message: ending.message.clone(),
         },
-        None => state_of(states.of(api)),
+        None => state_of(&states.apis[api]),
     }
 }
 

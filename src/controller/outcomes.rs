@@ -118,9 +118,10 @@ impl OutcomeExchange {
         let (observe, observed) = watch::channel(Observed::Unknown);
         let api: Api<DeserializeGuard<ConfigMap>> = Api::namespaced(self.client.clone(), &self.namespace);
         let (name, metrics) = (self.name.clone(), self.metrics.clone());
+        let publish = |now| _ = observe.send_replace(now);
         tokio::select! {
             () = shutdown.cancelled() => {}
-            never = watch_one(api, &name, "outcomes", &metrics, observe) => match never {},
+            never = watch_one(api, &name, "outcomes", &metrics, publish) => match never {},
             () = self.exchange(observed) => return,
         }
         if self.written.is_some_and(|written| !written.met.is_empty()) {

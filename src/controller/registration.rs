@@ -18,23 +18,24 @@
 //!
 //! **Across restarts and leaders.** When a rule was last needed is kept on the object itself, in [`UNNEEDED_SINCE`].
 
-mod apis;
 mod give_back;
 mod install;
 mod ownership;
 mod plan;
 mod shell;
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
 pub(super) use self::install::{InstallError, owner};
-pub use self::{
-    apis::{MetricsApiService, RegisteredApi},
-    shell::Registration,
-};
+pub use self::shell::Registration;
+use crate::metrics_api::{ApiVersion, MetricsApi, PerApi};
 
 /// The annotation by which an `APIService` of another is given to us: the uid of our Service.
 pub const TAKE_OVER: &str = "metricrule.dev/take-over";
@@ -88,26 +89,22 @@ pub enum CaBundle {
 }
 
 /// What the rules need.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     /// Every watch that rules depend on has been listed. Until then nothing counts as unneeded.
     pub synced: bool,
-    /// A rule with `api: Custom` exists.
-    pub custom: bool,
-    /// A rule with `api: External` exists.
-    pub external: bool,
+    /// The APIs that a rule is for.
+    pub apis: BTreeSet<MetricsApi>,
 }
 
 /// How each API stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RegistrationState {
-    /// `custom.metrics.k8s.io`, both versions.
-    pub custom: ApiState,
-    /// `external.metrics.k8s.io`.
-    pub external: ApiState,
+    /// Each with all its versions.
+    pub apis: PerApi<ApiState>,
     /// The `caBundle` (empty where there is none) of each `APIService` that points to us and by which kube-apiserver verifies
     /// us.
-    pub verified_by: BTreeMap<MetricsApiService, Arc<[u8]>>,
+    pub verified_by: BTreeMap<ApiVersion, Arc<[u8]>>,
 }
 
 /// How one API stands.
@@ -151,30 +148,6 @@ pub struct Carried {
     pub bundle: Arc<[u8]>,
     /// Since when, as far as this replica saw.
     pub since: Timestamp,
-}
-
-// === impl Needs ===
-
-impl Needs {
-    /// Whether a rule needs `api`.
-    pub fn of(self, api: RegisteredApi) -> bool {
-        match api {
-            RegisteredApi::Custom => self.custom,
-            RegisteredApi::External => self.external,
-        }
-    }
-}
-
-// === impl RegistrationState ===
-
-impl RegistrationState {
-    /// How `api` stands.
-    pub fn of(&self, api: RegisteredApi) -> &ApiState {
-        match api {
-            RegisteredApi::Custom => &self.custom,
-            RegisteredApi::External => &self.external,
-        }
-    }
 }
 
 // === impl OtherOwner ===

@@ -4,7 +4,6 @@ use std::{convert::Infallible, fmt, sync::Arc};
 
 use kube::{Api, Resource, core::DeserializeGuard};
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
 
 use crate::{
     kubernetes::watch::{Change, Entry, config, drive},
@@ -31,7 +30,7 @@ pub(super) async fn watch_one<K>(
     name: &str,
     kind: &'static str,
     metrics: &ControllerMetrics,
-    observed: watch::Sender<Observed<K>>,
+    publish: impl Fn(Observed<K>),
 ) -> Infallible
 where
     K: Resource<DynamicType = ()> + Clone + fmt::Debug + DeserializeOwned + Send + 'static,
@@ -44,7 +43,7 @@ where
             Change::Delete(_) => Observed::Absent,
             Change::Failed(_) => return,
         };
-        observed.send_replace(now);
+        publish(now);
     })
     .await
 }

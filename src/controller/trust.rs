@@ -17,10 +17,11 @@ use super::{
     Clock, Leadership,
     events::{EventSink, Notice},
     own_service::OwnService,
-    registration::{MetricsApiService, RegisteredApi, RegistrationState},
+    registration::RegistrationState,
 };
 use crate::{
     metrics::ControllerMetrics,
+    metrics_api::{ApiVersion, MetricsApi},
     pki::{self, Anchors},
     reason::Reason,
 };
@@ -33,7 +34,7 @@ const LOOK: Duration = Duration::from_hours(1);
 const AGAIN: Duration = Duration::from_hours(6);
 
 /// The `APIService`s by which kube-apiserver will not verify us for ever.
-pub type Distrust = BTreeMap<MetricsApiService, Ending>;
+pub type Distrust = BTreeMap<ApiVersion, Ending>;
 
 /// How one of them stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +55,7 @@ pub struct Trust {
     metrics: ControllerMetrics,
     published: watch::Sender<Arc<Distrust>>,
     /// Since when an `APIService` has lacked what it should carry, and when it was complained of.
-    lacking: BTreeMap<MetricsApiService, Lacking>,
+    lacking: BTreeMap<ApiVersion, Lacking>,
 }
 
 #[derive(Debug)]
@@ -68,7 +69,7 @@ struct Lacking {
 pub fn judge(anchors: &Anchors, states: &RegistrationState, secret: &str, now: Timestamp) -> Distrust {
     let mut distrust = Distrust::new();
     for (api_service, bundle) in &states.verified_by {
-        let name = api_service.name();
+        let name = api_service.api_service();
         let carries = |pem: &str| pki::carries(bundle, pem.as_bytes());
         let step = format!(
             "write `ca.crt` of the Secret {secret} into its `spec.caBundle`, at every rotation, or serve a certificate of your own \
@@ -180,7 +181,7 @@ impl Trust {
         self.metrics
             .trust_ends(lasting.iter().map(|(api_service, ending)| {
                 let at = ending.at.map_or(0, Timestamp::as_second);
-                (api_service.name(), at)
+                (api_service.api_service(), at)
             }));
         let leads = self.leadership.is_leader();
         for (api_service, ending) in &lasting {
@@ -195,7 +196,7 @@ impl Trust {
             }
             lacking.told = Some((ending.at, now, leads));
             tracing::warn!(
-                api_service = api_service.name(),
+                api_service = api_service.api_service(),
                 reason = Reason::CaBundleOutdated.code(),
                 "{}",
                 ending.message
@@ -222,7 +223,7 @@ impl Trust {
 }
 
 /// The worst of what befalls an API: of its versions, the one whose trust ends first.
-pub fn of_api(distrust: &Distrust, api: RegisteredApi) -> Option<&Ending> {
+pub fn of_api(distrust: &Distrust, api: MetricsApi) -> Option<&Ending> {
     distrust
         .iter()
         .filter(|(api_service, _)| api_service.api() == api)

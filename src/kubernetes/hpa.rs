@@ -15,23 +15,13 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
     language::selector::{Expression, LabelSelectorParts, Selector},
+    metrics_api::{
+        ApiVersion, MetricsApi,
+        path::{ALL_OBJECTS, CustomPath, ExternalPath, segment},
+    },
     resource::{GroupResource, ResourceInfo, Resources},
 };
 
-/// What Go's `url.PathEscape` leaves alone in a path that was joined from segments.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~')
-    .remove(b'$')
-    .remove(b'&')
-    .remove(b'+')
-    .remove(b',')
-    .remove(b':')
-    .remove(b';')
-    .remove(b'=')
-    .remove(b'@');
 /// What Go's `url.QueryEscape` leaves alone.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -267,42 +257,43 @@ impl Question {
         }
     }
 
-    /// The API group that is asked.
-    pub fn api_group(&self) -> &'static str {
+    /// The API that is asked.
+    pub fn api(&self) -> MetricsApi {
         match self {
-            Self::Pods { .. } | Self::Object { .. } => "custom.metrics.k8s.io",
-            Self::External { .. } => "external.metrics.k8s.io",
+            Self::Pods { .. } | Self::Object { .. } => MetricsApi::Custom,
+            Self::External { .. } => MetricsApi::External,
         }
     }
 
     /// Path and query as the HPA controller sends them from `namespace`. `version` is that of the custom metrics API;
     /// `pods` the selector in the scale target's status, which only a question about pods needs.
     pub fn path(&self, namespace: &str, version: &str, pods: &str) -> String {
-        let at = format!("namespaces/{}", segment(namespace));
-        let metric = segment(self.metric());
+        let metric = self.metric();
         let series = self.selector().to_string();
+        let of_object = |resource: &GroupResource, name: &str, parameters: &[(&str, &str)]| {
+            let resource = resource.to_string();
+            let path = CustomPath::Object {
+                namespace: Some(namespace),
+                resource: &resource,
+                name,
+                metric,
+            };
+            path.print(version) + &query(parameters)
+        };
+        let by_series = [("metricLabelSelector", series.as_str())];
         match self {
             Self::Pods { .. } => {
-                let query = query(&[("labelSelector", pods), ("metricLabelSelector", &series)]);
-                format!("/apis/custom.metrics.k8s.io/{version}/{at}/pods/%2A/{metric}{query}")
+                let parameters = [("labelSelector", pods), by_series[0]];
+                of_object(&GroupResource::pods(), ALL_OBJECTS, &parameters)
             }
-            Self::Object { resource, name, .. } => {
-                let query = query(&[("metricLabelSelector", &series)]);
-                // The object's own name is not used: the controller asks for the namespace that the HPA is in.
-                let object = if resource.group_resource == GroupResource::namespaces() {
-                    "metrics".to_owned()
-                } else {
-                    format!(
-                        "{}/{}",
-                        segment(&resource.group_resource.to_string()),
-                        segment(name)
-                    )
-                };
-                format!("/apis/custom.metrics.k8s.io/{version}/{at}/{object}/{metric}{query}")
+            // The object's own name is not used: the controller asks for the namespace that the HPA is in.
+            Self::Object { resource, .. } if resource.group_resource == GroupResource::namespaces() => {
+                CustomPath::Namespace { namespace, metric }.print(version) + &query(&by_series)
             }
+            Self::Object { resource, name, .. } => of_object(&resource.group_resource, name, &by_series),
             Self::External { .. } => {
-                let query = query(&[("labelSelector", &series)]);
-                format!("/apis/external.metrics.k8s.io/v1beta1/{at}/{metric}{query}")
+                let path = ExternalPath { namespace, metric };
+                path.print(ApiVersion::ExternalV1beta1.version()) + &query(&[("labelSelector", &series)])
             }
         }
     }
@@ -342,10 +333,6 @@ impl ScaleTarget {
         let (namespace, name) = (segment(namespace), segment(&self.name));
         format!("{api}/namespaces/{namespace}/{resource}/{name}/scale")
     }
-}
-
-fn segment(text: &str) -> String {
-    utf8_percent_encode(text, SEGMENT).to_string()
 }
 
 /// Parameters in the order of their names, those without a value left out.

@@ -22,11 +22,9 @@ use tokio::{
 use super::watch::{config, drive};
 use crate::{
     metrics::ControllerMetrics,
+    metrics_api::MetricsApi,
     resource::{GroupResource, ResourceInfo, Resources, Scope},
 };
-
-/// Groups that the operator serves itself: they describe metrics, not objects, and are stale while it is not ready.
-const OWN_GROUPS: [&str; 2] = ["custom.metrics.k8s.io", "external.metrics.k8s.io"];
 
 /// Of each of the two requests.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -159,7 +157,8 @@ pub fn mapping(core: &APIGroupDiscoveryList, groups: &APIGroupDiscoveryList, kno
             .as_ref()
             .and_then(|meta| meta.name.as_deref())
             .unwrap_or_default();
-        if OWN_GROUPS.contains(&name) {
+        // What the operator serves itself describes metrics, not objects, and is stale while it is not ready.
+        if MetricsApi::of_group(name).is_some() {
             continue;
         }
         let first = rows.len();

@@ -12,17 +12,11 @@ use std::time::Duration;
 pub use self::error::{FieldCause, RouteError};
 use self::{params::Params, path::Path};
 use super::attributes::Attributes;
-use crate::{language::selector::Selector, resource::GroupResource};
-
-/// The group of metrics about objects.
-pub const CUSTOM_GROUP: &str = "custom.metrics.k8s.io";
-/// The group of metrics about nothing in the cluster.
-pub const EXTERNAL_GROUP: &str = "external.metrics.k8s.io";
-/// What is served, in order of preference within a group.
-pub const SERVED: [(&str, &[&str]); 2] = [
-    (CUSTOM_GROUP, &["v1beta2", "v1beta1"]),
-    (EXTERNAL_GROUP, &["v1beta1"]),
-];
+use crate::{
+    language::selector::Selector,
+    metrics_api::{ApiVersion, MetricsApi},
+    resource::GroupResource,
+};
 
 /// A request as far as its head says what it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,16 +38,16 @@ pub enum Endpoint {
     Metric(MetricRoute),
     /// `/apis`.
     Groups,
-    /// `/apis/{group}` of a served group.
-    Group(&'static str),
-    /// `/apis/{group}/{version}` of a served version.
-    Version(&'static str, &'static str),
+    /// `/apis/{group}`.
+    Group(MetricsApi),
+    /// `/apis/{group}/{version}`.
+    Version(ApiVersion),
     /// `/openapi/v2`.
     OpenApiV2,
     /// `/openapi/v3`.
     OpenApiV3,
-    /// `/openapi/v3/apis/{group}/{version}` of a served version.
-    OpenApiV3Of(&'static str, &'static str),
+    /// `/openapi/v3/apis/{group}/{version}`.
+    OpenApiV3Of(ApiVersion),
     /// `/healthz`, `/livez`, `/readyz`, and one check of theirs.
     Health {
         /// Without the slash.
@@ -188,10 +182,10 @@ impl Endpoint {
 
 impl CustomVersion {
     /// As it stands in paths and bodies.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
-            Self::V1beta1 => "v1beta1",
-            Self::V1beta2 => "v1beta2",
+            Self::V1beta1 => ApiVersion::CustomV1beta1.version(),
+            Self::V1beta2 => ApiVersion::CustomV1beta2.version(),
         }
     }
 }

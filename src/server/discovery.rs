@@ -14,11 +14,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 use self::share::share;
-use super::respond::{JSON, Reply, Tagged};
+use super::{
+    apis,
+    respond::{JSON, Reply, Tagged},
+};
 use crate::{
     api::discovery::{ApiGroup, ApiGroupDiscoveryList, ApiGroupList, ApiResource, ApiResourceList},
     catalog::Catalog,
-    query::route::{CUSTOM_GROUP, SERVED},
+    metrics_api::{ApiVersion, MetricsApi, PerApi, PerVersion},
 };
 
 /// The content type of the aggregated document, letter for letter: the aggregator takes no other for it.
@@ -29,14 +32,9 @@ const MAX_RESOURCES: usize = 10_000;
 /// Those that the `MetricRule`s of one namespace bring in.
 const MAX_OF_NAMESPACE: usize = 1000;
 
-/// What is there to list, free of rules.
+/// What is there to list of each API, free of rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Listing {
-    /// `pods/http_requests` and whether the objects live in namespaces. Sorted; one scope for each kind.
-    pub(super) custom: Vec<(String, bool)>,
-    /// The names of external metrics, sorted.
-    pub(super) external: Vec<String>,
-}
+pub(super) struct Listing(PerApi<Vec<ApiResource>>);
 
 /// Makes documents when the catalog changes.
 #[derive(Debug)]
@@ -48,34 +46,23 @@ pub(super) struct Discovery {
     lists: Mutex<Option<(Arc<Catalog>, Arc<Lists>)>>,
 }
 
-/// The legacy list of each version, in the order of [`SERVED`].
+/// The legacy list of each version, and the same as it is mostly asked for.
 #[derive(Debug)]
-pub(super) struct Lists(Vec<(&'static str, &'static str, ApiResourceList, Bytes)>);
+pub(super) struct Lists(PerVersion<(ApiResourceList, Bytes)>);
 
 // === impl Listing ===
 
 impl Listing {
     /// What `catalog` has, in the order of the names.
     pub(super) fn of(catalog: &Catalog) -> Self {
-        let custom = catalog.custom_metrics().flat_map(|(info, metrics)| {
-            metrics.map(move |metric| {
-                let namespaced = catalog.is_namespaced(&info.group_resource, metric);
-                let owners = catalog.custom_owners(&info.group_resource, metric);
-                ((format!("{}/{metric}", info.group_resource), namespaced), owners)
-            })
+        let mut left_out = 0;
+        let listed = PerApi::of(|api| {
+            let resources = apis::resources(api, catalog);
+            let all = resources.len();
+            let listed = share(resources, MAX_RESOURCES, MAX_OF_NAMESPACE);
+            left_out += all - listed.len();
+            listed
         });
-        let mut custom: Vec<_> = custom.collect();
-        custom.sort_unstable();
-        let external = catalog
-            .external_metrics()
-            .map(|metric| (metric.to_string(), catalog.external_owners(metric)))
-            .collect();
-        let all = custom.len() + catalog.external_metrics().count();
-        let listing = Self {
-            custom: share(custom, MAX_RESOURCES, MAX_OF_NAMESPACE),
-            external: share(external, MAX_RESOURCES, MAX_OF_NAMESPACE),
-        };
-        let left_out = all - listing.custom.len() - listing.external.len();
         if left_out > 0 {
             tracing::warn!(
                 left_out,
@@ -84,7 +71,7 @@ impl Listing {
                 "metrics are served but not listed in discovery: there are too many"
             );
         }
-        listing
+        Self(listed)
     }
 }
 
@@ -93,8 +80,8 @@ impl Listing {
 impl Discovery {
     pub(super) fn new() -> serde_json::Result<Self> {
         Ok(Self {
-            groups: ApiGroupList::new(&SERVED),
-            aggregated: Tagged::new(&ApiGroupDiscoveryList::new(&SERVED))?,
+            groups: ApiGroupList::new(),
+            aggregated: Tagged::new(&ApiGroupDiscoveryList::new())?,
             lists: Mutex::new(None),
         })
     }
@@ -110,21 +97,18 @@ impl Discovery {
     }
 
     /// `/apis/{group}`.
-    pub(super) fn group(group: &'static str, pretty: bool) -> Reply {
-        let versions = SERVED
-            .iter()
-            .find(|(name, _)| *name == group)
-            .map_or(&[][..], |(_, versions)| versions);
-        Reply::json(&ApiGroup::new(group, versions), pretty)
+    pub(super) fn group(api: MetricsApi, pretty: bool) -> Reply {
+        Reply::json(&ApiGroup::new(api), pretty)
     }
 
     /// `/apis/{group}/{version}`.
-    pub(super) fn version(&self, catalog: &Arc<Catalog>, group: &str, version: &str, pretty: bool) -> Reply {
+    pub(super) fn version(&self, catalog: &Arc<Catalog>, version: ApiVersion, pretty: bool) -> Reply {
         let lists = self.lists(catalog);
-        match lists.0.iter().find(|(g, v, ..)| *g == group && *v == version) {
-            Some((_, _, _, body)) if !pretty => Reply::bytes(JSON, body.clone()),
-            Some((_, _, list, _)) => Reply::json(list, pretty),
-            None => Reply::json(&ApiResourceList::new(group, version, Vec::new()), pretty),
+        let (list, body) = &lists.0[version];
+        if pretty {
+            Reply::json(list, pretty)
+        } else {
+            Reply::bytes(JSON, body.clone())
         }
     }
 
@@ -146,28 +130,11 @@ impl Discovery {
 
 impl Lists {
     pub(super) fn new(listing: &Listing) -> Self {
-        let resources = |group: &str| -> Vec<ApiResource> {
-            if group == CUSTOM_GROUP {
-                let custom = listing.custom.iter();
-                custom
-                    .map(|(name, namespaced)| ApiResource::new(name, *namespaced, "MetricValueList"))
-                    .collect()
-            } else {
-                let external = listing.external.iter();
-                external
-                    .map(|name| ApiResource::new(name, true, "ExternalMetricValueList"))
-                    .collect()
-            }
-        };
-        let versions = SERVED
-            .iter()
-            .flat_map(|(group, versions)| versions.iter().map(move |version| (*group, *version)));
-        let lists = versions.map(|(group, version)| {
-            let list = ApiResourceList::new(group, version, resources(group));
+        Self(PerVersion::of(|version| {
+            let list = ApiResourceList::new(version, listing.0[version.api()].clone());
             let body = Reply::json(&list, false).into_body();
-            (group, version, list, body)
-        });
-        Self(lists.collect())
+            (list, body)
+        }))
     }
 }
 

@@ -21,9 +21,10 @@ use crate::{
         object_ref::ObjectReference,
     },
     metrics::{CONTENT_TYPE, Metrics},
+    metrics_api::{ApiVersion, MetricsApi},
     query::{
         CustomItem, Failure,
-        route::{CustomRoute, CustomVersion, Endpoint, ExternalRoute, MetricRoute, SERVED},
+        route::{CustomRoute, CustomVersion, Endpoint, ExternalRoute, MetricRoute},
     },
     reason::Reason,
 };
@@ -54,17 +55,17 @@ pub(super) async fn handle(
             Ok(server.discovery.aggregated(headers))
         }
         Endpoint::Groups => Ok(server.discovery.groups(pretty)),
-        Endpoint::Group(group) => Ok(Discovery::group(group, pretty)),
-        Endpoint::Version(group, version) => {
+        Endpoint::Group(group) => Ok(Discovery::group(*group, pretty)),
+        Endpoint::Version(version) => {
             Ok(server
                 .discovery
-                .version(&server.api.answers.catalog(), group, version, pretty))
+                .version(&server.api.answers.catalog(), *version, pretty))
         }
         Endpoint::OpenApiV2 => Ok(server.openapi.v2(headers)),
         Endpoint::OpenApiV3 => Ok(server.openapi.v3(headers)),
-        Endpoint::OpenApiV3Of(group, version) => server
+        Endpoint::OpenApiV3Of(version) => server
             .openapi
-            .v3_of(group, version, head.uri.query(), headers)
+            .v3_of(*version, head.uri.query(), headers)
             .ok_or_else(Refusal::not_found),
         Endpoint::Health {
             endpoint,
@@ -181,12 +182,10 @@ fn index(server: &Server) -> Reply {
     let mut paths: Vec<String> = ["/apis", "/metrics", "/openapi/v2", "/openapi/v3", "/version"]
         .map(Into::into)
         .to_vec();
-    for (group, versions) in SERVED {
-        paths.push(format!("/apis/{group}"));
-        for version in versions {
-            paths.push(format!("/apis/{group}/{version}"));
-            paths.push(format!("/openapi/v3/apis/{group}/{version}"));
-        }
+    paths.extend(MetricsApi::ALL.map(|api| format!("/apis/{}", api.group())));
+    for version in ApiVersion::ALL.map(ApiVersion::group_version) {
+        paths.push(format!("/apis/{version}"));
+        paths.push(format!("/openapi/v3/apis/{version}"));
     }
     paths.extend(server.api.health.paths());
     paths.sort_unstable();

@@ -3,16 +3,19 @@
 //! They are constant. The aggregator asks for both every minute and must never get a 404 from version 3: it would take the
 //! server for one without, until the `APIService` is made anew.
 
-mod operations;
-mod schemas;
+pub(super) mod operations;
+pub(super) mod schemas;
 
 use std::collections::BTreeMap;
 
 use http::{HeaderMap, header::CACHE_CONTROL};
 use serde_json::{Map, Value, json};
 
-use super::respond::{JSON, Reply, Tagged};
-use crate::query::route::SERVED;
+use super::{
+    apis,
+    respond::{JSON, Reply, Tagged},
+};
+use crate::metrics_api::{ApiVersion, MetricsApi};
 
 /// The two dialects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +29,7 @@ enum Dialect {
 pub(super) struct OpenApi {
     v2: Tagged,
     v3: Tagged,
-    /// By `apis/{group}/{version}`.
-    versions: BTreeMap<String, Tagged>,
+    versions: BTreeMap<ApiVersion, Tagged>,
 }
 
 // === impl Dialect ===
@@ -46,18 +48,14 @@ impl Dialect {
 
 impl OpenApi {
     pub(super) fn new() -> serde_json::Result<Self> {
-        let mut versions = BTreeMap::new();
-        for (group, version) in served() {
-            versions.insert(
-                format!("apis/{group}/{version}"),
-                Tagged::new(&v3(group, version))?,
-            );
-        }
+        let versions = ApiVersion::ALL.map(|version| Ok((version, Tagged::new(&v3(version))?)));
+        let versions: BTreeMap<_, _> = versions.into_iter().collect::<serde_json::Result<_>>()?;
         let index: Map<String, Value> = versions
             .iter()
-            .map(|(path, document)| {
+            .map(|(version, document)| {
+                let path = format!("apis/{}", version.group_version());
                 let url = format!("/openapi/v3/{path}?hash={}", document.hash);
-                (path.clone(), json!({ "serverRelativeURL": url }))
+                (path, json!({ "serverRelativeURL": url }))
             })
             .collect();
         Ok(Self {
@@ -77,16 +75,14 @@ impl OpenApi {
         Reply::tagged(&self.v3, JSON, request)
     }
 
-    /// `/openapi/v3/apis/{group}/{version}`; `None` if it is not served. With the document's hash in the query, as the
-    /// index gives it, it never changes.
+    /// `/openapi/v3/apis/{group}/{version}`. With the document's hash in the query, as the index gives it, it never changes.
     pub(super) fn v3_of(
         &self,
-        group: &str,
-        version: &str,
+        version: ApiVersion,
         query: Option<&str>,
         request: &HeaderMap,
     ) -> Option<Reply> {
-        let document = self.versions.get(&format!("apis/{group}/{version}"))?;
+        let document = self.versions.get(&version)?;
         let reply = Reply::tagged(document, JSON, request);
         let hashes = query
             .unwrap_or_default()
@@ -105,12 +101,6 @@ impl OpenApi {
     }
 }
 
-fn served() -> impl Iterator<Item = (&'static str, &'static str)> {
-    SERVED
-        .iter()
-        .flat_map(|(group, versions)| versions.iter().map(move |version| (*group, *version)))
-}
-
 fn info() -> Value {
     json!({ "title": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") })
 }
@@ -118,19 +108,21 @@ fn info() -> Value {
 fn v2() -> Value {
     let mut paths = Map::new();
     let mut definitions = Map::new();
-    for (group, version) in served() {
-        paths.extend(operations::paths(Dialect::V2, group, version));
-        definitions.extend(schemas::of(Dialect::V2, group, version));
+    for version in MetricsApi::ALL.into_iter().flat_map(MetricsApi::preference) {
+        let operations = apis::operations(version.api());
+        paths.extend(operations::paths(Dialect::V2, version, &operations));
+        definitions.extend(schemas::of(Dialect::V2, version, apis::schema(version)));
     }
     json!({ "swagger": "2.0", "info": info(), "paths": paths, "definitions": definitions })
 }
 
-fn v3(group: &str, version: &str) -> Value {
+fn v3(version: ApiVersion) -> Value {
+    let operations = apis::operations(version.api());
     json!({
         "openapi": "3.0.0",
         "info": info(),
-        "paths": operations::paths(Dialect::V3, group, version),
-        "components": { "schemas": schemas::of(Dialect::V3, group, version) },
+        "paths": operations::paths(Dialect::V3, version, &operations),
+        "components": { "schemas": schemas::of(Dialect::V3, version, apis::schema(version)) },
     })
 }
 

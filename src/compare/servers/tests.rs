@@ -16,12 +16,12 @@ fn api_service(name: &str, service: Option<(&str, &str)>) -> APIService {
     serde_json::from_value(json!({"metadata": {"name": name}, "spec": spec})).unwrap()
 }
 
-fn registered(group: &'static str, namespace: &str, service: &str) -> Registration {
-    registration(
-        group,
-        &api_service(&format!("v1beta1.{group}"), Some((namespace, service))),
-    )
-    .unwrap()
+const CUSTOM: MetricsApi = MetricsApi::Custom;
+const EXTERNAL: MetricsApi = MetricsApi::External;
+
+fn registered(api: MetricsApi, namespace: &str, service: &str) -> Registration {
+    let name = api.versions()[0].api_service();
+    registration(api, &api_service(name, Some((namespace, service)))).unwrap()
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn the_peer_is_whoever_is_registered_and_not_ourselves() {
         registered(CUSTOM, "metricrule-system", "metricrule"),
         registered(EXTERNAL, "keda", "keda-metrics"),
     );
-    for (registered, group, expected) in [
+    for (registered, api, expected) in [
         (
             vec![theirs.clone(), other.clone()],
             CUSTOM,
@@ -56,7 +56,7 @@ fn the_peer_is_whoever_is_registered_and_not_ourselves() {
         ),
     ] {
         assert_eq!(
-            peer_service(&registered, group, Some(&own)).unwrap().to_string(),
+            peer_service(&registered, api, Some(&own)).unwrap().to_string(),
             expected
         );
     }

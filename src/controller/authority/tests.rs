@@ -16,6 +16,7 @@ use crate::{
         registration::{CaBundle, Needs, RegisterMode, Registration, RegistrationConfig},
     },
     metrics::Metrics,
+    metrics_api::MetricsApi,
     pki::{CaState, carries},
 };
 
@@ -381,8 +382,7 @@ async fn a_rotation_goes_from_the_bundle_through_the_api_services_to_the_leaves(
     let (one, two) = (Replica::start(&api, &clock), Replica::start(&api, &clock));
     let (_needs, needs) = watch::channel(Needs {
         synced: true,
-        custom: false,
-        external: true,
+        apis: [MetricsApi::External].into(),
     });
     let (registration, _state) = Registration::new(
         api.client(),

@@ -9,11 +9,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    FORMER, GIVE_BACK, MetricsApiService, UNNEEDED_SINCE,
+    FORMER, GIVE_BACK, UNNEEDED_SINCE,
     ownership::{Ours, Ownership},
     plan::{Action, patch_of},
 };
-use crate::controller::MANAGED_BY;
+use crate::{controller::MANAGED_BY, metrics_api::ApiVersion};
 
 /// What a taken `APIService` was.
 #[derive(Debug, Deserialize)]
@@ -29,10 +29,7 @@ struct Former {
 /// that prefers it, as an HPA's controller does until it looks again, is then not left without an answer.
 ///
 /// Those that say nothing themselves come first, by themselves: the word must stand until the last is written.
-pub(super) fn give_back(
-    members: &[(MetricsApiService, Ownership<'_>)],
-    ours: Ours<'_>,
-) -> Option<Vec<Action>> {
+pub(super) fn give_back(members: &[(ApiVersion, Ownership<'_>)], ours: Ours<'_>) -> Option<Vec<Action>> {
     let managed = members.iter().filter_map(|(member, is)| match is {
         Ownership::Managed(object) => Some((*member, *object)),
         _ => None,

@@ -11,14 +11,14 @@ use kube::{ResourceExt as _, core::ObjectMeta};
 use serde_json::{Map, Value, json};
 
 use super::{
-    ApiState, FORMER, MetricsApiService, Needs, OtherOwner, RegisterMode, RegisteredApi, RegistrationState,
-    TAKE_OVER, UNNEEDED_SINCE, WITHDRAW_AFTER,
-    apis::GROUP_PRIORITY_MINIMUM,
+    ApiState, FORMER, Needs, OtherOwner, RegisterMode, RegistrationState, TAKE_OVER, UNNEEDED_SINCE,
+    WITHDRAW_AFTER,
     give_back::give_back,
     ownership::{Install, Ours, Ownership},
 };
 use crate::{
     controller::{MANAGED_BY, MANAGER, single::Observed},
+    metrics_api::{ApiVersion, GROUP_PRIORITY_MINIMUM, MetricsApi, PerApi, PerVersion},
     pki,
 };
 
@@ -37,47 +37,39 @@ pub(super) enum Bundle<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct View<'a> {
     pub(super) mode: RegisterMode,
-    pub(super) needs: Needs,
+    pub(super) needs: &'a Needs,
     pub(super) ours: Ours<'a>,
     pub(super) bundle: Bundle<'a>,
-    pub(super) observed: &'a [Observed<APIService>; 3],
+    pub(super) observed: &'a PerVersion<Observed<APIService>>,
 }
 
 /// One write.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Action {
     /// POST: it fails where there is one by now.
-    Create(MetricsApiService, Box<APIService>),
+    Create(ApiVersion, Box<APIService>),
     /// A merge patch that names the `resourceVersion` that it was made for.
-    Patch(MetricsApiService, &'static str, Value),
+    Patch(ApiVersion, &'static str, Value),
     /// With preconditions.
-    Delete(MetricsApiService, String, String),
+    Delete(ApiVersion, String, String),
 }
 
 // === impl View ===
 
 impl<'a> View<'a> {
-    fn wants(&self, api: RegisteredApi) -> bool {
+    fn wants(&self, api: MetricsApi) -> bool {
         match self.mode {
-            RegisterMode::Auto => self.needs.of(api),
+            RegisterMode::Auto => self.needs.apis.contains(&api),
             RegisterMode::Always => true,
             RegisterMode::Never => false,
         }
     }
 
-    fn members(
-        &self,
-        api: RegisteredApi,
-        install: Option<&Install>,
-    ) -> Vec<(MetricsApiService, Ownership<'a>)> {
-        api.members()
+    fn members(&self, api: MetricsApi, install: Option<&Install>) -> Vec<(ApiVersion, Ownership<'a>)> {
+        let is = |version| Ownership::of(&self.observed[version], self.ours, install);
+        api.versions()
             .iter()
-            .map(|member| {
-                (
-                    *member,
-                    Ownership::of(&self.observed[member.index()], self.ours, install),
-                )
-            })
+            .map(|version| (*version, is(*version)))
             .collect()
     }
 
@@ -86,11 +78,11 @@ impl<'a> View<'a> {
         if self.mode == RegisterMode::Never {
             return Vec::new();
         }
-        let both = RegisteredApi::ALL.iter();
-        both.flat_map(|api| self.actions_of(*api, install, now)).collect()
+        let apis = MetricsApi::ALL.into_iter();
+        apis.flat_map(|api| self.actions_of(api, install, now)).collect()
     }
 
-    fn actions_of(&self, api: RegisteredApi, install: &Install, now: Timestamp) -> Vec<Action> {
+    fn actions_of(&self, api: MetricsApi, install: &Install, now: Timestamp) -> Vec<Action> {
         let members = self.members(api, Some(install));
         if members.iter().any(|(_, is)| matches!(is, Ownership::Unknown)) {
             return Vec::new();
@@ -132,10 +124,10 @@ impl<'a> View<'a> {
             .collect()
     }
 
-    fn wanted(&self, member: MetricsApiService, install: &Install) -> APIService {
+    fn wanted(&self, member: ApiVersion, install: &Install) -> APIService {
         APIService {
             metadata: ObjectMeta {
-                name: Some(member.name().to_owned()),
+                name: Some(member.api_service().to_owned()),
                 labels: Some([(MANAGED_BY.to_owned(), MANAGER.to_owned())].into()),
                 owner_references: install.owner.clone().map(|owner| vec![owner]),
                 ..ObjectMeta::default()
@@ -145,7 +137,7 @@ impl<'a> View<'a> {
         }
     }
 
-    fn wanted_spec(&self, member: MetricsApiService, install: &Install) -> APIServiceSpec {
+    fn wanted_spec(&self, member: ApiVersion, install: &Install) -> APIServiceSpec {
         APIServiceSpec {
             ca_bundle: match self.bundle {
                 Bundle::Is(bundle) => Some(ByteString(bundle.to_vec())),
@@ -160,12 +152,12 @@ impl<'a> View<'a> {
                 port: Some(install.port),
             }),
             version: Some(member.version().to_owned()),
-            version_priority: member.version_priority(),
+            version_priority: member.priority(),
         }
     }
 
     /// The patch that makes another's `APIService` ours, and keeps what it was.
-    fn take(&self, member: MetricsApiService, object: &APIService, install: &Install) -> Value {
+    fn take(&self, member: ApiVersion, object: &APIService, install: &Install) -> Value {
         let former = json!({
             "spec": object.spec,
             "labels": object.metadata.labels,
@@ -187,7 +179,7 @@ impl<'a> View<'a> {
     /// The patch that brings a managed `APIService` to what it should be, if it is not.
     fn drift(
         &self,
-        member: MetricsApiService,
+        member: ApiVersion,
         object: &APIService,
         install: &Install,
         wanted: bool,
@@ -265,13 +257,12 @@ impl<'a> View<'a> {
     /// How things stand. `trouble`: why the last write, or what precedes it, failed.
     pub(super) fn states(&self, trouble: Option<&str>) -> RegistrationState {
         RegistrationState {
-            custom: self.state_of(RegisteredApi::Custom, trouble),
-            external: self.state_of(RegisteredApi::External, trouble),
+            apis: PerApi::of(|api| self.state_of(api, trouble)),
             verified_by: self.verified_by(),
         }
     }
 
-    fn state_of(&self, api: RegisteredApi, trouble: Option<&str>) -> ApiState {
+    fn state_of(&self, api: MetricsApi, trouble: Option<&str>) -> ApiState {
         let members = self.members(api, None);
         if self.mode == RegisterMode::Never {
             return ApiState::NotManaged;
@@ -297,14 +288,14 @@ impl<'a> View<'a> {
                     Some(Err(why)) => {
                         return unavailable(format!(
                             "kube-apiserver does not reach {}: {why}",
-                            member.name()
+                            member.api_service()
                         ));
                     }
                     None => pending = true,
                 },
                 _ => match trouble {
                     Some(trouble) => {
-                        return unavailable(format!("{} is not registered: {trouble}", member.name()));
+                        return unavailable(format!("{} is not registered: {trouble}", member.api_service()));
                     }
                     None => pending = true,
                 },
@@ -317,10 +308,10 @@ impl<'a> View<'a> {
         }
     }
 
-    fn verified_by(&self) -> BTreeMap<MetricsApiService, Arc<[u8]>> {
-        let bundle = |member: &MetricsApiService| {
+    fn verified_by(&self) -> BTreeMap<ApiVersion, Arc<[u8]>> {
+        let bundle = |member: &ApiVersion| {
             let (Ownership::Managed(object) | Ownership::Adopted(object)) =
-                Ownership::of(&self.observed[member.index()], self.ours, None)
+                Ownership::of(&self.observed[*member], self.ours, None)
             else {
                 return None;
             };
@@ -331,13 +322,13 @@ impl<'a> View<'a> {
                 .map_or(&[][..], |bundle| bundle.0.as_slice());
             (spec.insecure_skip_tls_verify != Some(true)).then(|| (*member, bundle.into()))
         };
-        MetricsApiService::ALL.iter().filter_map(bundle).collect()
+        ApiVersion::ALL.iter().filter_map(bundle).collect()
     }
 
-    fn other(&self, member: MetricsApiService, object: &APIService) -> OtherOwner {
+    fn other(&self, member: ApiVersion, object: &APIService) -> OtherOwner {
         let service = object.spec.as_ref().and_then(|spec| spec.service.clone());
         OtherOwner {
-            api_service: member.name(),
+            api_service: member.api_service(),
             uid: object.metadata.uid.clone().unwrap_or_default(),
             service: service.map(|service| {
                 (
@@ -352,7 +343,7 @@ impl<'a> View<'a> {
     /// Whether every `APIService` that points to us carries `bundle`; `None` while one of them is not known.
     pub(super) fn carry(&self, bundle: &[u8]) -> Option<bool> {
         let mut all = true;
-        for observed in self.observed {
+        for (_, observed) in self.observed.iter() {
             match Ownership::of(observed, self.ours, None) {
                 Ownership::Unknown => return None,
                 Ownership::Managed(object) | Ownership::Adopted(object) => {
@@ -392,7 +383,7 @@ fn unneeded_since(object: &APIService, now: Timestamp) -> Option<Timestamp> {
 }
 
 /// Whether all managed ones have been unneeded for long enough.
-fn unneeded_long(members: &[(MetricsApiService, Ownership<'_>)], now: Timestamp) -> bool {
+fn unneeded_long(members: &[(ApiVersion, Ownership<'_>)], now: Timestamp) -> bool {
     members.iter().all(|(_, is)| match is {
         Ownership::Managed(object) => {
             unneeded_since(object, now).is_some_and(|since| now.duration_since(since) >= WITHDRAW_AFTER)

@@ -1,7 +1,8 @@
 //! The loop that watches, reads, plans and writes.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
+use futures::future::select_all;
 use k8s_openapi::{
     api::core::v1::ObjectReference, kube_aggregator::pkg::apis::apiregistration::v1::APIService,
 };
@@ -17,8 +18,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ApiState, CaBundle, Carried, MetricsApiService, Needs, OtherOwner, RegisterMode, RegisteredApi,
-    RegistrationConfig, RegistrationState, install,
+    ApiState, CaBundle, Carried, Needs, OtherOwner, RegisterMode, RegistrationConfig, RegistrationState,
+    install,
     ownership::Ours,
     plan::{Action, Bundle, View},
 };
@@ -30,6 +31,7 @@ use crate::{
         single::{Observed, watch_one},
     },
     metrics::ControllerMetrics,
+    metrics_api::{ApiVersion, MetricsApi, PerVersion},
     reason::Reason,
 };
 
@@ -48,14 +50,13 @@ pub struct Registration {
     events: EventSink,
     clock: Clock,
     metrics: ControllerMetrics,
-    observed: [watch::Receiver<Observed<APIService>>; 3],
-    observe: [watch::Sender<Observed<APIService>>; 3],
-    paces: [Pace; 3],
+    observed: watch::Sender<PerVersion<Observed<APIService>>>,
+    paces: PerVersion<Pace>,
     /// After an install that could not be read.
     backoff: Backoff,
     trouble: Option<String>,
-    /// The owners that Events have named, by API.
-    told: [Option<OtherOwner>; 2],
+    /// The owners that Events have named.
+    told: BTreeMap<MetricsApi, OtherOwner>,
 }
 
 /// Keeps two controllers that disagree about one object from writing in turns as fast as they can.
@@ -88,8 +89,6 @@ impl Registration {
         metrics: ControllerMetrics,
     ) -> (Self, watch::Receiver<RegistrationState>) {
         let (state, states) = watch::channel(RegistrationState::default());
-        let channels = [(); 3].map(|()| watch::channel(Observed::Unknown));
-        let observed = channels.each_ref().map(|(_, receiver)| receiver.clone());
         let registration = Self {
             client,
             config,
@@ -101,12 +100,11 @@ impl Registration {
             events,
             clock,
             metrics,
-            observed,
-            observe: channels.map(|(sender, _)| sender),
-            paces: [(); 3].map(|()| Pace::new()),
+            observed: watch::Sender::new(PerVersion::of(|_| Observed::Unknown)),
+            paces: PerVersion::of(|_| Pace::new()),
             backoff: Backoff::new(Duration::from_secs(1), RESYNC),
             trouble: None,
-            told: [None, None],
+            told: BTreeMap::new(),
         };
         (registration, states)
     }
@@ -120,24 +118,28 @@ impl Registration {
         }
         let api: Api<DeserializeGuard<APIService>> = Api::all(self.client.clone());
         let metrics = self.metrics.clone();
-        let [one, two, three] = self.observe.clone();
-        let watch = |member: MetricsApiService, observe| {
-            watch_one(api.clone(), member.name(), "apiservice", &metrics, observe)
-        };
-        let [first, second, third] = MetricsApiService::ALL;
+        let observed = &self.observed.clone();
+        let watches = ApiVersion::ALL.map(|version| {
+            let publish = move |now| observed.send_modify(|known| known[version] = now);
+            Box::pin(watch_one(
+                api.clone(),
+                version.api_service(),
+                "apiservice",
+                &metrics,
+                publish,
+            ))
+        });
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = self.reconcile() => {}
-            never = watch(first, one) => match never {},
-            never = watch(second, two) => match never {},
-            never = watch(third, three) => match never {},
+            (never, ..) = select_all(watches) => match never {},
         }
     }
 
     async fn reconcile(&mut self) {
+        let mut observed = self.observed.subscribe();
         loop {
             let again = self.pass().await;
-            let [one, two, three] = &mut self.observed;
             let bundle = async {
                 match &mut self.bundle {
                     CaBundle::Published(bundle) => changed(bundle).await,
@@ -149,9 +151,7 @@ impl Registration {
                 () = self.leadership.changed() => {}
                 () = changed(&mut self.needs) => {}
                 () = bundle => {}
-                () = changed(one) => {}
-                () = changed(two) => {}
-                () = changed(three) => {}
+                () = changed(&mut observed) => {}
             }
         }
     }
@@ -190,23 +190,23 @@ impl Registration {
                 self.trouble = None;
             }
             self.backoff.reset();
-            let pace = |action: &Action| self.paces[action.target().index()].next;
+            let pace = |action: &Action| self.paces[action.target()].next;
             let Some(action) = actions.iter().find(|action| pace(action) <= now) else {
                 return actions.iter().map(pace).min().unwrap_or(again).min(again);
             };
             let target = action.target();
             let written = self.perform(action).await;
             self.metrics.write("apiservice", outcome(&written));
-            self.paces[target.index()].after(written.is_ok(), now);
+            self.paces[target].after(written.is_ok(), now);
             match written {
-                Ok(()) => tracing::info!(api_service = target.name(), "APIService {}", action.verb()),
+                Ok(()) => tracing::info!(api_service = target.api_service(), "APIService {}", action.verb()),
                 // Somebody was faster; the watch brings what it is now.
                 Err(error) if error.is_conflict() || error.is_not_found() => {
-                    tracing::debug!(api_service = target.name(), %error, "APIService changed meanwhile");
+                    tracing::debug!(api_service = target.api_service(), %error, "APIService changed meanwhile");
                 }
                 Err(error) => self.in_trouble(format!(
                     "{} could not be {}: {error}",
-                    target.name(),
+                    target.api_service(),
                     action.verb()
                 )),
             }
@@ -229,7 +229,7 @@ impl Registration {
                     field_manager: manager,
                     ..PatchParams::default()
                 };
-                within(api.patch(member.name(), &parameters, &Patch::Merge(patch)))
+                within(api.patch(member.api_service(), &parameters, &Patch::Merge(patch)))
                     .await
                     .map(drop)
             }
@@ -241,7 +241,9 @@ impl Registration {
                     }),
                     ..DeleteParams::default()
                 };
-                within(api.delete(member.name(), &parameters)).await.map(drop)
+                within(api.delete(member.api_service(), &parameters))
+                    .await
+                    .map(drop)
             }
         }
     }
@@ -254,14 +256,15 @@ impl Registration {
     }
 
     fn with_view<T>(&self, look: impl FnOnce(View<'_>) -> T) -> T {
-        let observed = self.observed.each_ref().map(|observed| observed.borrow().clone());
+        let observed = self.observed.borrow().clone();
+        let needs = self.needs.borrow().clone();
         let published = match &self.bundle {
             CaBundle::Published(bundle) => Some(bundle.borrow().clone()),
             CaBundle::LeaveAlone => None,
         };
         look(View {
             mode: self.config.mode,
-            needs: *self.needs.borrow(),
+            needs: &needs,
             ours: Ours {
                 namespace: &self.config.namespace,
                 service: &self.config.service,
@@ -277,9 +280,9 @@ impl Registration {
 
     fn publish(&mut self) {
         let states = self.with_view(|view| view.states(self.trouble.as_deref()));
-        for (index, api) in RegisteredApi::ALL.into_iter().enumerate() {
-            log(api, self.state.borrow().of(api), states.of(api));
-            self.tell(index, states.of(api));
+        for (api, state) in states.apis.iter() {
+            log(api, &self.state.borrow().apis[api], state);
+            self.tell(api, state);
         }
         self.state.send_if_modified(|state| {
             let changed = *state != states;
@@ -307,17 +310,16 @@ impl Registration {
     }
 
     /// An Event where an API that we need has turned out to be another's; the leader's alone, once for each owner.
-    fn tell(&mut self, index: usize, now: &ApiState) {
-        let told = &mut self.told[index];
+    fn tell(&mut self, api: MetricsApi, now: &ApiState) {
         let owner = match now {
             ApiState::OwnedByOther(owner) if self.leadership.is_leader() => owner,
             ApiState::OwnedByOther(_) | ApiState::Pending => return,
             _ => {
-                *told = None;
+                self.told.remove(&api);
                 return;
             }
         };
-        if told.as_ref() != Some(owner) {
+        if self.told.get(&api) != Some(owner) {
             self.events.tell(Notice {
                 regarding: ObjectReference {
                     api_version: Some("apiregistration.k8s.io/v1".into()),
@@ -331,12 +333,12 @@ impl Registration {
                 action: "Register",
                 note: format!("a rule of metricrule needs it, but {owner}"),
             });
-            *told = Some(owner.clone());
+            self.told.insert(api, owner.clone());
         }
     }
 }
 
-fn log(api: RegisteredApi, before: &ApiState, now: &ApiState) {
+fn log(api: MetricsApi, before: &ApiState, now: &ApiState) {
     let group = api.group();
     match now {
         now if now == before => {}
@@ -358,7 +360,7 @@ async fn changed<T>(receiver: &mut watch::Receiver<T>) {
 // === impl Action ===
 
 impl Action {
-    fn target(&self) -> MetricsApiService {
+    fn target(&self) -> ApiVersion {
         match self {
             Self::Create(member, _) | Self::Patch(member, ..) | Self::Delete(member, ..) => *member,
         }

@@ -13,8 +13,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ApiState, CaBundle, Carried, MetricsApiService, Needs, RegisterMode, Registration, RegistrationConfig,
-    RegistrationState,
+    ApiState, CaBundle, Carried, Needs, RegisterMode, Registration, RegistrationConfig, RegistrationState,
 };
 use crate::{
     controller::{
@@ -25,6 +24,7 @@ use crate::{
         leadership::Claim,
     },
     metrics::Metrics,
+    metrics_api::MetricsApi,
     pki::CaState,
 };
 
@@ -68,27 +68,24 @@ fn bundle() -> Arc<[u8]> {
     CaState::new(start()).unwrap().bundle_pem().into_bytes().into()
 }
 
-const NOTHING: Needs = Needs {
-    synced: true,
-    custom: false,
-    external: false,
-};
-const CUSTOM: Needs = Needs {
-    synced: true,
-    custom: true,
-    external: false,
-};
-const BOTH: Needs = Needs {
-    synced: true,
-    custom: true,
-    external: true,
-};
+const NOTHING: [MetricsApi; 0] = [];
+const CUSTOM: [MetricsApi; 1] = [MetricsApi::Custom];
+const BOTH: [MetricsApi; 2] = MetricsApi::ALL;
+
+impl<const N: usize> From<[MetricsApi; N]> for Needs {
+    fn from(apis: [MetricsApi; N]) -> Self {
+        Self {
+            synced: true,
+            apis: apis.into(),
+        }
+    }
+}
 
 impl World {
-    fn new(api: &FakeApi, mode: RegisterMode, needs: Needs) -> Self {
+    fn new(api: &FakeApi, mode: RegisterMode, needs: impl Into<Needs>) -> Self {
         let (claim, leadership) = Leadership::always();
         let (clock, hand) = Clock::with_hand(start());
-        let (needs, needs_receiver) = watch::channel(needs);
+        let (needs, needs_receiver) = watch::channel(needs.into());
         let (bundle, bundle_receiver) = watch::channel(Some(bundle()));
         let (carried, carried_receiver) = watch::channel(None);
         let (events, notices) = EventSink::collected();
@@ -124,7 +121,7 @@ impl World {
         }
     }
 
-    fn start(needs: Needs) -> Self {
+    fn start(needs: impl Into<Needs>) -> Self {
         let api = FakeApi::new();
         install(&api);
         Self::new(&api, RegisterMode::Auto, needs)
@@ -135,11 +132,11 @@ impl World {
     }
 
     fn custom(&self) -> ApiState {
-        self.state.borrow().custom.clone()
+        self.state.borrow().apis[MetricsApi::Custom].clone()
     }
 
     fn external(&self) -> ApiState {
-        self.state.borrow().external.clone()
+        self.state.borrow().apis[MetricsApi::External].clone()
     }
 
     fn writes(&self) -> Vec<Write> {
@@ -167,13 +164,6 @@ fn path(name: &str) -> String {
 
 async fn rest(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
-}
-
-#[test]
-fn the_index_of_an_api_service_is_its_place() {
-    for (index, member) in MetricsApiService::ALL.into_iter().enumerate() {
-        assert_eq!(member.index(), index);
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -214,7 +204,7 @@ async fn what_a_rule_needs_is_registered_and_nothing_else() {
         if message == "kube-apiserver does not reach v1beta2.custom.metrics.k8s.io: FailedDiscoveryCheck: as checked")).await;
     world.check(V2, "True", "Passed");
     until("registered", || world.custom() == ApiState::Registered).await;
-    world.needs.send_replace(BOTH);
+    world.needs.send_replace(BOTH.into());
     until("external", || world.get(EXTERNAL).is_some()).await;
     // At rest nothing is written.
     let writes = world.writes().len();
@@ -268,7 +258,7 @@ async fn without_a_ca_nothing_is_made_and_with_somebody_elses_none_is_written() 
     drop(world);
 
     let (_claim, leadership) = Leadership::always();
-    let (_needs, needs) = watch::channel(CUSTOM);
+    let (_needs, needs) = watch::channel(CUSTOM.into());
     let (events, _notices) = EventSink::collected();
     let config = RegistrationConfig {
         mode: RegisterMode::Auto,

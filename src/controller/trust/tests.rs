@@ -94,8 +94,7 @@ impl World {
         tokio::spawn(authority.run(shutdown.clone()));
         let (needs, needed) = watch::channel(Needs {
             synced: true,
-            custom: false,
-            external: true,
+            apis: [MetricsApi::External].into(),
         });
         let config = RegistrationConfig {
             mode,
@@ -143,10 +142,7 @@ impl World {
     }
 
     fn distrust(&self) -> Option<Ending> {
-        self.distrust
-            .borrow()
-            .get(&MetricsApiService::ExternalV1Beta1)
-            .cloned()
+        self.distrust.borrow().get(&ApiVersion::ExternalV1beta1).cloned()
     }
 
     /// Whether kube-apiserver, which has the bundle of the `APIService`, takes the certificate that is served.

@@ -10,6 +10,7 @@ use kube::api::ObjectMeta;
 
 use super::{ScaledObject, trimmed};
 use crate::{
+    api::rule_spec::MetricsApi,
     document::Node,
     import::{Object, findings::Findings, hpa as hpa_rules},
     reason::Reason,
@@ -74,8 +75,9 @@ pub(super) fn add(scaled: &ScaledObject<'_>, metrics: Vec<MetricSpec>, findings:
         Reason::Imported,
         node,
         format!(
-            "two HPAs of one workload block each other, and KEDA owns external.metrics.k8s.io until that is taken over: delete \
-             the ScaledObject, then apply the HPA {name:?}"
+            "two HPAs of one workload block each other, and KEDA owns {} until that is taken over: delete the ScaledObject, then \
+             apply the HPA {name:?}",
+            MetricsApi::External.group()
         ),
     );
 }

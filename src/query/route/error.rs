@@ -1,6 +1,6 @@
 //! Requests that name nothing we have.
 
-use crate::reason::Reason;
+use crate::{metrics_api::MetricsApi, reason::Reason};
 
 /// Why a request has no endpoint; told only to those who may ask (authorization comes first).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,8 +77,9 @@ impl RouteError {
     }
 
     pub(super) fn watch_not_supported() -> Self {
-        let message = "watch is not supported on resources of kind \"*.external.metrics.k8s.io\"".to_owned();
-        let details = Some(("external.metrics.k8s.io", "*"));
+        let group = MetricsApi::External.group();
+        let message = format!("watch is not supported on resources of kind \"*.{group}\"");
+        let details = Some((group, "*"));
         Self {
             reason: Reason::MethodNotAllowed,
             code: 405,

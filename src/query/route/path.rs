@@ -3,11 +3,14 @@
 use percent_encoding::percent_decode_str;
 
 use super::{
-    CUSTOM_GROUP, CustomRoute, CustomVersion, Endpoint, ExternalRoute, MetricRoute, ObjectName, RouteError,
-    SERVED, params::Params,
+    CustomRoute, CustomVersion, Endpoint, ExternalRoute, MetricRoute, ObjectName, RouteError, params::Params,
 };
 use crate::{
     language::selector::Operator,
+    metrics_api::{
+        ApiVersion, MetricsApi,
+        path::{ALL_OBJECTS, CustomPath, ExternalPath, PathError},
+    },
     query::attributes::{Attributes, ResourceAttributes, SelectorOperator, SelectorRequirement},
     resource::GroupResource,
 };
@@ -175,73 +178,58 @@ fn resource(parts: &[&str], params: &Params) -> Result<Endpoint, RouteError> {
         ["version"] => Ok(Endpoint::ServerVersion),
         ["metrics"] => Ok(Endpoint::Metrics),
         ["apis"] => Ok(Endpoint::Groups),
-        ["apis", group] => served(group, None).map(|(group, _)| Endpoint::Group(group)),
-        ["apis", group, version] => {
-            served(group, Some(version)).map(|(group, version)| Endpoint::Version(group, version))
-        }
+        ["apis", group] => served(group).map(Endpoint::Group),
+        ["apis", group, version] => served_version(group, version).map(Endpoint::Version),
         ["openapi", "v2"] => Ok(Endpoint::OpenApiV2),
         ["openapi", "v3"] => Ok(Endpoint::OpenApiV3),
         ["openapi", "v3", "apis", group, version] => {
-            served(group, Some(version)).map(|(group, version)| Endpoint::OpenApiV3Of(group, version))
+            served_version(group, version).map(Endpoint::OpenApiV3Of)
         }
         ["apis", group, version, rest @ ..] => {
-            let (group, version) = served(group, Some(version))?;
-            let route = if group == CUSTOM_GROUP {
-                let version = match version {
-                    "v1beta1" => CustomVersion::V1beta1,
-                    _ => CustomVersion::V1beta2,
-                };
-                custom(version, rest, params).map(MetricRoute::Custom)
-            } else {
-                external(rest, params).map(MetricRoute::External)
+            let route = match served_version(group, version)? {
+                ApiVersion::CustomV1beta1 => {
+                    MetricRoute::Custom(custom(CustomVersion::V1beta1, rest, params)?)
+                }
+                ApiVersion::CustomV1beta2 => {
+                    MetricRoute::Custom(custom(CustomVersion::V1beta2, rest, params)?)
+                }
+                ApiVersion::ExternalV1beta1 => MetricRoute::External(external(rest, params)?),
             };
-            route.map(Endpoint::Metric)
+            Ok(Endpoint::Metric(route))
         }
         _ => Err(RouteError::not_found()),
     }
 }
 
-fn served(group: &str, version: Option<&str>) -> Result<(&'static str, &'static str), RouteError> {
-    let found = SERVED
-        .iter()
-        .find(|(known, _)| *known == group)
-        .and_then(|(group, versions)| {
-            let version = match version {
-                None => versions.first(),
-                Some(version) => versions.iter().find(|known| **known == version),
-            };
-            version.map(|version| (*group, *version))
-        });
-    found.ok_or_else(RouteError::not_found)
+fn served(group: &str) -> Result<MetricsApi, RouteError> {
+    MetricsApi::of_group(group).ok_or_else(RouteError::not_found)
+}
+
+fn served_version(group: &str, version: &str) -> Result<ApiVersion, RouteError> {
+    served(group)?.version(version).ok_or_else(RouteError::not_found)
 }
 
 fn custom(version: CustomVersion, rest: &[&str], params: &Params) -> Result<CustomRoute, RouteError> {
-    let (namespace, resource, object, metric) = match rest {
-        // Root-scoped paths have three segments as well; these are no kinds of objects there.
-        ["namespaces" | "watch" | "proxy", _, _] => return Err(RouteError::invalid_path()),
-        ["namespaces", namespace, "metrics", metric] => (
-            Some(*namespace),
+    let (namespace, resource, object, metric) = match CustomPath::parse(rest)? {
+        CustomPath::Namespace { namespace, metric } => (
+            Some(namespace),
             GroupResource::namespaces(),
             ObjectName::Namespace,
-            *metric,
+            metric,
         ),
-        // The reference serves the first of these as a metric of the namespace, yet authorizes another.
-        ["namespaces", _, "metrics", _, _] => return Err(RouteError::not_found()),
-        ["namespaces", namespace, resource, name, metric] => (
-            Some(*namespace),
-            group_resource(resource)?,
-            object(name)?,
-            *metric,
-        ),
-        [resource, name, metric] => (None, group_resource(resource)?, object(name)?, *metric),
-        _ => return Err(RouteError::not_found()),
+        CustomPath::Object {
+            namespace,
+            resource,
+            name,
+            metric,
+        } => (namespace, group_resource(resource)?, object(name)?, metric),
     };
     let namespace = namespace.map(checked_namespace).transpose()?;
     let metric = checked_metric(metric)?;
     params.check_numbers()?;
     params.check_fields(match &object {
         ObjectName::Named(name) => name,
-        ObjectName::All => "*",
+        ObjectName::All => ALL_OBJECTS,
         ObjectName::Namespace => namespace.as_deref().unwrap_or_default(),
     })?;
     let label_selector = params.selector("labelSelector")?;
@@ -258,9 +246,7 @@ fn custom(version: CustomVersion, rest: &[&str], params: &Params) -> Result<Cust
 }
 
 fn external(rest: &[&str], params: &Params) -> Result<ExternalRoute, RouteError> {
-    let ["namespaces", namespace, metric] = rest else {
-        return Err(RouteError::not_found());
-    };
+    let ExternalPath { namespace, metric } = ExternalPath::parse(rest)?;
     let namespace = checked_namespace(namespace)?;
     let metric = checked_metric(metric)?;
     if params.flag("watch") {
@@ -276,6 +262,15 @@ fn external(rest: &[&str], params: &Params) -> Result<ExternalRoute, RouteError>
         metric,
         selector,
     })
+}
+
+impl From<PathError> for RouteError {
+    fn from(error: PathError) -> Self {
+        match error {
+            PathError::Unknown => Self::not_found(),
+            PathError::Reserved => Self::invalid_path(),
+        }
+    }
 }
 
 /// The text itself is what is authorized, so it must be the only way to write the resource: `pods.` is refused.
@@ -294,7 +289,7 @@ fn group_resource(text: &str) -> Result<GroupResource, RouteError> {
 
 fn object(name: &str) -> Result<ObjectName, RouteError> {
     match name {
-        "*" => Ok(ObjectName::All),
+        ALL_OBJECTS => Ok(ObjectName::All),
         name if name.len() <= NAME_MAX && !name.contains(char::is_control) => {
             Ok(ObjectName::Named(name.to_owned()))
         }

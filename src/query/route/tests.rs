@@ -318,7 +318,7 @@ proptest! {
         match route {
             MetricRoute::Custom(route) => {
                 prop_assert_eq!(&attributes.verb, "get");
-                prop_assert_eq!(&attributes.group, CUSTOM_GROUP);
+                prop_assert_eq!(&attributes.group, MetricsApi::Custom.group());
                 prop_assert_eq!(&attributes.version, route.version.as_str());
                 prop_assert_eq!(&attributes.namespace, route.namespace.as_deref().unwrap_or_default());
                 if route.object == ObjectName::Namespace {
@@ -330,7 +330,7 @@ proptest! {
                 }
             }
             MetricRoute::External(route) => {
-                prop_assert_eq!((&*attributes.verb, &*attributes.group), ("list", EXTERNAL_GROUP));
+                prop_assert_eq!((&*attributes.verb, &*attributes.group), ("list", MetricsApi::External.group()));
                 prop_assert_eq!((&*attributes.namespace, &*attributes.resource), (&*route.namespace, &*route.metric));
                 prop_assert_eq!((&*attributes.name, &*attributes.subresource), ("", ""));
             }

@@ -1,17 +1,20 @@
 use super::*;
 
 fn listing(custom: &[(&str, bool)], external: &[&str]) -> Listing {
-    Listing {
-        custom: custom
+    Listing(PerApi::of(|api| match api {
+        MetricsApi::Custom => custom
             .iter()
-            .map(|(name, namespaced)| ((*name).to_owned(), *namespaced))
+            .map(|(name, namespaced)| ApiResource::new(*name, *namespaced, api.list_kind()))
             .collect(),
-        external: external.iter().map(|name| (*name).to_owned()).collect(),
-    }
+        MetricsApi::External => external
+            .iter()
+            .map(|name| ApiResource::new(*name, true, api.list_kind()))
+            .collect(),
+    }))
 }
 
-fn text(lists: &Lists, index: usize) -> &str {
-    std::str::from_utf8(&lists.0[index].3).unwrap()
+fn text(lists: &Lists, version: ApiVersion) -> &str {
+    std::str::from_utf8(&lists.0[version].1).unwrap()
 }
 
 #[test]
@@ -22,10 +25,10 @@ fn every_version_of_a_group_lists_the_same() {
             r#"{{"kind":"APIResourceList","apiVersion":"v1","groupVersion":"custom.metrics.k8s.io/{version}","resources":[{{"name":"namespaces/m","singularName":"","namespaced":false,"kind":"MetricValueList","verbs":["get"]}},{{"name":"pods/m","singularName":"","namespaced":true,"kind":"MetricValueList","verbs":["get"]}}]}}"#
         ) + "\n"
     };
-    assert_eq!(text(&lists, 0), custom("v1beta2"));
-    assert_eq!(text(&lists, 1), custom("v1beta1"));
+    assert_eq!(text(&lists, ApiVersion::CustomV1beta2), custom("v1beta2"));
+    assert_eq!(text(&lists, ApiVersion::CustomV1beta1), custom("v1beta1"));
     assert_eq!(
-        text(&lists, 2),
+        text(&lists, ApiVersion::ExternalV1beta1),
         "{\"kind\":\"APIResourceList\",\"apiVersion\":\"v1\",\"groupVersion\":\"external.metrics.k8s.io/v1beta1\",\"resources\":[{\"name\":\"q\",\"singularName\":\"\",\"namespaced\":true,\"kind\":\"ExternalMetricValueList\",\"verbs\":[\"get\"]}]}\n"
     );
 }

@@ -3,127 +3,62 @@
 use serde_json::{Map, Value, json};
 
 use super::{Dialect, schemas};
-use crate::query::route::CUSTOM_GROUP;
+use crate::metrics_api::ApiVersion;
 
-const PRETTY: Parameter = Parameter {
+/// Of every operation.
+pub(in crate::server) const PRETTY: Parameter = Parameter {
     name: "pretty",
     place: "query",
     text: "If 'true', then the output is indented.",
 };
-const NAMESPACE: Parameter = Parameter {
+/// Of what is asked in a namespace.
+pub(in crate::server) const NAMESPACE: Parameter = Parameter {
     name: "namespace",
     place: "path",
     text: "the namespace of the request",
 };
 
 /// One `GET`.
-struct Operation {
+pub(in crate::server) struct Operation {
     /// Below the version.
-    path: &'static str,
-    id: &'static str,
-    text: &'static str,
-    parameters: Vec<Parameter>,
+    pub(in crate::server) path: &'static str,
+    /// Of its own in all documents, before the version is put before it.
+    pub(in crate::server) id: &'static str,
+    pub(in crate::server) text: &'static str,
+    pub(in crate::server) parameters: Vec<Parameter>,
 }
 
+/// A parameter that is a string.
 #[derive(Clone, Copy)]
-struct Parameter {
-    name: &'static str,
-    place: &'static str,
-    text: &'static str,
+pub(in crate::server) struct Parameter {
+    pub(in crate::server) name: &'static str,
+    /// `path` or `query`.
+    pub(in crate::server) place: &'static str,
+    pub(in crate::server) text: &'static str,
 }
 
 /// All paths of a version, by path.
-pub(super) fn paths(dialect: Dialect, group: &str, version: &str) -> Map<String, Value> {
-    let operations = if group == CUSTOM_GROUP {
-        custom()
-    } else {
-        external()
-    };
-    let root = format!("/apis/{group}/{version}");
-    let mut paths: Map<String, Value> = operations
-        .into_iter()
-        .map(|operation| {
-            (
-                format!("{root}{}", operation.path),
-                operation.item(dialect, group, version),
-            )
-        })
-        .collect();
-    paths.insert(format!("{root}/"), resources(dialect, group, version));
+pub(super) fn paths(dialect: Dialect, version: ApiVersion, operations: &[Operation]) -> Map<String, Value> {
+    let root = format!("/apis/{}", version.group_version());
+    let paths = operations.iter().map(|operation| {
+        (
+            format!("{root}{}", operation.path),
+            operation.item(dialect, version),
+        )
+    });
+    let mut paths: Map<String, Value> = paths.collect();
+    paths.insert(format!("{root}/"), resources(dialect, version));
     paths
-}
-
-fn custom() -> Vec<Operation> {
-    let of = |name, place, text| Parameter { name, place, text };
-    let resource = of(
-        "resource",
-        "path",
-        "the kind of the objects, for example pods or deployments.apps",
-    );
-    let name = of(
-        "name",
-        "path",
-        "the object's name, or * for all that labelSelector matches",
-    );
-    let metric = of("subresource", "path", "the metric's name");
-    let labels = of(
-        "labelSelector",
-        "query",
-        "A selector to restrict the objects by their labels. Defaults to everything.",
-    );
-    let series = of(
-        "metricLabelSelector",
-        "query",
-        "A selector to restrict the series of the metric by their labels. Defaults to everything.",
-    );
-    vec![
-        Operation {
-            path: "/namespaces/{namespace}/metrics/{name}",
-            id: "MetricValueOfNamespace",
-            text: "read a metric of the namespace itself",
-            parameters: vec![NAMESPACE, of("name", "path", "the metric's name"), series, PRETTY],
-        },
-        Operation {
-            path: "/namespaces/{namespace}/{resource}/{name}/{subresource}",
-            id: "NamespacedMetricValue",
-            text: "read a metric of one object, or of those that a selector matches, in a namespace",
-            parameters: vec![NAMESPACE, resource, name, metric, labels, series, PRETTY],
-        },
-        Operation {
-            path: "/{resource}/{name}/{subresource}",
-            id: "MetricValue",
-            text: "read a metric of one cluster-scoped object, or of those that a selector matches",
-            parameters: vec![resource, name, metric, labels, series, PRETTY],
-        },
-    ]
-}
-
-fn external() -> Vec<Operation> {
-    let metric = Parameter {
-        name: "resource",
-        place: "path",
-        text: "the metric's name",
-    };
-    let series = Parameter {
-        name: "labelSelector",
-        place: "query",
-        text: "A selector to restrict the series of the metric by their labels. Defaults to everything.",
-    };
-    vec![Operation {
-        path: "/namespaces/{namespace}/{resource}",
-        id: "NamespacedExternalMetricValue",
-        text: "read an external metric",
-        parameters: vec![NAMESPACE, metric, series, PRETTY],
-    }]
 }
 
 // === impl Operation ===
 
 impl Operation {
-    fn item(&self, dialect: Dialect, group: &str, version: &str) -> Value {
-        let tag = tag(group, version);
-        let kind = json!({ "group": group, "version": version, "kind": schemas::list_kind(group) });
-        let schema = dialect.reference(&schemas::name(group, version, schemas::list_kind(group)));
+    fn item(&self, dialect: Dialect, version: ApiVersion) -> Value {
+        let tag = tag(version);
+        let list = version.api().list_kind();
+        let kind = json!({ "group": version.api().group(), "version": version.version(), "kind": list });
+        let schema = dialect.reference(&schemas::name(version, list));
         let mut operation = get(
             dialect,
             &tag,
@@ -167,8 +102,8 @@ impl Parameter {
 }
 
 /// The list of the version's metrics.
-fn resources(dialect: Dialect, group: &str, version: &str) -> Value {
-    let tag = tag(group, version);
+fn resources(dialect: Dialect, version: ApiVersion) -> Value {
+    let tag = tag(version);
     let id = format!("get{}APIResources", camel(&tag));
     let schema = json!({ "type": "object", "description": "metav1.APIResourceList" });
     json!({ "get": get(dialect, &tag, &id, "get available resources", schema) })
@@ -195,20 +130,20 @@ fn get(dialect: Dialect, tag: &str, id: &str, text: &str, schema: Value) -> Valu
 }
 
 /// `customMetrics_v1beta2`.
-fn tag(group: &str, version: &str) -> String {
-    let group = if group == CUSTOM_GROUP {
-        "customMetrics"
-    } else {
-        "externalMetrics"
-    };
-    format!("{group}_{version}")
+fn tag(version: ApiVersion) -> String {
+    let package = version.api().package();
+    let (first, rest) = package.split_once('_').unwrap_or((package, ""));
+    format!("{first}{}_{}", capital(rest), version.version())
 }
 
 /// `CustomMetricsV1beta2`.
 fn camel(tag: &str) -> String {
-    let words = tag.split('_').map(|word| match word.split_at_checked(1) {
+    tag.split('_').map(capital).collect()
+}
+
+fn capital(word: &str) -> String {
+    match word.split_at_checked(1) {
         Some((first, rest)) => first.to_ascii_uppercase() + rest,
         None => String::new(),
-    });
-    words.collect()
+    }
 }

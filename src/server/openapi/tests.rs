@@ -82,7 +82,12 @@ fn version_3_has_a_document_for_each_version_served() {
     );
     let mut ids = BTreeSet::new();
     for (path, entry) in paths {
-        let tagged = &openapi.versions[path];
+        let version = path.strip_prefix("apis/").unwrap();
+        let version = ApiVersion::ALL
+            .into_iter()
+            .find(|known| known.group_version() == version);
+        let version = version.unwrap();
+        let tagged = &openapi.versions[&version];
         assert_eq!(
             entry["serverRelativeURL"],
             format!("/openapi/v3/{path}?hash={}", tagged.hash)
@@ -107,12 +112,11 @@ fn version_3_has_a_document_for_each_version_served() {
                 .map(|name| format!("#/components/schemas/{name}"))
                 .collect()
         );
-        let (group, version) = path.strip_prefix("apis/").unwrap().split_once('/').unwrap();
-        let list = &schemas[&schemas::name(group, version, schemas::list_kind(group))];
+        let list = &schemas[&schemas::name(version, version.api().list_kind())];
         let kinds = &list["x-kubernetes-group-version-kind"][0];
         assert_eq!(
             (&kinds["group"], &kinds["version"]),
-            (&json!(group), &json!(version))
+            (&json!(version.api().group()), &json!(version.version()))
         );
     }
 }
@@ -141,8 +145,11 @@ fn what_go_has_judged_is_up_to_date() {
         document.trim_end().replace(&version, "\"version\":\"0.0.0\"}")
     };
     let mut documents = vec![("/openapi/v2".to_owned(), text(&openapi.v2))];
-    for (path, tagged) in &openapi.versions {
-        documents.push((format!("/openapi/v3/{path}"), text(tagged)));
+    for (version, tagged) in &openapi.versions {
+        documents.push((
+            format!("/openapi/v3/apis/{}", version.group_version()),
+            text(tagged),
+        ));
     }
     let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/openapi.json");
     if std::env::var_os("METRICRULE_WRITE").is_some_and(|value| value == "1") {
@@ -178,11 +185,10 @@ fn what_go_has_judged_is_up_to_date() {
         let whole: Value = serde_json::from_str(document).unwrap();
         let paths: Vec<_> = whole["paths"].as_object().unwrap().keys().cloned().collect();
         assert_eq!(row.paths, paths, "{path}");
-        let mut kinds: Vec<_> = served()
-            .filter(|(group, version)| {
-                path == "/openapi/v2" || path.ends_with(&format!("/{group}/{version}"))
-            })
-            .map(|(group, version)| format!("{group}/{version} {}", schemas::list_kind(group)))
+        let mut kinds: Vec<_> = ApiVersion::ALL
+            .into_iter()
+            .filter(|version| path == "/openapi/v2" || path.ends_with(version.group_version()))
+            .map(|version| format!("{} {}", version.group_version(), version.api().list_kind()))
             .collect();
         kinds.sort_unstable();
         assert_eq!(row.kinds, kinds, "{path}");
@@ -235,27 +241,16 @@ fn the_schemas_have_the_fields_of_the_bodies() {
         value,
     };
     let bodies = [
+        (ApiVersion::CustomV1beta1, serde_json::to_value(old).unwrap()),
+        (ApiVersion::CustomV1beta2, serde_json::to_value(new).unwrap()),
         (
-            "custom.metrics.k8s.io",
-            "v1beta1",
-            "MetricValue",
-            serde_json::to_value(old).unwrap(),
-        ),
-        (
-            "custom.metrics.k8s.io",
-            "v1beta2",
-            "MetricValue",
-            serde_json::to_value(new).unwrap(),
-        ),
-        (
-            "external.metrics.k8s.io",
-            "v1beta1",
-            "ExternalMetricValue",
+            ApiVersion::ExternalV1beta1,
             serde_json::to_value(external).unwrap(),
         ),
     ];
-    for (group, version, kind, body) in bodies {
-        let schema = &schemas::of(Dialect::V3, group, version)[&schemas::name(group, version, kind)];
+    for (version, body) in bodies {
+        let schemas = schemas::of(Dialect::V3, version, apis::schema(version));
+        let schema = &schemas[&schemas::name(version, version.api().item_kind())];
         let keys = |value: &Value| {
             value
                 .as_object()
@@ -264,6 +259,6 @@ fn the_schemas_have_the_fields_of_the_bodies() {
                 .cloned()
                 .collect::<BTreeSet<_>>()
         };
-        assert_eq!(keys(&schema["properties"]), keys(&body), "{group}/{version}");
+        assert_eq!(keys(&schema["properties"]), keys(&body), "{version:?}");
     }
 }

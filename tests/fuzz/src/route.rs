@@ -145,11 +145,11 @@ fn check_other(method: &str, endpoint: &Endpoint, attributes: &Attributes) {
     let canonical = match endpoint {
         Endpoint::Metric(_) => panic!("a metric among paths"),
         Endpoint::Groups => "apis".to_owned(),
-        Endpoint::Group(group) => format!("apis/{group}"),
-        Endpoint::Version(group, version) => format!("apis/{group}/{version}"),
+        Endpoint::Group(api) => format!("apis/{}", api.group()),
+        Endpoint::Version(version) => format!("apis/{}", version.group_version()),
         Endpoint::OpenApiV2 => "openapi/v2".to_owned(),
         Endpoint::OpenApiV3 => "openapi/v3".to_owned(),
-        Endpoint::OpenApiV3Of(group, version) => format!("openapi/v3/apis/{group}/{version}"),
+        Endpoint::OpenApiV3Of(version) => format!("openapi/v3/apis/{}", version.group_version()),
         Endpoint::Health {
             endpoint,
             check: None,

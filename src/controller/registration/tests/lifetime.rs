@@ -126,7 +126,7 @@ async fn what_no_rule_needs_is_withdrawn_after_a_day_together_and_across_leaders
     // A re-sync that deletes all rules for a moment.
     world.needs.send_replace(Needs {
         synced: false,
-        ..NOTHING
+        ..NOTHING.into()
     });
     rest(10).await;
     assert!(
@@ -135,7 +135,7 @@ async fn what_no_rule_needs_is_withdrawn_after_a_day_together_and_across_leaders
             .is_none()
     );
     assert_eq!(world.custom(), ApiState::Pending);
-    world.needs.send_replace(NOTHING);
+    world.needs.send_replace(NOTHING.into());
     let stamped = |world: &World, name: &str| {
         world
             .get(name)
@@ -146,12 +146,12 @@ async fn what_no_rule_needs_is_withdrawn_after_a_day_together_and_across_leaders
     // Needed again: the stamp goes, and with it the time.
     world.hand.ahead(23);
     rest(60).await;
-    world.needs.send_replace(CUSTOM);
+    world.needs.send_replace(CUSTOM.into());
     until("the stamp is gone", || {
         !stamped(&world, V1) && !stamped(&world, V2)
     })
     .await;
-    world.needs.send_replace(NOTHING);
+    world.needs.send_replace(NOTHING.into());
     world.hand.ahead(12);
     rest(60).await;
     // Another replica leads; the stamp counts on.
@@ -171,7 +171,7 @@ async fn what_no_rule_needs_is_withdrawn_after_a_day_together_and_across_leaders
     world.hand.ahead(30);
     rest(60).await;
     world.hand.ahead(-10);
-    world.needs.send_replace(NOTHING);
+    world.needs.send_replace(NOTHING.into());
     rest(60).await;
     assert!(world.get(V1).is_some() && world.get(V2).is_some());
     world.hand.ahead(4);
@@ -187,7 +187,7 @@ async fn a_stamp_from_the_future_or_garbled_starts_anew() {
         world.api.edit(&path(V1), |object| {
             object["metadata"]["annotations"] = json!({UNNEEDED_SINCE: stamp});
         });
-        world.needs.send_replace(NOTHING);
+        world.needs.send_replace(NOTHING.into());
         rest(60).await;
         let now = world.get(V1).unwrap()["metadata"]["annotations"][UNNEEDED_SINCE]
             .as_str()

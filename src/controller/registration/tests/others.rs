@@ -52,7 +52,7 @@ async fn a_rivals_api_service_is_not_touched() {
     world.claim.lost();
     rest(60).await;
     world.claim.held(Instant::now() + Duration::from_hours(1));
-    world.needs.send_replace(BOTH);
+    world.needs.send_replace(BOTH.into());
     rest(600).await;
     let mut told = Vec::new();
     while let Ok(notice) = world.notices.try_recv() {

@@ -241,32 +241,25 @@ fn segments_are_checked() {
 
 #[test]
 fn other_paths() {
-    use Endpoint::*;
+    use {ApiVersion::*, Endpoint::*, MetricsApi::*};
     let health = |endpoint, check: Option<&str>, verbose, exclude: &[&str]| Health {
         endpoint,
         check: check.map(ToOwned::to_owned),
         verbose,
         exclude: exclude.iter().map(|name| (*name).to_owned()).collect(),
     };
-    let (custom, external) = (CUSTOM_GROUP, EXTERNAL_GROUP);
     let cases = [
         ("/", Ok(Index)),
         ("", Ok(Index)),
         ("/apis", Ok(Groups)),
         ("/apis/", Ok(Groups)),
-        ("/apis/custom.metrics.k8s.io", Ok(Group(custom))),
-        ("/apis/external.metrics.k8s.io/", Ok(Group(external))),
-        (
-            "/apis/custom.metrics.k8s.io/v1beta1",
-            Ok(Version(custom, "v1beta1")),
-        ),
-        (
-            "/apis/custom.metrics.k8s.io/v1beta2/",
-            Ok(Version(custom, "v1beta2")),
-        ),
+        ("/apis/custom.metrics.k8s.io", Ok(Group(Custom))),
+        ("/apis/external.metrics.k8s.io/", Ok(Group(External))),
+        ("/apis/custom.metrics.k8s.io/v1beta1", Ok(Version(CustomV1beta1))),
+        ("/apis/custom.metrics.k8s.io/v1beta2/", Ok(Version(CustomV1beta2))),
         (
             "/apis/external.metrics.k8s.io/v1beta1",
-            Ok(Version(external, "v1beta1")),
+            Ok(Version(ExternalV1beta1)),
         ),
         ("/apis/external.metrics.k8s.io/v1beta2", Err(404)),
         ("/apis/custom.metrics.k8s.io/v1beta3", Err(404)),
@@ -280,7 +273,7 @@ fn other_paths() {
         ("/openapi/v3/", Ok(OpenApiV3)),
         (
             "/openapi/v3/apis/external.metrics.k8s.io/v1beta1",
-            Ok(OpenApiV3Of(external, "v1beta1")),
+            Ok(OpenApiV3Of(ExternalV1beta1)),
         ),
         ("/openapi/v3/apis/external.metrics.k8s.io/v1beta9", Err(404)),
         ("/healthz", Ok(health("healthz", None, false, &[]))),

@@ -1,0 +1,39 @@
+//! What the server does for each metrics API beyond its row in the table: a file for each API, and one place that chooses.
+
+mod custom;
+mod external;
+
+use serde_json::Value;
+
+use super::openapi::operations::Operation;
+use crate::{
+    api::discovery::ApiResource,
+    catalog::Catalog,
+    metrics_api::{ApiVersion, MetricsApi},
+    query::route::CustomVersion,
+};
+
+/// What discovery lists of an API, in the order of the names: a resource for each metric, and the namespaces whose rules it is of.
+pub(super) fn resources(api: MetricsApi, catalog: &Catalog) -> Vec<(ApiResource, Vec<&str>)> {
+    match api {
+        MetricsApi::Custom => custom::resources(catalog),
+        MetricsApi::External => external::resources(catalog),
+    }
+}
+
+/// The paths of an API, as `OpenAPI` describes them.
+pub(super) fn operations(api: MetricsApi) -> Vec<Operation> {
+    match api {
+        MetricsApi::Custom => custom::operations(),
+        MetricsApi::External => external::operations(),
+    }
+}
+
+/// The schema of one value of a version.
+pub(super) fn schema(version: ApiVersion) -> Value {
+    match version {
+        ApiVersion::CustomV1beta1 => custom::schema(CustomVersion::V1beta1),
+        ApiVersion::CustomV1beta2 => custom::schema(CustomVersion::V1beta2),
+        ApiVersion::ExternalV1beta1 => external::schema(),
+    }
+}
