@@ -29,7 +29,7 @@ use crate::{
         Answer, Ask, CustomItem, ExternalItem, Failure, Tally,
         failure::Words,
         plan_custom, plan_external, project_custom, project_external,
-        route::{CustomRoute, ExternalRoute, ObjectName},
+        request::{self, ObjectName},
     },
     reason::Reason,
     resource::{ResourceInfo, Scope},
@@ -98,7 +98,7 @@ impl Answerer {
     /// See [`Failure`]; `BackendTimeout` once `deadline` or the backend's own timeout has passed.
     pub async fn custom(
         &self,
-        route: &CustomRoute,
+        route: &request::Custom,
         deadline: Instant,
     ) -> Result<Placed<Answer<CustomItem>>, Failure> {
         let catalog = self.catalog();
@@ -123,7 +123,7 @@ impl Answerer {
     async fn evaluate_custom(
         &self,
         served: &Served,
-        route: &CustomRoute,
+        route: &request::Custom,
         names: &[String],
         deadline: Instant,
     ) -> Result<Placed<Answer<CustomItem>>, Failure> {
@@ -158,7 +158,7 @@ impl Answerer {
     /// As [`Self::custom`].
     pub async fn external(
         &self,
-        route: &ExternalRoute,
+        route: &request::External,
         deadline: Instant,
     ) -> Result<Placed<Answer<ExternalItem>>, Failure> {
         let catalog = self.catalog();
@@ -178,7 +178,7 @@ impl Answerer {
     async fn evaluate_external(
         &self,
         served: &Served,
-        route: &ExternalRoute,
+        route: &request::External,
         deadline: Instant,
     ) -> Result<Placed<Answer<ExternalItem>>, Failure> {
         let plan = plan_external(served, route)?;
@@ -200,7 +200,7 @@ impl Answerer {
         Ok(answer)
     }
 
-    async fn select(&self, resource: &ResourceInfo, route: &CustomRoute) -> Result<Vec<String>, Failure> {
+    async fn select(&self, resource: &ResourceInfo, route: &request::Custom) -> Result<Vec<String>, Failure> {
         let namespace = route
             .namespace
             .as_deref()
@@ -313,7 +313,7 @@ fn check_synced(catalog: &Catalog) -> Result<(), Failure> {
     ))
 }
 
-fn known_kind<'a>(catalog: &'a Catalog, route: &CustomRoute) -> Result<&'a ResourceInfo, Failure> {
+fn known_kind<'a>(catalog: &'a Catalog, route: &request::Custom) -> Result<&'a ResourceInfo, Failure> {
     check_synced(catalog)?;
     let unknown = |cause: String| Failure::new(Reason::UnknownMetric, cause).after(route.sought_kind());
     // prometheus-adapter takes a bare name of any group; a rule in its semantics alone is served by one.
@@ -338,7 +338,7 @@ fn known_kind<'a>(catalog: &'a Catalog, route: &CustomRoute) -> Result<&'a Resou
     Ok(resource)
 }
 
-fn unknown_custom(catalog: &Catalog, resource: &ResourceInfo, route: &CustomRoute) -> Failure {
+fn unknown_custom(catalog: &Catalog, resource: &ResourceInfo, route: &request::Custom) -> Failure {
     let namespace = route.namespace.as_deref();
     let others: Vec<String> = catalog
         .custom_metrics()

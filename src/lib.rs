@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! watches → rule::Index → RuleTable → relist → Catalog                        what is served
-//! request → server → query::route → answer { catalog, query::plan, backend, query::project } → server::respond
+//! request → server::route → answer { catalog, query::plan, backend, query::project } → server::respond
 //! facts   → status → controller (the leader alone): status, Events, APIServices, CA
 //! ```
 //!

@@ -2,11 +2,10 @@
 
 mod adapter;
 pub mod answer;
-pub mod attributes;
 pub mod failure;
 pub mod plan;
 pub mod project;
-pub mod route;
+pub mod request;
 #[cfg(test)]
 mod tests;
 

@@ -12,6 +12,7 @@ pub mod listener;
 mod openapi;
 pub mod peer;
 mod respond;
+pub mod route;
 pub mod router;
 pub mod tls;
 

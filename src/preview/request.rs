@@ -8,7 +8,7 @@ use crate::{
     language::selector::Selector,
     query::{
         Failure, Plan, plan_custom, plan_external,
-        route::{CustomRoute, CustomVersion, ExternalRoute, ObjectName},
+        request::{self, CustomVersion, ObjectName},
     },
     resource::{GroupResource, Scope},
     rule::CompiledRule,
@@ -148,7 +148,7 @@ impl Request {
     ) -> Result<Plan, Failure> {
         match &served.metric.subject {
             Subject::Object { resource, .. } => {
-                let route = CustomRoute {
+                let route = request::Custom {
                     version: CustomVersion::V1beta2,
                     namespace: self.namespace.clone(),
                     resource: resource.group_resource.clone(),
@@ -160,7 +160,7 @@ impl Request {
                 plan_custom(served, &route, names)
             }
             Subject::External => {
-                let route = ExternalRoute {
+                let route = request::External {
                     namespace: self.namespace.clone().unwrap_or_default(),
                     metric: served.metric.name.to_string(),
                     selector: selector.clone(),

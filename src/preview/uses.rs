@@ -11,7 +11,7 @@ use crate::{
     language::selector::Selector,
     query::{
         Failure, Plan, plan_custom, plan_external,
-        route::{CustomRoute, CustomVersion, ExternalRoute, ObjectName},
+        request::{self, CustomVersion, ObjectName},
     },
     resource::GroupResource,
     rule::CompiledRule,
@@ -84,7 +84,7 @@ fn plan(served: &Served, demand: &Demand, known: &Known) -> Result<Plan, Failure
     let (namespace, metric) = (demand.namespace.clone(), demand.question.metric().to_owned());
     let (resource, object, names) = match &demand.question {
         Question::External { selector, .. } => {
-            let route = ExternalRoute {
+            let route = request::External {
                 namespace,
                 metric,
                 selector: selector.clone(),
@@ -114,7 +114,7 @@ fn plan(served: &Served, demand: &Demand, known: &Known) -> Result<Plan, Failure
             vec![name.clone()],
         ),
     };
-    let route = CustomRoute {
+    let route = request::Custom {
         version: CustomVersion::V1beta2,
         namespace: Some(namespace),
         resource,

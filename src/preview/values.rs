@@ -20,7 +20,7 @@ use super::{
 use crate::{
     backend::{InstantQuery, Rows},
     catalog::{Metric, RuleMetrics, Served, Standing},
-    query::{Ask, Plan, project_custom, project_external, route::ObjectName},
+    query::{Ask, Plan, project_custom, project_external, request::ObjectName},
     reason::Reason,
     sample::{InstantVector, Sample},
 };

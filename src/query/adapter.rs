@@ -2,7 +2,10 @@
 
 use promql::{MatchOp, Matcher};
 
-use super::{Failure, route::CustomRoute, route::ObjectName};
+use super::{
+    Failure,
+    request::{self, ObjectName},
+};
 use crate::{
     language::selector::{Operator, Requirement},
     reason::Reason,
@@ -47,7 +50,7 @@ pub(super) fn one_of(label: &str, names: &[String]) -> Matcher {
 pub(super) fn admit(
     rule: &CompiledRule,
     resource: &ResourceInfo,
-    route: &CustomRoute,
+    route: &request::Custom,
     names: &[String],
 ) -> Result<(), Failure> {
     let unknown = |cause: &str| {

@@ -10,7 +10,7 @@ use promql::{MatchOp, Matcher, matcher::is_label_name};
 
 use super::{
     Failure, adapter,
-    route::{CustomRoute, ExternalRoute, ObjectName},
+    request::{self, ObjectName},
 };
 use crate::{
     catalog::{Served, Subject},
@@ -64,7 +64,7 @@ pub struct Plan {
 /// # Errors
 ///
 /// `InvalidSelector` and `SelectorRequired` for what the request sent; the rule's own reason where it cannot answer.
-pub fn plan_custom(served: &Served, route: &CustomRoute, names: &[String]) -> Result<Plan, Failure> {
+pub fn plan_custom(served: &Served, route: &request::Custom, names: &[String]) -> Result<Plan, Failure> {
     let Subject::Object { resource, label } = &served.metric.subject else {
         return Err(Failure::new(
             Reason::UnknownMetric,
@@ -121,7 +121,7 @@ pub fn plan_custom(served: &Served, route: &CustomRoute, names: &[String]) -> Re
 /// # Errors
 ///
 /// As [`plan_custom`].
-pub fn plan_external(served: &Served, route: &ExternalRoute) -> Result<Plan, Failure> {
+pub fn plan_external(served: &Served, route: &request::External) -> Result<Plan, Failure> {
     let mut ingredients = ingredients(served, &route.selector)?;
     let label = served.rule.namespace_label.as_deref();
     if let Some(label) = label {

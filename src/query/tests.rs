@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{route::*, *};
+use super::{
+    request::{self, CustomVersion, ObjectName},
+    *,
+};
 use crate::{
     api::rule_spec::MetricsApi,
     catalog::{Catalog, Entry, Listing, Served, derive},
@@ -58,8 +61,8 @@ fn served(at: &str, spec: &str) -> Served {
     served.unwrap().clone()
 }
 
-fn route(object: ObjectName, metric_selector: &str) -> CustomRoute {
-    CustomRoute {
+fn route(object: ObjectName, metric_selector: &str) -> request::Custom {
+    request::Custom {
         version: CustomVersion::V1beta2,
         namespace: Some("shop".to_owned()),
         resource: GroupResource::pods(),
@@ -171,7 +174,7 @@ fn a_query_that_values_make_unreadable_is_not_sent() {
         ("shop/own", &query, r#"sum({queue="q",namespace="shop"})"#),
     ] {
         let ask = |selector: &str| {
-            let route = ExternalRoute {
+            let route = request::External {
                 namespace: "shop".to_owned(),
                 metric: "queue_length".to_owned(),
                 selector: Selector::parse(selector).unwrap(),
@@ -212,7 +215,7 @@ fn a_selector_cannot_name_another_namespace_or_object() {
 
 #[test]
 fn an_external_rule_is_asked_for_its_namespace() {
-    let route = ExternalRoute {
+    let route = request::External {
         namespace: "shop".to_owned(),
         metric: "queue_length".to_owned(),
         selector: Selector::parse("queue=orders").unwrap(),

@@ -8,10 +8,7 @@ use tokio::time::Instant;
 use crate::{
     answer::Placed,
     catalog::Catalog,
-    query::{
-        Answer, CustomItem, ExternalItem, Failure,
-        route::{CustomRoute, ExternalRoute},
-    },
+    query::{Answer, CustomItem, ExternalItem, Failure, request},
 };
 
 /// Gives values for routes. A call that is dropped must let go of what it asked.
@@ -22,14 +19,14 @@ pub trait Answers: Send + Sync {
     /// The values of a metric of objects; their place in memory is given back with them.
     fn custom<'a>(
         &'a self,
-        route: &'a CustomRoute,
+        route: &'a request::Custom,
         deadline: Instant,
     ) -> BoxFuture<'a, Result<Placed<Answer<CustomItem>>, Failure>>;
 
     /// The values of an external metric.
     fn external<'a>(
         &'a self,
-        route: &'a ExternalRoute,
+        route: &'a request::External,
         deadline: Instant,
     ) -> BoxFuture<'a, Result<Placed<Answer<ExternalItem>>, Failure>>;
 }
@@ -41,7 +38,7 @@ impl Answers for crate::answer::Answerer {
 
     fn custom<'a>(
         &'a self,
-        route: &'a CustomRoute,
+        route: &'a request::Custom,
         deadline: Instant,
     ) -> BoxFuture<'a, Result<Placed<Answer<CustomItem>>, Failure>> {
         Box::pin(self.custom(route, deadline))
@@ -49,7 +46,7 @@ impl Answers for crate::answer::Answerer {
 
     fn external<'a>(
         &'a self,
-        route: &'a ExternalRoute,
+        route: &'a request::External,
         deadline: Instant,
     ) -> BoxFuture<'a, Result<Placed<Answer<ExternalItem>>, Failure>> {
         Box::pin(self.external(route, deadline))

@@ -10,7 +10,7 @@ use crate::{
     api::discovery::ApiResource,
     catalog::Catalog,
     metrics_api::{ApiVersion, MetricsApi},
-    query::route::CustomVersion,
+    query::request::CustomVersion,
 };
 
 /// What discovery lists of an API, in the order of the names: a resource for each metric, and the namespaces whose rules it is of.

@@ -6,11 +6,13 @@ use k8s_openapi::{
     api::authorization::v1 as authorization, apimachinery::pkg::apis::meta::v1::LabelSelectorRequirement,
 };
 
-use super::identity::Identity;
+use super::{
+    identity::Identity,
+    route::attributes::{Attributes, ResourceAttributes},
+};
 use crate::{
     kubernetes::reviews::{ReviewError, Reviewer},
     language::quote::quote,
-    query::attributes::{Attributes, ResourceAttributes},
 };
 
 /// Paths that anyone may read, exactly these (`AlwaysAllowPaths` of k8s.io/apiserver).

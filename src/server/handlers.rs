@@ -11,6 +11,7 @@ use super::{
     discovery::Discovery,
     health,
     respond::{Accepted, Refusal, Reply},
+    route::Endpoint,
     router::Server,
 };
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
     metrics_api::{ApiVersion, MetricsApi},
     query::{
         CustomItem, Failure,
-        route::{CustomRoute, CustomVersion, Endpoint, ExternalRoute, MetricRoute},
+        request::{self, CustomVersion, MetricRequest},
     },
     reason::Reason,
 };
@@ -49,8 +50,8 @@ pub(super) async fn handle(
     };
     let deadline = deadline + GRACE;
     match endpoint {
-        Endpoint::Metric(MetricRoute::Custom(route)) => custom(server, route, pretty, deadline).await,
-        Endpoint::Metric(MetricRoute::External(route)) => external(server, route, pretty, deadline).await,
+        Endpoint::Metric(MetricRequest::Custom(route)) => custom(server, route, pretty, deadline).await,
+        Endpoint::Metric(MetricRequest::External(route)) => external(server, route, pretty, deadline).await,
         Endpoint::Groups if accepted == Accepted::AggregatedDiscovery => {
             Ok(server.discovery.aggregated(headers))
         }
@@ -98,7 +99,7 @@ pub(super) fn metrics(metrics: &Metrics) -> Reply {
 
 async fn custom(
     server: &Server,
-    route: &CustomRoute,
+    route: &request::Custom,
     pretty: bool,
     deadline: Instant,
 ) -> Result<Reply, Refusal> {
@@ -146,7 +147,7 @@ fn described(item: &CustomItem) -> ObjectReference<'_> {
 
 async fn external(
     server: &Server,
-    route: &ExternalRoute,
+    route: &request::External,
     pretty: bool,
     deadline: Instant,
 ) -> Result<Reply, Refusal> {

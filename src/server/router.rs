@@ -33,11 +33,9 @@ use super::{
     openapi::OpenApi,
     peer::Peer,
     respond::{Refusal, Reply, Style},
+    route::{Endpoint, Request},
 };
-use crate::{
-    metrics::Metrics,
-    query::route::{Endpoint, MetricRoute, Request},
-};
+use crate::metrics::Metrics;
 
 /// The aggregated API: what answers a request, and who may ask.
 pub struct Api {
@@ -214,8 +212,7 @@ fn size(head: &Parts) -> usize {
 /// The namespace that is asked about, where there is one.
 fn namespace(endpoint: &Endpoint) -> Option<&str> {
     match endpoint {
-        Endpoint::Metric(MetricRoute::Custom(route)) => route.namespace.as_deref(),
-        Endpoint::Metric(MetricRoute::External(route)) => Some(&route.namespace),
+        Endpoint::Metric(request) => request.namespace(),
         _ => None,
     }
 }

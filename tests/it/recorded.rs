@@ -17,11 +17,12 @@ use metricrule::{
     },
     query::{
         Plan, plan_custom, plan_external,
-        route::{Endpoint, MetricRoute, ObjectName, Request},
+        request::{MetricRequest, ObjectName},
     },
     resource::{GroupResource, ResourceInfo, Resources, Scope},
     rule::{BackendObject, Index, RuleObject, RuleTable, index::RuleScope},
     sample::SeriesSet,
+    server::route::{Endpoint, Request},
 };
 use promql::SeriesSelector;
 use serde::Deserialize;
@@ -195,7 +196,7 @@ fn asked(catalog: &Catalog, path: &str) -> Option<String> {
         return None;
     };
     let plan: Plan = match route {
-        MetricRoute::Custom(route) => {
+        MetricRequest::Custom(route) => {
             let resource = catalog
                 .table
                 .resources
@@ -222,7 +223,7 @@ fn asked(catalog: &Catalog, path: &str) -> Option<String> {
             };
             plan_custom(served, &route, &names).ok()?
         }
-        MetricRoute::External(route) => {
+        MetricRequest::External(route) => {
             plan_external(catalog.external(&route.metric, &route.namespace)?, &route).ok()?
         }
     };

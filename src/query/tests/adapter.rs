@@ -241,7 +241,7 @@ fn kinds_are_asked_for_at_their_end_of_the_path() {
             metric: metric.unwrap().clone(),
             standing: crate::catalog::Standing::Answers,
         };
-        let route = CustomRoute {
+        let route = request::Custom {
             namespace: namespace.map(ToOwned::to_owned),
             resource: GroupResource::new("", kind),
             ..route(ObjectName::Named("a".to_owned()), "")
@@ -313,7 +313,7 @@ fn a_window_that_is_written_is_told() {
 
 #[test]
 fn external_rows_are_served_in_their_order_with_their_time() {
-    let route = ExternalRoute {
+    let route = request::External {
         namespace: "shop".to_owned(),
         metric: "queue_length".to_owned(),
         selector: Selector::parse("queue in (orders),tier,!debug").unwrap(),
@@ -361,7 +361,7 @@ fn external_rows_are_served_in_their_order_with_their_time() {
 
 #[test]
 fn a_scalar_has_no_labels_instead_of_an_empty_set() {
-    let route = ExternalRoute {
+    let route = request::External {
         namespace: "shop".to_owned(),
         metric: "queue_length".to_owned(),
         selector: Selector::default(),

@@ -6,7 +6,7 @@ use crate::language::quantity::Milli;
 const ADAPTER: &str = "semantics: PrometheusAdapter";
 
 fn external(more: &str) -> Plan {
-    let route = ExternalRoute {
+    let route = request::External {
         namespace: "shop".to_owned(),
         metric: "queue_length".to_owned(),
         selector: Selector::default(),

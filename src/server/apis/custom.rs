@@ -6,7 +6,7 @@ use crate::{
     api::discovery::ApiResource,
     catalog::Catalog,
     metrics_api::MetricsApi,
-    query::route::CustomVersion,
+    query::request::CustomVersion,
     server::openapi::{
         operations::{NAMESPACE, Operation, PRETTY, Parameter},
         schemas::{described_object, selector, text, timestamp, value, window},

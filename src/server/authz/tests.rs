@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    query::attributes::{SelectorOperator, SelectorRequirement},
+    server::route::attributes::{SelectorOperator, SelectorRequirement},
     server::testing::FakeReviewer,
 };
 

@@ -11,11 +11,12 @@ use super::{Reply, TEXT, accept::NotAcceptable};
 use crate::{
     api::status::{Status, StatusCause, StatusDetails},
     kubernetes::reviews::ReviewError,
-    query::{Failure, route::RouteError},
+    query::Failure,
     reason::Reason,
     server::{
         authn::AuthnError,
         authz::{AuthzError, Forbidden},
+        route::RouteError,
     },
 };
 

@@ -25,7 +25,7 @@ use crate::{
     language::quantity::Milli,
     query::{
         Answer, CustomItem, ExternalItem, Failure, Tally,
-        route::{CustomRoute, ExternalRoute, ObjectName},
+        request::{self, ObjectName},
     },
     reason::Reason,
 };
@@ -112,7 +112,7 @@ impl Answers for Values {
 
     fn custom<'a>(
         &'a self,
-        route: &'a CustomRoute,
+        route: &'a request::Custom,
         _: Instant,
     ) -> BoxFuture<'a, Result<Placed<Answer<CustomItem>>, Failure>> {
         Box::pin(async move {
@@ -150,7 +150,7 @@ impl Answers for Values {
 
     fn external<'a>(
         &'a self,
-        _: &'a ExternalRoute,
+        _: &'a request::External,
         _: Instant,
     ) -> BoxFuture<'a, Result<Placed<Answer<ExternalItem>>, Failure>> {
         Box::pin(async move {

@@ -13,7 +13,7 @@ use metricrule::kubernetes::reviews::{AccessOutcome, ReviewError, Reviewer, Toke
 use metricrule::language::quantity::Milli;
 use metricrule::metrics::Metrics;
 use metricrule::pki::ServingCertificate;
-use metricrule::query::route::{CustomRoute, ExternalRoute};
+use metricrule::query::request;
 use metricrule::query::{Answer, CustomItem, ExternalItem, Failure, Tally};
 use metricrule::reason::Reason;
 use metricrule::server::answers::Answers;
@@ -149,7 +149,7 @@ impl Answers for Named {
 
     fn custom<'a>(
         &'a self,
-        route: &'a CustomRoute,
+        route: &'a request::Custom,
         _: Instant,
     ) -> BoxFuture<'a, Result<Placed<Answer<CustomItem>>, Failure>> {
         Box::pin(async move {
@@ -165,7 +165,7 @@ impl Answers for Named {
 
     fn external<'a>(
         &'a self,
-        _: &'a ExternalRoute,
+        _: &'a request::External,
         _: Instant,
     ) -> BoxFuture<'a, Result<Placed<Answer<ExternalItem>>, Failure>> {
         Box::pin(async { Ok(answer(Vec::new())) })

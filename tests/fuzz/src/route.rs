@@ -2,16 +2,17 @@ use std::time::Duration;
 
 use metricrule::{
     language::selector::{Operator, Selector},
-    query::{
+    query::request::{self, MetricRequest, ObjectName},
+    server::route::{
+        Endpoint, Request,
         attributes::{Attributes, SelectorOperator},
-        route::{
-            CUSTOM_GROUP, CustomRoute, EXTERNAL_GROUP, Endpoint, ExternalRoute, MetricRoute, ObjectName,
-            Request,
-        },
     },
 };
 
 use crate::input;
+
+const CUSTOM_GROUP: &str = "custom.metrics.k8s.io";
+const EXTERNAL_GROUP: &str = "external.metrics.k8s.io";
 
 /// A request's head, as `GET /apis/…?labelSelector=…`.
 ///
@@ -36,8 +37,10 @@ pub fn route(data: &[u8]) {
         }
     };
     match endpoint {
-        Endpoint::Metric(MetricRoute::Custom(route)) => check_custom(method, route, &request.attributes),
-        Endpoint::Metric(MetricRoute::External(route)) => check_external(method, route, &request.attributes),
+        Endpoint::Metric(MetricRequest::Custom(route)) => check_custom(method, route, &request.attributes),
+        Endpoint::Metric(MetricRequest::External(route)) => {
+            check_external(method, route, &request.attributes)
+        }
         other => check_other(method, other, &request.attributes),
     }
     if !path.ends_with('/') && !path.to_ascii_lowercase().ends_with("%2f") {
@@ -64,7 +67,7 @@ pub fn route(data: &[u8]) {
     }
 }
 
-fn check_custom(method: &str, route: &CustomRoute, attributes: &Attributes) {
+fn check_custom(method: &str, route: &request::Custom, attributes: &Attributes) {
     let Attributes::Resource(attributes) = attributes else {
         panic!("a metric is authorized as a path: {attributes:?}");
     };
@@ -99,7 +102,7 @@ fn check_custom(method: &str, route: &CustomRoute, attributes: &Attributes) {
     assert!(is_text(&route.metric, 512), "{route:?}");
 }
 
-fn check_external(method: &str, route: &ExternalRoute, attributes: &Attributes) {
+fn check_external(method: &str, route: &request::External, attributes: &Attributes) {
     let Attributes::Resource(attributes) = attributes else {
         panic!("a metric is authorized as a path: {attributes:?}");
     };
@@ -173,9 +176,9 @@ fn check_other(method: &str, endpoint: &Endpoint, attributes: &Attributes) {
 }
 
 /// The longest way to write a route: everything but letters and digits is percent-encoded.
-fn written(route: &MetricRoute) -> (String, String) {
+fn written(route: &MetricRequest) -> (String, String) {
     let (segments, query) = match route {
-        MetricRoute::Custom(route) => {
+        MetricRequest::Custom(route) => {
             let resource = route.resource.to_string();
             let mut segments = vec!["apis", CUSTOM_GROUP, route.version.as_str()];
             if let Some(namespace) = &route.namespace {
@@ -192,7 +195,7 @@ fn written(route: &MetricRoute) -> (String, String) {
             ];
             (path(&segments), selectors.to_vec())
         }
-        MetricRoute::External(route) => {
+        MetricRequest::External(route) => {
             let segments = [
                 "apis",
                 EXTERNAL_GROUP,
@@ -231,10 +234,10 @@ fn encoded(text: &str) -> String {
         .collect()
 }
 
-fn selectors(route: &MetricRoute) -> impl Iterator<Item = &Selector> {
+fn selectors(route: &MetricRequest) -> impl Iterator<Item = &Selector> {
     match route {
-        MetricRoute::Custom(route) => vec![&route.label_selector, &route.metric_selector],
-        MetricRoute::External(route) => vec![&route.selector],
+        MetricRequest::Custom(route) => vec![&route.label_selector, &route.metric_selector],
+        MetricRequest::External(route) => vec![&route.selector],
     }
     .into_iter()
 }

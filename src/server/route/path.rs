@@ -3,42 +3,24 @@
 use percent_encoding::percent_decode_str;
 
 use super::{
-    CustomRoute, CustomVersion, Endpoint, ExternalRoute, MetricRoute, ObjectName, RouteError, params::Params,
+    Endpoint, RouteError,
+    attributes::{Attributes, ResourceAttributes, SelectorOperator, SelectorRequirement},
+    metric::metric,
+    params::{Params, is_percent_encoded},
 };
 use crate::{
     language::selector::Operator,
-    metrics_api::{
-        ApiVersion, MetricsApi,
-        path::{ALL_OBJECTS, CustomPath, ExternalPath, PathError},
-    },
-    query::attributes::{Attributes, ResourceAttributes, SelectorOperator, SelectorRequirement},
-    resource::GroupResource,
+    metrics_api::{ApiVersion, MetricsApi},
 };
 
 /// Longest path, in bytes as sent.
 const MAX: usize = 8192;
-/// Longest name of an object (RFC 1123 subdomain), of a namespace (label), and of a metric.
-const NAME_MAX: usize = 253;
-const NAMESPACE_MAX: usize = 63;
-const METRIC_MAX: usize = 512;
 
 /// A decoded path and its segments; a trailing slash counts for nothing.
 #[derive(Debug)]
 pub(super) struct Path {
     text: String,
     segments: Vec<String>,
-}
-
-/// Whether every `%` begins two hexadecimal digits.
-pub(super) fn is_percent_encoded(text: &str) -> bool {
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        let hex = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_hexdigit());
-        if byte == b'%' && !(hex(bytes.next()) && hex(bytes.next())) {
-            return false;
-        }
-    }
-    true
 }
 
 // === impl Path ===
@@ -186,16 +168,8 @@ fn resource(parts: &[&str], params: &Params) -> Result<Endpoint, RouteError> {
             served_version(group, version).map(Endpoint::OpenApiV3Of)
         }
         ["apis", group, version, rest @ ..] => {
-            let route = match served_version(group, version)? {
-                ApiVersion::CustomV1beta1 => {
-                    MetricRoute::Custom(custom(CustomVersion::V1beta1, rest, params)?)
-                }
-                ApiVersion::CustomV1beta2 => {
-                    MetricRoute::Custom(custom(CustomVersion::V1beta2, rest, params)?)
-                }
-                ApiVersion::ExternalV1beta1 => MetricRoute::External(external(rest, params)?),
-            };
-            Ok(Endpoint::Metric(route))
+            let version = served_version(group, version)?;
+            metric(version, rest, params).map(Endpoint::Metric)
         }
         _ => Err(RouteError::not_found()),
     }
@@ -207,116 +181,6 @@ fn served(group: &str) -> Result<MetricsApi, RouteError> {
 
 fn served_version(group: &str, version: &str) -> Result<ApiVersion, RouteError> {
     served(group)?.version(version).ok_or_else(RouteError::not_found)
-}
-
-fn custom(version: CustomVersion, rest: &[&str], params: &Params) -> Result<CustomRoute, RouteError> {
-    let (namespace, resource, object, metric) = match CustomPath::parse(rest)? {
-        CustomPath::Namespace { namespace, metric } => (
-            Some(namespace),
-            GroupResource::namespaces(),
-            ObjectName::Namespace,
-            metric,
-        ),
-        CustomPath::Object {
-            namespace,
-            resource,
-            name,
-            metric,
-        } => (namespace, group_resource(resource)?, object(name)?, metric),
-    };
-    let namespace = namespace.map(checked_namespace).transpose()?;
-    let metric = checked_metric(metric)?;
-    params.check_numbers()?;
-    params.check_fields(match &object {
-        ObjectName::Named(name) => name,
-        ObjectName::All => ALL_OBJECTS,
-        ObjectName::Namespace => namespace.as_deref().unwrap_or_default(),
-    })?;
-    let label_selector = params.selector("labelSelector")?;
-    let metric_selector = params.selector("metricLabelSelector")?;
-    Ok(CustomRoute {
-        version,
-        namespace,
-        resource,
-        object,
-        metric,
-        label_selector,
-        metric_selector,
-    })
-}
-
-fn external(rest: &[&str], params: &Params) -> Result<ExternalRoute, RouteError> {
-    let ExternalPath { namespace, metric } = ExternalPath::parse(rest)?;
-    let namespace = checked_namespace(namespace)?;
-    let metric = checked_metric(metric)?;
-    if params.flag("watch") {
-        return Err(RouteError::watch_not_supported());
-    }
-    params.check_numbers()?;
-    if params.has("resourceVersionMatch") && params.get("resourceVersion").unwrap_or_default().is_empty() {
-        return Err(RouteError::forbidden_version_match());
-    }
-    let selector = params.selector("labelSelector")?;
-    Ok(ExternalRoute {
-        namespace,
-        metric,
-        selector,
-    })
-}
-
-impl From<PathError> for RouteError {
-    fn from(error: PathError) -> Self {
-        match error {
-            PathError::Unknown => Self::not_found(),
-            PathError::Reserved => Self::invalid_path(),
-        }
-    }
-}
-
-/// The text itself is what is authorized, so it must be the only way to write the resource: `pods.` is refused.
-fn group_resource(text: &str) -> Result<GroupResource, RouteError> {
-    let resource = GroupResource::parse(text);
-    let written = text.len() <= NAME_MAX
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
-    if written && !resource.resource.is_empty() && resource.to_string() == text {
-        Ok(resource)
-    } else {
-        Err(RouteError::invalid_path())
-    }
-}
-
-fn object(name: &str) -> Result<ObjectName, RouteError> {
-    match name {
-        ALL_OBJECTS => Ok(ObjectName::All),
-        name if name.len() <= NAME_MAX && !name.contains(char::is_control) => {
-            Ok(ObjectName::Named(name.to_owned()))
-        }
-        _ => Err(RouteError::invalid_path()),
-    }
-}
-
-fn checked_namespace(namespace: &str) -> Result<String, RouteError> {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let label = namespace.len() <= NAMESPACE_MAX
-        && namespace.bytes().all(|byte| inner(byte) || byte == b'-')
-        && namespace.bytes().next().is_some_and(inner)
-        && namespace.bytes().last().is_some_and(inner);
-    if label {
-        Ok(namespace.to_owned())
-    } else {
-        Err(RouteError::invalid_path())
-    }
-}
-
-fn checked_metric(metric: &str) -> Result<String, RouteError> {
-    let fits = metric.len() <= METRIC_MAX && !metric.contains(char::is_control);
-    if fits {
-        Ok(metric.to_owned())
-    } else {
-        Err(RouteError::invalid_path())
-    }
 }
 
 /// The requirements that a review carries; what does not parse is refused once the request is allowed.

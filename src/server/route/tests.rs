@@ -3,7 +3,10 @@ mod paths;
 use proptest::prelude::*;
 
 use super::*;
-use crate::reason::Reason;
+use crate::{
+    query::request::{self, ObjectName},
+    reason::Reason,
+};
 
 const P: &str = "/apis/custom.metrics.k8s.io/v1beta2";
 const E: &str = "/apis/external.metrics.k8s.io/v1beta1";
@@ -38,7 +41,7 @@ fn attributes(request: &Request) -> String {
 /// `m of pods p1 in ns`, `404`.
 fn endpoint(request: &Request) -> String {
     match &request.endpoint {
-        Ok(Endpoint::Metric(MetricRoute::Custom(route))) => {
+        Ok(Endpoint::Metric(MetricRequest::Custom(route))) => {
             let object = match &route.object {
                 ObjectName::Named(name) => name.as_str(),
                 ObjectName::All => "(all)",
@@ -51,7 +54,7 @@ fn endpoint(request: &Request) -> String {
                 .unwrap_or_default();
             format!("{} of {} {object}{namespace}", route.metric, route.resource)
         }
-        Ok(Endpoint::Metric(MetricRoute::External(route))) => {
+        Ok(Endpoint::Metric(MetricRequest::External(route))) => {
             format!("{} in {}", route.metric, route.namespace)
         }
         Ok(other) => format!("{other:?}"),
@@ -74,9 +77,9 @@ fn error(path: &str) -> RouteError {
     get(path).endpoint.expect_err(path)
 }
 
-fn custom_route(path: &str) -> CustomRoute {
+fn custom_route(path: &str) -> request::Custom {
     match get(path).endpoint {
-        Ok(Endpoint::Metric(MetricRoute::Custom(route))) => route,
+        Ok(Endpoint::Metric(MetricRequest::Custom(route))) => route,
         other => panic!("{path}: {other:?}"),
     }
 }
@@ -105,7 +108,7 @@ fn selectors() {
     assert_eq!(broken.label_selector.to_string(), "a=b");
 
     let external = get(&format!("{E}/namespaces/ns/q?labelSelector=x%3Dy,z!%3Dw,n%3E3"));
-    let Ok(Endpoint::Metric(MetricRoute::External(route))) = &external.endpoint else {
+    let Ok(Endpoint::Metric(MetricRequest::External(route))) = &external.endpoint else {
         panic!("{external:?}")
     };
     assert_eq!(route.selector.to_string(), "n>3,x=y,z!=w");
@@ -316,7 +319,7 @@ proptest! {
         let Ok(Endpoint::Metric(route)) = &request.endpoint else { return Ok(()) };
         let Attributes::Resource(attributes) = &request.attributes else { panic!("{request:?}") };
         match route {
-            MetricRoute::Custom(route) => {
+            MetricRequest::Custom(route) => {
                 prop_assert_eq!(&attributes.verb, "get");
                 prop_assert_eq!(&attributes.group, MetricsApi::Custom.group());
                 prop_assert_eq!(&attributes.version, route.version.as_str());
@@ -329,7 +332,7 @@ proptest! {
                     prop_assert_eq!((&*attributes.resource, &*attributes.name, &*attributes.subresource), (&*resource, name, &*route.metric));
                 }
             }
-            MetricRoute::External(route) => {
+            MetricRequest::External(route) => {
                 prop_assert_eq!((&*attributes.verb, &*attributes.group), ("list", MetricsApi::External.group()));
                 prop_assert_eq!((&*attributes.namespace, &*attributes.resource), (&*route.namespace, &*route.metric));
                 prop_assert_eq!((&*attributes.name, &*attributes.subresource), ("", ""));

@@ -1,4 +1,4 @@
-//! Requests that name nothing we have.
+//! Errors of requests that name nothing we have.
 
 use crate::{metrics_api::MetricsApi, reason::Reason};
 

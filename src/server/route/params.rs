@@ -1,4 +1,4 @@
-//! The query string.
+//! Parameters of the query string.
 
 use std::{num::IntErrorKind, time::Duration};
 
@@ -138,8 +138,20 @@ impl Params {
 
 fn decode(text: &str) -> Option<String> {
     let text = text.replace('+', " ");
-    if !super::path::is_percent_encoded(&text) {
+    if !is_percent_encoded(&text) {
         return None;
     }
     String::from_utf8(percent_decode(text.as_bytes()).collect()).ok()
+}
+
+/// Whether every `%` begins two hexadecimal digits.
+pub(super) fn is_percent_encoded(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        let hex = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_hexdigit());
+        if byte == b'%' && !(hex(bytes.next()) && hex(bytes.next())) {
+            return false;
+        }
+    }
+    true
 }
