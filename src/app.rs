@@ -48,7 +48,8 @@ use crate::{
         authz::Authorizer,
         health::{Gate, Health},
         listener::{Limits, Listener},
-        router::{Api, RequestLimits, plain_router},
+        router::{plain_router, router},
+        state::{Api, RequestLimits},
         tls::TlsConfigs,
     },
 };
@@ -222,7 +223,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         metrics: metrics.clone(),
         limits: RequestLimits::default(),
     };
-    let router = api.router().context("the constant documents of the API")?;
+    let router = router(api).context("the constant documents of the API")?;
 
     let started = async {
         let serving = parts.serving.await?;

@@ -1,9 +1,11 @@
 //! The aggregated API server.
 
+mod admission;
 pub mod answers;
 mod apis;
 pub mod authn;
 pub mod authz;
+mod chain;
 mod discovery;
 mod handlers;
 pub mod health;
@@ -14,6 +16,7 @@ pub mod peer;
 mod respond;
 pub mod route;
 pub mod router;
+pub mod state;
 pub mod tls;
 
 #[cfg(test)]

@@ -11,7 +11,7 @@
 //! | 96 | rows of answers in flight, items and replies until they are encoded | [`ANSWERS`] |
 //! | 64 | listings, those that are read and those that are kept | [`LISTINGS`] |
 //! | 32 | answers that are used again | `CAPACITY` of `answer::held` |
-//! | 64 | encoded replies on their way, half of it for the front proxy | `reply_room` of `server::router` |
+//! | 64 | encoded replies on their way, half of it for the front proxy | `reply_room` of `server::state` |
 //! | 32 | bodies on their way: windows of HTTP/2, what waits for its decoder | `maxConcurrent` |
 //! | 224 | rules, objects of the cluster, connections, and what the allocator does not give back | – |
 

@@ -4,14 +4,31 @@ mod custom;
 mod external;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
-use super::openapi::operations::Operation;
+use super::{
+    answers::Answers,
+    openapi::operations::Operation,
+    respond::{Refusal, Reply},
+};
 use crate::{
     api::discovery::ApiResource,
     catalog::Catalog,
     metrics_api::{ApiVersion, MetricsApi},
-    query::request::CustomVersion,
+    query::request::{CustomVersion, MetricRequest},
 };
+
+/// The values that a request asks for.
+pub(super) async fn answer(
+    answers: &dyn Answers,
+    request: &MetricRequest,
+    deadline: Instant,
+) -> Result<Reply, Refusal> {
+    match request {
+        MetricRequest::Custom(request) => custom::answer(answers, request, deadline).await,
+        MetricRequest::External(request) => external::answer(answers, request, deadline).await,
+    }
+}
 
 /// What discovery lists of an API, in the order of the names: a resource for each metric, and the namespaces whose rules it is of.
 pub(super) fn resources(api: MetricsApi, catalog: &Catalog) -> Vec<(ApiResource, Vec<&str>)> {

@@ -7,7 +7,7 @@
 mod complaints;
 mod requestheader;
 mod token;
-pub(super) mod x509;
+mod x509;
 
 use std::sync::Arc;
 
@@ -18,11 +18,12 @@ use http::{
 };
 use tokio::{sync::watch, time::Instant};
 
-use self::{
-    complaints::Complaints,
-    x509::{Subject, Verdict, Verified},
+use self::{complaints::Complaints, x509::Subject};
+use super::{
+    chain::{Verdict, Verified},
+    identity::Identity,
+    peer::Peer,
 };
-use super::{identity::Identity, peer::Peer};
 use crate::kubernetes::{
     authentication::AuthenticationConfig,
     reviews::{ReviewError, Reviewer, Token, TokenOutcome},
@@ -111,7 +112,7 @@ impl Authenticator {
     ) -> Result<Identity, AuthnError> {
         let mut errors = Vec::new();
         if let (Some(config), Some(leaf)) = (config, peer.chain().first()) {
-            let verified = Verified::of(peer, config);
+            let verified = peer.verified(config);
             match by_front_proxy(headers, leaf, &verified, config) {
                 Ok(Some(identity)) => {
                     peer.set_front_proxy();

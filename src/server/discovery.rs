@@ -11,12 +11,10 @@ mod share;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
-
 use self::share::share;
 use super::{
     apis,
-    respond::{JSON, Reply, Tagged},
+    respond::{Kept, Reply, Tagged},
 };
 use crate::{
     api::discovery::{ApiGroup, ApiGroupDiscoveryList, ApiGroupList, ApiResource, ApiResourceList},
@@ -39,16 +37,15 @@ pub(super) struct Listing(PerApi<Vec<ApiResource>>);
 /// Makes documents when the catalog changes.
 #[derive(Debug)]
 pub(super) struct Discovery {
-    /// `/apis`, and the same for who asks for the aggregated form.
-    groups: ApiGroupList,
+    /// `/apis` for who asks for the aggregated form.
     aggregated: Tagged,
     /// The catalog that the lists were made of; held, so that its address is not used again.
     lists: Mutex<Option<(Arc<Catalog>, Arc<Lists>)>>,
 }
 
-/// The legacy list of each version, and the same as it is mostly asked for.
+/// The legacy list of each version.
 #[derive(Debug)]
-pub(super) struct Lists(PerVersion<(ApiResourceList, Bytes)>);
+pub(super) struct Lists(PerVersion<Arc<Kept<ApiResourceList>>>);
 
 // === impl Listing ===
 
@@ -80,36 +77,29 @@ impl Listing {
 impl Discovery {
     pub(super) fn new() -> serde_json::Result<Self> {
         Ok(Self {
-            groups: ApiGroupList::new(),
             aggregated: Tagged::new(&ApiGroupDiscoveryList::new())?,
             lists: Mutex::new(None),
         })
     }
 
     /// `/apis`.
-    pub(super) fn groups(&self, pretty: bool) -> Reply {
-        Reply::json(&self.groups, pretty)
+    pub(super) fn groups() -> Reply {
+        Reply::json(ApiGroupList::new())
     }
 
-    /// `/apis` as the aggregator asks for it. It is never indented: the tag is that of its bytes.
+    /// `/apis` as the aggregator asks for it.
     pub(super) fn aggregated(&self, request: &http::HeaderMap) -> Reply {
         Reply::tagged(&self.aggregated, AGGREGATED, request).with(http::header::CACHE_CONTROL, "public")
     }
 
     /// `/apis/{group}`.
-    pub(super) fn group(api: MetricsApi, pretty: bool) -> Reply {
-        Reply::json(&ApiGroup::new(api), pretty)
+    pub(super) fn group(api: MetricsApi) -> Reply {
+        Reply::json(ApiGroup::new(api))
     }
 
     /// `/apis/{group}/{version}`.
-    pub(super) fn version(&self, catalog: &Arc<Catalog>, version: ApiVersion, pretty: bool) -> Reply {
-        let lists = self.lists(catalog);
-        let (list, body) = &lists.0[version];
-        if pretty {
-            Reply::json(list, pretty)
-        } else {
-            Reply::bytes(JSON, body.clone())
-        }
+    pub(super) fn version(&self, catalog: &Arc<Catalog>, version: ApiVersion) -> Reply {
+        Reply::shared(self.lists(catalog).0[version].clone())
     }
 
     fn lists(&self, catalog: &Arc<Catalog>) -> Arc<Lists> {
@@ -132,8 +122,7 @@ impl Lists {
     pub(super) fn new(listing: &Listing) -> Self {
         Self(PerVersion::of(|version| {
             let list = ApiResourceList::new(version, listing.0[version.api()].clone());
-            let body = Reply::json(&list, false).into_body();
-            (list, body)
+            Arc::new(Kept::new(list))
         }))
     }
 }

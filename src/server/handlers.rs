@@ -1,4 +1,4 @@
-//! One handler for each endpoint: from a route to a reply.
+//! Handlers: from what a request names to a reply.
 
 use std::time::Duration;
 
@@ -8,26 +8,15 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
+    apis,
     discovery::Discovery,
-    health,
     respond::{Accepted, Refusal, Reply},
     route::Endpoint,
-    router::Server,
+    state::Server,
 };
 use crate::{
-    api::{
-        custom::{MetricIdentifier, MetricValueList, MetricValueV1beta1, MetricValueV1beta2},
-        external::{ExternalMetricValue, ExternalMetricValueList},
-        list_meta::{LabelSelector, Time},
-        object_ref::ObjectReference,
-    },
     metrics::{CONTENT_TYPE, Metrics},
     metrics_api::{ApiVersion, MetricsApi},
-    query::{
-        CustomItem, Failure,
-        request::{self, CustomVersion, MetricRequest},
-    },
-    reason::Reason,
 };
 
 /// What a backend is given beyond the request's deadline. The deadline itself is kept by the router, which drops the query
@@ -40,54 +29,36 @@ pub(super) async fn handle(
     server: &Server,
     endpoint: &Endpoint,
     head: &Parts,
-    pretty: bool,
     deadline: Instant,
 ) -> Result<Reply, Refusal> {
     let headers = &head.headers;
     let accepted = match endpoint {
-        Endpoint::Health { .. } | Endpoint::Metrics | Endpoint::Index => Accepted::Json,
+        Endpoint::Health(_) | Endpoint::Metrics | Endpoint::Index => Accepted::Json,
         endpoint => Accepted::of(headers, *endpoint == Endpoint::Groups)?,
     };
-    let deadline = deadline + GRACE;
+    let api = &server.api;
     match endpoint {
-        Endpoint::Metric(MetricRequest::Custom(route)) => custom(server, route, pretty, deadline).await,
-        Endpoint::Metric(MetricRequest::External(route)) => external(server, route, pretty, deadline).await,
+        Endpoint::Metric(request) => apis::answer(&*api.answers, request, deadline + GRACE).await,
         Endpoint::Groups if accepted == Accepted::AggregatedDiscovery => {
             Ok(server.discovery.aggregated(headers))
         }
-        Endpoint::Groups => Ok(server.discovery.groups(pretty)),
-        Endpoint::Group(group) => Ok(Discovery::group(*group, pretty)),
-        Endpoint::Version(version) => {
-            Ok(server
-                .discovery
-                .version(&server.api.answers.catalog(), *version, pretty))
-        }
+        Endpoint::Groups => Ok(Discovery::groups()),
+        Endpoint::Group(group) => Ok(Discovery::group(*group)),
+        Endpoint::Version(version) => Ok(server.discovery.version(&api.answers.catalog(), *version)),
         Endpoint::OpenApiV2 => Ok(server.openapi.v2(headers)),
         Endpoint::OpenApiV3 => Ok(server.openapi.v3(headers)),
         Endpoint::OpenApiV3Of(version) => server
             .openapi
             .v3_of(*version, head.uri.query(), headers)
             .ok_or_else(Refusal::not_found),
-        Endpoint::Health {
-            endpoint,
-            check,
-            verbose,
-            exclude,
-        } => {
-            let check = check.as_deref();
+        Endpoint::Health(request) => {
             // The whole is for anyone, a single check for those who are allowed to see it.
-            let show_causes = check.is_some();
-            let ask = health::Ask {
-                endpoint,
-                check,
-                verbose: *verbose,
-                exclude,
-                show_causes,
-            };
-            server.api.health.answer(&ask).ok_or_else(Refusal::not_found)
+            let show_causes = request.check.is_some();
+            let reply = api.health.answer(request, show_causes);
+            reply.ok_or_else(Refusal::not_found)
         }
-        Endpoint::ServerVersion => Ok(Reply::json(&version(), pretty)),
-        Endpoint::Metrics => Ok(metrics(&server.api.metrics)),
+        Endpoint::ServerVersion => Ok(Reply::json(version())),
+        Endpoint::Metrics => Ok(metrics(&api.metrics)),
         Endpoint::Index => Ok(index(server)),
     }
 }
@@ -95,75 +66,6 @@ pub(super) async fn handle(
 /// Own metrics.
 pub(super) fn metrics(metrics: &Metrics) -> Reply {
     Reply::text(StatusCode::OK, CONTENT_TYPE, metrics.encode())
-}
-
-async fn custom(
-    server: &Server,
-    route: &request::Custom,
-    pretty: bool,
-    deadline: Instant,
-) -> Result<Reply, Refusal> {
-    let selector = LabelSelector::of(&route.metric_selector);
-    let selector = selector.map_err(|error| Failure::new(Reason::InvalidSelector, error.to_string()))?;
-    let answer = server.api.answers.custom(route, deadline).await?;
-    let window_seconds = answer.window.map(|window| window.as_secs());
-    let selector = selector.as_ref();
-    Ok(match route.version {
-        CustomVersion::V1beta1 => {
-            let items = answer.items.iter().map(|item| MetricValueV1beta1 {
-                described_object: described(item),
-                metric_name: &route.metric,
-                timestamp: Time(item.timestamp),
-                window_seconds,
-                value: item.value,
-                selector,
-            });
-            Reply::json(&MetricValueList::v1beta1(items.collect()), pretty)
-        }
-        CustomVersion::V1beta2 => {
-            let items = answer.items.iter().map(|item| MetricValueV1beta2 {
-                described_object: described(item),
-                metric: MetricIdentifier {
-                    name: &route.metric,
-                    selector,
-                },
-                timestamp: Time(item.timestamp),
-                window_seconds,
-                value: item.value,
-            });
-            Reply::json(&MetricValueList::v1beta2(items.collect()), pretty)
-        }
-    })
-}
-
-fn described(item: &CustomItem) -> ObjectReference<'_> {
-    ObjectReference {
-        kind: &item.kind,
-        namespace: item.namespace.as_deref().unwrap_or_default(),
-        name: &item.name,
-        api_version: &item.api_version,
-    }
-}
-
-async fn external(
-    server: &Server,
-    route: &request::External,
-    pretty: bool,
-    deadline: Instant,
-) -> Result<Reply, Refusal> {
-    let answer = server.api.answers.external(route, deadline).await?;
-    let window_seconds = answer.window.map(|window| window.as_secs());
-    let items = answer.items.iter().map(|item| ExternalMetricValue {
-        metric_name: &route.metric,
-        metric_labels: item.labels.as_ref().map(|labels| labels.iter().collect()),
-        timestamp: Time(item.timestamp),
-        window_seconds,
-        value: item.value,
-    });
-    Ok(Reply::json(
-        &ExternalMetricValueList::v1beta1(items.collect()),
-        pretty,
-    ))
 }
 
 fn version() -> Info {
@@ -190,5 +92,5 @@ fn index(server: &Server) -> Reply {
     }
     paths.extend(server.api.health.paths());
     paths.sort_unstable();
-    Reply::json(&json!({ "paths": paths }), true)
+    Reply::json(json!({ "paths": paths })).indented()
 }

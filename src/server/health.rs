@@ -9,7 +9,10 @@ use std::{
 use http::StatusCode;
 use tokio::sync::watch;
 
-use super::respond::{Reply, TEXT};
+use super::{
+    respond::{Reply, TEXT},
+    route::HealthRequest,
+};
 use crate::reason::Reason;
 
 /// The checks, in the order in which they were added.
@@ -31,19 +34,6 @@ struct Check {
     /// Whether it also decides `/livez` and `/healthz`; all checks decide `/readyz`.
     live: bool,
     run: Arc<dyn Fn() -> Outcome + Send + Sync>,
-}
-
-/// One request for health.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ask<'a> {
-    /// `healthz`, `livez` or `readyz`.
-    pub(super) endpoint: &'static str,
-    /// One check alone.
-    pub(super) check: Option<&'a str>,
-    pub(super) verbose: bool,
-    pub(super) exclude: &'a [String],
-    /// Whether the asker may see why a check fails.
-    pub(super) show_causes: bool,
 }
 
 // === impl Health ===
@@ -106,18 +96,18 @@ impl Health {
             .filter(move |check| check.live || endpoint == "readyz")
     }
 
-    /// The reply; `None` if there is no such check.
-    pub(super) fn answer(&self, ask: &Ask<'_>) -> Option<Reply> {
-        match ask.check {
+    /// The reply, with why checks fail where the asker may see it; `None` if there is no such check.
+    pub(super) fn answer(&self, ask: &HealthRequest, show_causes: bool) -> Option<Reply> {
+        match &ask.check {
             Some(name) => self
                 .of(ask.endpoint)
                 .find(|check| check.name == name)
-                .map(|check| one(check, ask)),
-            None => Some(self.all(ask)),
+                .map(|check| one(check, show_causes)),
+            None => Some(self.all(ask, show_causes)),
         }
     }
 
-    fn all(&self, ask: &Ask<'_>) -> Reply {
+    fn all(&self, ask: &HealthRequest, show_causes: bool) -> Reply {
         // Writing to a String cannot fail.
         let mut text = String::new();
         let mut failed = Vec::new();
@@ -129,7 +119,7 @@ impl Health {
             }
             match (check.run)() {
                 Ok(()) => _ = writeln!(text, "[+]{name} ok"),
-                Err(cause) if ask.show_causes => {
+                Err(cause) if show_causes => {
                     _ = writeln!(text, "[-]{name} failed: {cause}");
                     failed.push(name);
                 }
@@ -169,18 +159,16 @@ impl Health {
     }
 }
 
-fn one(check: &Check, ask: &Ask<'_>) -> Reply {
+fn one(check: &Check, show_causes: bool) -> Reply {
     match (check.run)() {
         Ok(()) => Reply::text(StatusCode::OK, TEXT, "ok".to_owned()),
-        Err(cause) if ask.show_causes => failure(format!("internal server error: {cause}\n")),
+        Err(cause) if show_causes => failure(format!("internal server error: {cause}\n")),
         Err(_) => failure("internal server error: reason withheld\n".to_owned()),
     }
 }
 
 fn failure(text: String) -> Reply {
-    let mut reply = Reply::text(StatusCode::INTERNAL_SERVER_ERROR, TEXT, text);
-    reply.reason = Some(Reason::NotSynced);
-    reply
+    Reply::text(StatusCode::INTERNAL_SERVER_ERROR, TEXT, text).because(Reason::NotSynced)
 }
 
 impl fmt::Debug for Health {

@@ -1,4 +1,4 @@
-//! The other end of a connection.
+//! Peer: the other end of a connection.
 
 use std::{
     fmt,
@@ -9,10 +9,12 @@ use std::{
     },
 };
 
+use tokio::time::Instant;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 
-use super::authn::x509::Verified;
+use super::chain::Verified;
+use crate::kubernetes::authentication::AuthenticationConfig;
 
 /// What is known of a connection; every request on it carries a clone in its extensions.
 #[derive(Clone)]
@@ -91,16 +93,17 @@ impl Peer {
         self.0.close.cancelled().await;
     }
 
-    pub(super) fn verified(&self) -> Option<Arc<Verified>> {
-        self.0
-            .verified
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    pub(super) fn set_verified(&self, verified: Arc<Verified>) {
-        *self.0.verified.lock().unwrap_or_else(PoisonError::into_inner) = Some(verified);
+    /// The verdicts on the chain under `config`, from the connection's memory while they hold.
+    pub(super) fn verified(&self, config: &Arc<AuthenticationConfig>) -> Arc<Verified> {
+        let now = Instant::now();
+        let known = || self.0.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(verified) = known().as_ref().filter(|verified| verified.holds(config, now)) {
+            return Arc::clone(verified);
+        }
+        // Not under the lock: two requests at once may both verify, and neither waits.
+        let verified = Arc::new(Verified::new(self.chain(), config, now));
+        *known() = Some(Arc::clone(&verified));
+        verified
     }
 }
 

@@ -1,30 +1,36 @@
-//! Replies: how they are written, and the one place that turns a reason into a code and a text.
+//! Replies: what they say, and how they are written once it is known how the client wants them.
 
 mod accept;
+mod json;
 mod pieces;
 mod refusal;
+mod style;
 
 #[cfg(test)]
 mod tests;
 
-use std::{fmt::Write as _, io::Write as _};
+use std::{io::Write as _, sync::Arc};
 
-use self::pieces::Pieces;
-pub(super) use self::{accept::Accepted, refusal::Refusal};
-use super::router::room::Taken;
-use crate::reason::Reason;
 use axum::body::Body;
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
     header::{
-        ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
-        USER_AGENT, VARY, X_CONTENT_TYPE_OPTIONS,
+        CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
+        X_CONTENT_TYPE_OPTIONS,
     },
 };
-use serde::Serialize;
-use sha2::{Digest as _, Sha512};
+
+pub(super) use self::{
+    accept::Accepted,
+    json::{Json, Kept, Tagged},
+    refusal::Refusal,
+    style::Style,
+};
+use self::{pieces::Pieces, style::AUDIT_ID};
+use super::admission::Taken;
+use crate::reason::Reason;
 
 /// The media type of everything here but text; without a charset, as Go's clients expect.
 pub(super) const JSON: &str = "application/json";
@@ -32,24 +38,27 @@ pub(super) const JSON: &str = "application/json";
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 /// Larger bodies are compressed for those who ask (`defaultGzipThresholdBytes` of k8s.io/apiserver).
 const GZIP_THRESHOLD: usize = 128 * 1024;
-/// A longer id of a request is not repeated to its sender.
-const AUDIT_ID_MAX: usize = 128;
-const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 
-/// How this client wants replies written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Style {
-    /// With line breaks and two spaces.
-    pub(super) pretty: bool,
-    gzip: bool,
-    head: bool,
-    /// Names the request in the logs of all API servers that it passed.
-    pub(super) audit_id: HeaderValue,
+/// A reply before its common headers, whoever asks.
+pub(super) struct Reply {
+    code: StatusCode,
+    reason: Option<Reason>,
+    headers: HeaderMap,
+    body: Content,
 }
 
-/// A reply before its common headers.
+enum Content {
+    Text(Bytes),
+    Json {
+        document: Arc<dyn Json>,
+        /// Whoever asks.
+        indented: bool,
+    },
+}
+
+/// A reply as one client wants it.
 #[derive(Debug)]
-pub(super) struct Reply {
+pub(super) struct Written {
     pub(super) code: StatusCode,
     /// Why it is no success.
     pub(super) reason: Option<Reason>,
@@ -58,100 +67,48 @@ pub(super) struct Reply {
     room: Option<Taken>,
 }
 
-/// A document that changes seldom, and the tag that says whether it did.
-#[derive(Clone, Debug)]
-pub(super) struct Tagged {
-    pub(super) body: Bytes,
-    /// Upper-case hexadecimal SHA-512 of the body, without quotes: the same on every replica.
-    pub(super) hash: String,
-}
-
-// === impl Style ===
-
-impl Style {
-    /// What the request's head says; `pretty` is its parameter, which outdoes the look of the client.
-    pub(super) fn of(method: &http::Method, headers: &HeaderMap, pretty: Option<bool>) -> Self {
-        let agent = headers.get(USER_AGENT).map_or(&[][..], HeaderValue::as_bytes);
-        let for_people = ["curl", "Wget", "Mozilla/5.0"]
-            .iter()
-            .any(|prefix| agent.starts_with(prefix.as_bytes()));
-        Self {
-            pretty: pretty.unwrap_or(for_people),
-            gzip: takes_gzip(headers),
-            head: method == http::Method::HEAD,
-            audit_id: audit_id(headers),
-        }
-    }
-}
-
-/// The sender's id where it has one; the API server in front of us passes its own on.
-fn audit_id(headers: &HeaderMap) -> HeaderValue {
-    let sent = headers
-        .get(AUDIT_ID)
-        .filter(|id| !id.is_empty() && id.len() <= AUDIT_ID_MAX && id.to_str().is_ok());
-    sent.cloned().unwrap_or_else(|| {
-        let id = uuid::Uuid::new_v4().to_string();
-        HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("-"))
-    })
-}
-
-fn takes_gzip(headers: &HeaderMap) -> bool {
-    let values = headers
-        .get_all(ACCEPT_ENCODING)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let mut codings = values.flat_map(|value| value.split(','));
-    codings.any(|coding| {
-        let mut parts = coding.split(';').map(str::trim);
-        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
-        named
-            && !parts.any(
-                |weight| matches!(weight.split_once('='), Some(("q" | "Q", q)) if q.parse() == Ok(0.0_f32)),
-            )
-    })
-}
-
 // === impl Reply ===
 
 impl Reply {
-    fn new(code: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+    fn new(code: StatusCode, content_type: &'static str, body: Content) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         Self {
             code,
             reason: None,
             headers,
-            body: body.into(),
-            room: None,
+            body,
         }
     }
 
     /// A JSON body.
-    pub(super) fn json(value: &impl Serialize, pretty: bool) -> Self {
-        match encode(value, pretty) {
-            Ok(body) => Self::new(StatusCode::OK, JSON, body),
-            Err(error) => {
-                tracing::error!(%error, "a reply could not be written");
-                Refusal::internal("the reply could not be written").reply(pretty)
-            }
+    pub(super) fn json(document: impl Json + 'static) -> Self {
+        Self::shared(Arc::new(document))
+    }
+
+    /// A JSON body that others are answered with as well.
+    pub(super) fn shared(document: Arc<dyn Json>) -> Self {
+        let body = Content::Json {
+            document,
+            indented: false,
+        };
+        Self::new(StatusCode::OK, JSON, body)
+    }
+
+    /// The same with its JSON indented, whoever asks.
+    pub(super) fn indented(mut self) -> Self {
+        if let Content::Json { indented, .. } = &mut self.body {
+            *indented = true;
         }
-    }
-
-    /// A body that was written before.
-    pub(super) fn bytes(content_type: &'static str, body: Bytes) -> Self {
-        Self::new(StatusCode::OK, content_type, body)
-    }
-
-    pub(super) fn into_body(self) -> Bytes {
-        self.body
+        self
     }
 
     /// A text, which no browser takes for anything else.
     pub(super) fn text(code: StatusCode, content_type: &'static str, text: String) -> Self {
-        Self::new(code, content_type, text).with(X_CONTENT_TYPE_OPTIONS, "nosniff")
+        Self::new(code, content_type, Content::Text(text.into())).with(X_CONTENT_TYPE_OPTIONS, "nosniff")
     }
 
-    /// A JSON document with its tag, or 304 for who has it already.
+    /// A JSON document with its tag, or 304 for who has it already. It is never indented: the tag is that of its bytes.
     pub(super) fn tagged(document: &Tagged, content_type: &'static str, request: &HeaderMap) -> Self {
         let etag = format!("\"{}\"", document.hash);
         let held = request
@@ -164,11 +121,10 @@ impl Reply {
                 code: StatusCode::NOT_MODIFIED,
                 reason: None,
                 headers: HeaderMap::new(),
-                body: Bytes::new(),
-                room: None,
+                body: Content::Text(Bytes::new()),
             }
         } else {
-            Self::new(StatusCode::OK, content_type, document.body.clone())
+            Self::new(StatusCode::OK, content_type, Content::Text(document.body.clone()))
         };
         if let Ok(etag) = HeaderValue::try_from(etag) {
             reply.headers.insert(ETAG, etag);
@@ -182,17 +138,48 @@ impl Reply {
         self
     }
 
+    /// As what it counts where it is no success.
+    pub(super) fn because(mut self, reason: Reason) -> Self {
+        self.reason = Some(reason);
+        self
+    }
+
+    /// The reply with its body written, once, as the client wants it.
+    pub(super) fn write(self, style: &Style) -> Written {
+        let body = match self.body {
+            Content::Text(body) => body,
+            Content::Json { document, indented } => match document.encode(indented || style.pretty) {
+                Ok(body) => body,
+                Err(error) => {
+                    tracing::error!(%error, "a reply could not be written");
+                    // A Status can always be.
+                    return Refusal::internal("the reply could not be written")
+                        .reply()
+                        .write(style);
+                }
+            },
+        };
+        Written {
+            code: self.code,
+            reason: self.reason,
+            headers: self.headers,
+            body,
+            room: None,
+        }
+    }
+}
+
+// === impl Written ===
+
+impl Written {
     /// Bytes of the body.
-    pub(super) fn len(&self) -> usize {
+    pub(super) const fn len(&self) -> usize {
         self.body.len()
     }
 
     /// Keeps `room` until the body is sent.
-    pub(super) fn holding(self, room: Taken) -> Self {
-        Self {
-            room: Some(room),
-            ..self
-        }
+    pub(super) fn holding(self, room: Option<Taken>) -> Self {
+        Self { room, ..self }
     }
 
     /// The response in full.
@@ -246,59 +233,5 @@ async fn compress(body: Bytes) -> Option<Bytes> {
         }
         // The runtime is going down.
         Err(_) => None,
-    }
-}
-
-/// JSON as Go's encoder writes it: one line with a line break, or indented without; `<`, `>` and `&` escaped.
-fn encode(value: &impl Serialize, pretty: bool) -> serde_json::Result<Vec<u8>> {
-    let mut json = if pretty {
-        serde_json::to_vec_pretty(value)?
-    } else {
-        serde_json::to_vec(value)?
-    };
-    if json.iter().any(|byte| b"<>&\xe2".contains(byte)) {
-        json = escape(&json);
-    }
-    if !pretty {
-        json.push(b'\n');
-    }
-    Ok(json)
-}
-
-/// Outside of its strings JSON has none of these bytes.
-fn escape(json: &[u8]) -> Vec<u8> {
-    let mut escaped = Vec::with_capacity(json.len() + 64);
-    let mut rest = json;
-    while let Some((&byte, tail)) = rest.split_first() {
-        rest = match (byte, tail) {
-            (b'<', _) => extend(&mut escaped, b"\\u003c", tail),
-            (b'>', _) => extend(&mut escaped, b"\\u003e", tail),
-            (b'&', _) => extend(&mut escaped, b"\\u0026", tail),
-            // The line separators of Unicode, which JavaScript takes for line ends.
-            (0xe2, [0x80, 0xa8, tail @ ..]) => extend(&mut escaped, b"\\u2028", tail),
-            (0xe2, [0x80, 0xa9, tail @ ..]) => extend(&mut escaped, b"\\u2029", tail),
-            _ => extend(&mut escaped, &[byte], tail),
-        };
-    }
-    escaped
-}
-
-fn extend<'a>(to: &mut Vec<u8>, bytes: &[u8], rest: &'a [u8]) -> &'a [u8] {
-    to.extend_from_slice(bytes);
-    rest
-}
-
-// === impl Tagged ===
-
-impl Tagged {
-    /// The document and its tag.
-    pub(super) fn new(value: &impl Serialize) -> serde_json::Result<Self> {
-        let body = Bytes::from(encode(value, false)?);
-        let mut hash = String::with_capacity(128);
-        for byte in Sha512::digest(&body) {
-            // Writing to a String cannot fail.
-            _ = write!(hash, "{byte:02X}");
-        }
-        Ok(Self { body, hash })
     }
 }

@@ -49,22 +49,26 @@ pub enum Endpoint {
     /// `/openapi/v3/apis/{group}/{version}`.
     OpenApiV3Of(ApiVersion),
     /// `/healthz`, `/livez`, `/readyz`, and one check of theirs.
-    Health {
-        /// Without the slash.
-        endpoint: &'static str,
-        /// The check, if one is asked for.
-        check: Option<String>,
-        /// `?verbose`.
-        verbose: bool,
-        /// `?exclude=`, each of them.
-        exclude: Vec<String>,
-    },
+    Health(HealthRequest),
     /// `/version`.
     ServerVersion,
     /// `/metrics`.
     Metrics,
     /// `/`: the list of paths.
     Index,
+}
+
+/// A request for health.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthRequest {
+    /// `healthz`, `livez` or `readyz`.
+    pub endpoint: &'static str,
+    /// The one check that is asked for; `None`: all.
+    pub check: Option<String>,
+    /// `?verbose`.
+    pub verbose: bool,
+    /// `?exclude=`, each of them.
+    pub exclude: Vec<String>,
 }
 
 // === impl Request ===
@@ -101,6 +105,14 @@ impl Request {
             pretty,
         }
     }
+
+    /// The namespace that is asked about, where there is one.
+    pub fn namespace(&self) -> Option<&str> {
+        match &self.endpoint {
+            Ok(Endpoint::Metric(request)) => request.namespace(),
+            _ => None,
+        }
+    }
 }
 
 // === impl Endpoint ===
@@ -113,7 +125,7 @@ impl Endpoint {
             Self::Metric(MetricRequest::External(_)) => "external",
             Self::Groups | Self::Group(_) | Self::Version(..) => "discovery",
             Self::OpenApiV2 | Self::OpenApiV3 | Self::OpenApiV3Of(..) => "openapi",
-            Self::Health { .. } => "health",
+            Self::Health(_) => "health",
             Self::ServerVersion | Self::Metrics | Self::Index => "other",
         }
     }

@@ -1,17 +1,103 @@
-//! The custom metrics API: what is listed of it, and its part of the `OpenAPI` documents.
+//! The custom metrics API: its replies, what is listed of it, and its part of the `OpenAPI` documents.
 
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::{
-    api::discovery::ApiResource,
+    answer::Placed,
+    api::{
+        custom::{MetricIdentifier, MetricValueList, MetricValueV1beta1, MetricValueV1beta2},
+        discovery::ApiResource,
+        list_meta::{LabelSelector, Time},
+        object_ref::ObjectReference,
+    },
     catalog::Catalog,
     metrics_api::MetricsApi,
-    query::request::CustomVersion,
-    server::openapi::{
-        operations::{NAMESPACE, Operation, PRETTY, Parameter},
-        schemas::{described_object, selector, text, timestamp, value, window},
+    query::{
+        Answer, CustomItem, Failure,
+        request::{self, CustomVersion},
+    },
+    reason::Reason,
+    server::{
+        answers::Answers,
+        openapi::{
+            operations::{NAMESPACE, Operation, PRETTY, Parameter},
+            schemas::{described_object, selector, text, timestamp, value, window},
+        },
+        respond::{Refusal, Reply},
     },
 };
+
+/// The values of a request, in the form of the version that it asked.
+struct Values {
+    version: CustomVersion,
+    metric: String,
+    selector: Option<LabelSelector>,
+    answer: Placed<Answer<CustomItem>>,
+}
+
+/// The values that a request asks for.
+pub(super) async fn answer(
+    answers: &dyn Answers,
+    request: &request::Custom,
+    deadline: Instant,
+) -> Result<Reply, Refusal> {
+    let selector = LabelSelector::of(&request.metric_selector)
+        .map_err(|error| Failure::new(Reason::InvalidSelector, error.to_string()))?;
+    let answer = answers.custom(request, deadline).await?;
+    Ok(Reply::json(Values {
+        version: request.version,
+        metric: request.metric.clone(),
+        selector,
+        answer,
+    }))
+}
+
+// === impl Values ===
+
+impl Serialize for Values {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (metric, selector) = (self.metric.as_str(), self.selector.as_ref());
+        let window_seconds = self.answer.window.map(|window| window.as_secs());
+        let items = self.answer.items.iter();
+        match self.version {
+            CustomVersion::V1beta1 => {
+                let items = items.map(|item| MetricValueV1beta1 {
+                    described_object: described(item),
+                    metric_name: metric,
+                    timestamp: Time(item.timestamp),
+                    window_seconds,
+                    value: item.value,
+                    selector,
+                });
+                MetricValueList::v1beta1(items.collect()).serialize(serializer)
+            }
+            CustomVersion::V1beta2 => {
+                let items = items.map(|item| MetricValueV1beta2 {
+                    described_object: described(item),
+                    metric: MetricIdentifier {
+                        name: metric,
+                        selector,
+                    },
+                    timestamp: Time(item.timestamp),
+                    window_seconds,
+                    value: item.value,
+                });
+                MetricValueList::v1beta2(items.collect()).serialize(serializer)
+            }
+        }
+    }
+}
+
+fn described(item: &CustomItem) -> ObjectReference<'_> {
+    ObjectReference {
+        kind: &item.kind,
+        namespace: item.namespace.as_deref().unwrap_or_default(),
+        name: &item.name,
+        api_version: &item.api_version,
+    }
+}
 
 /// A resource for each metric of each kind, in the order of the names, with the namespaces whose rules it is of.
 pub(super) fn resources(catalog: &Catalog) -> Vec<(ApiResource, Vec<&str>)> {

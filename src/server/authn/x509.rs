@@ -1,48 +1,20 @@
-//! Client certificates: whether a chain leads to a CA of the cluster, and whom its leaf names.
+//! Subjects of client certificates: whom a leaf names.
 
-use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
-use tokio_rustls::rustls::pki_types::{CertificateDer, UnixTime};
+use tokio_rustls::rustls::pki_types::CertificateDer;
 use x509_parser::{
     oid_registry::{OID_X509_COMMON_NAME, OID_X509_ORGANIZATION_NAME, Oid, asn1_rs::oid},
     prelude::{FromDer, X509Certificate},
 };
 
-use crate::{
-    kubernetes::authentication::{AuthenticationConfig, CaBundle},
-    server::{identity::Identity, peer::Peer},
-};
+use crate::server::identity::Identity;
 
 /// `user.CredentialIDKey` of k8s.io/apiserver.
 const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
 /// The attribute of a subject that carries a user's UID (Kubernetes 1.33, `AllowParsingUserUIDFromCertAuth`).
 const UID: Oid<'static> = oid!(1.3.6.1.4.1.57683.2);
-/// How long a verdict on a chain holds on its connection: the longest that an ended certificate is still believed.
-const VERDICT_LIFE: Duration = Duration::from_secs(10);
-
-/// The verdicts on a connection's chain under one configuration.
-pub(in crate::server) struct Verified {
-    config: Arc<AuthenticationConfig>,
-    until: Instant,
-    /// Against the CA of the front proxy.
-    pub(super) front_proxy: Verdict,
-    /// Against the CA of client certificates.
-    pub(super) client: Verdict,
-}
-
-/// What one CA bundle says of a chain.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// There is no such bundle.
-    NoBundle,
-    /// The chain leads to the bundle, is in force, and is meant for clients.
-    Trusted,
-    /// It does not; why.
-    Untrusted(String),
-}
-
 /// The parts of a leaf's subject that Kubernetes reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Subject {
@@ -51,42 +23,6 @@ pub(super) struct Subject {
     /// O, in the certificate's order.
     pub(super) organizations: Vec<String>,
     uids: Vec<String>,
-}
-
-// === impl Verified ===
-
-impl Verified {
-    /// The verdicts on the peer's chain under `config`, from the connection's memory while they hold.
-    pub(super) fn of(peer: &Peer, config: &Arc<AuthenticationConfig>) -> Arc<Self> {
-        let now = Instant::now();
-        if let Some(verified) = peer.verified()
-            && Arc::ptr_eq(&verified.config, config)
-            && now < verified.until
-        {
-            return verified;
-        }
-        let wall_clock = UnixTime::now();
-        let verdict = |bundle: Option<&CaBundle>| match bundle {
-            None => Verdict::NoBundle,
-            Some(bundle) => match bundle.verify(peer.chain(), wall_clock) {
-                Ok(()) => Verdict::Trusted,
-                Err(error) => Verdict::Untrusted(error.to_string()),
-            },
-        };
-        let verified = Arc::new(Self {
-            config: Arc::clone(config),
-            until: now + VERDICT_LIFE,
-            front_proxy: verdict(
-                config
-                    .requestheader
-                    .as_ref()
-                    .map(|requestheader| &requestheader.ca),
-            ),
-            client: verdict(config.client_ca.as_ref()),
-        });
-        peer.set_verified(Arc::clone(&verified));
-        verified
-    }
 }
 
 // === impl Subject ===

@@ -1,4 +1,5 @@
 use super::*;
+use crate::server::respond::Json as _;
 
 fn listing(custom: &[(&str, bool)], external: &[&str]) -> Listing {
     Listing(PerApi::of(|api| match api {
@@ -13,8 +14,9 @@ fn listing(custom: &[(&str, bool)], external: &[&str]) -> Listing {
     }))
 }
 
-fn text(lists: &Lists, version: ApiVersion) -> &str {
-    std::str::from_utf8(&lists.0[version].1).unwrap()
+fn text(lists: &Lists, version: ApiVersion) -> String {
+    let body = lists.0[version].encode(false).unwrap();
+    String::from_utf8(body.to_vec()).unwrap()
 }
 
 #[test]

@@ -12,20 +12,18 @@ async fn ask(
     verbose: bool,
     exclude: &[&str],
 ) -> (u16, String) {
-    let exclude: Vec<_> = exclude.iter().map(|name| (*name).to_owned()).collect();
-    let ask = Ask {
+    let ask = HealthRequest {
         endpoint,
-        check,
+        check: check.map(ToOwned::to_owned),
         verbose,
-        exclude: &exclude,
-        show_causes: false,
+        exclude: exclude.iter().map(|name| (*name).to_owned()).collect(),
     };
-    written(health.answer(&ask).unwrap()).await
+    written(health.answer(&ask, false).unwrap()).await
 }
 
 async fn written(reply: Reply) -> (u16, String) {
     let style = Style::of(&http::Method::GET, &http::HeaderMap::new(), None);
-    let response = reply.finish(&style).await;
+    let response = reply.write(&style).finish(&style).await;
     assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8");
     assert_eq!(response.headers()["x-content-type-options"], "nosniff");
     let code = response.status().as_u16();
@@ -92,23 +90,22 @@ async fn single_checks() {
         ask(&health, "readyz", Some("rules"), false, &[]).await,
         (500, withheld)
     );
-    let shown = Ask {
+    let shown = HealthRequest {
         endpoint: "readyz",
-        check: Some("rules"),
+        check: Some("rules".to_owned()),
         verbose: false,
-        exclude: &[],
-        show_causes: true,
+        exclude: Vec::new(),
     };
     let cause = "internal server error: the cluster's API server does not answer\n".to_owned();
-    assert_eq!(written(health.answer(&shown).unwrap()).await, (500, cause));
+    assert_eq!(written(health.answer(&shown, true).unwrap()).await, (500, cause));
     // A gate is no part of liveness.
     for (endpoint, check) in [("livez", "rules"), ("healthz", "rules"), ("readyz", "nope")] {
-        let ask = Ask {
+        let ask = HealthRequest {
             endpoint,
-            check: Some(check),
-            ..shown
+            check: Some(check.to_owned()),
+            ..shown.clone()
         };
-        assert!(health.answer(&ask).is_none(), "{endpoint}/{check}");
+        assert!(health.answer(&ask, true).is_none(), "{endpoint}/{check}");
     }
 }
 
@@ -126,15 +123,14 @@ async fn checks_are_looked_at_each_time() {
     });
     assert_eq!(ask(&health, "livez", None, false, &[]).await.0, 200);
     alive.store(false, Ordering::SeqCst);
-    let stuck = Ask {
+    let stuck = HealthRequest {
         endpoint: "livez",
         check: None,
         verbose: true,
-        exclude: &[],
-        show_causes: true,
+        exclude: Vec::new(),
     };
     let text = "[+]ping ok\n[-]watchdog failed: stuck\nlivez check failed\n".to_owned();
-    assert_eq!(written(health.answer(&stuck).unwrap()).await, (500, text));
+    assert_eq!(written(health.answer(&stuck, true).unwrap()).await, (500, text));
     assert_eq!(ask(&health, "readyz", None, false, &[]).await.0, 500);
     assert_eq!(
         health.paths(),

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
-use crate::server::router::room::Taken;
+use crate::server::admission::Taken;
 
 /// Bytes of a piece: the size of a frame of HTTP/2. A body that is one piece goes into the connection's buffer as a whole as soon
 /// as the client makes room for a single byte.
@@ -64,7 +64,7 @@ mod tests {
     use http_body_util::BodyExt as _;
 
     use super::*;
-    use crate::server::router::room::taken_of;
+    use crate::server::admission::taken_of;
 
     #[tokio::test]
     async fn all_of_it_in_pieces_and_the_room_is_given_back() {

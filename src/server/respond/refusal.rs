@@ -14,6 +14,7 @@ use crate::{
     query::Failure,
     reason::Reason,
     server::{
+        admission::Overloaded,
         authn::AuthnError,
         authz::{AuthzError, Forbidden},
         route::RouteError,
@@ -38,8 +39,8 @@ pub(in crate::server) struct Refusal {
     details: Option<Box<StatusDetails>>,
     /// The text repeats what the client sent.
     nosniff: bool,
-    /// Indented, whoever asks, as the reference does where negotiation itself failed.
-    pretty: bool,
+    /// Whoever asks, as the reference does where negotiation itself failed.
+    indented: bool,
     /// Not a Status.
     text: bool,
 }
@@ -59,7 +60,7 @@ impl Refusal {
             message: message.into(),
             details: None,
             nosniff: false,
-            pretty: false,
+            indented: false,
             text: false,
         }
     }
@@ -105,14 +106,14 @@ impl Refusal {
 
     /// The reply. Errors are JSON whatever the client accepts: they say what it may accept. The limit on requests is a text, as
     /// the reference has it; what a client does then depends on the header alone.
-    pub(in crate::server) fn reply(self, pretty: bool) -> Reply {
+    pub(in crate::server) fn reply(self) -> Reply {
         let Self {
             reason,
             code,
             message,
             details,
             nosniff,
-            pretty: always_pretty,
+            indented,
             text,
         } = self;
         let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -120,10 +121,8 @@ impl Refusal {
             Reply::text(code, TEXT, format!("{message}\n"))
         } else {
             let details = details.map(|details| *details);
-            Reply::json(
-                &Status::failure(code.as_u16(), message, details),
-                pretty || always_pretty,
-            )
+            let reply = Reply::json(Status::failure(code.as_u16(), message, details));
+            if indented { reply.indented() } else { reply }
         };
         reply.code = code;
         reply.reason = Some(reason);
@@ -175,6 +174,12 @@ impl From<RouteError> for Refusal {
             details,
             ..Self::new(reason, message)
         }
+    }
+}
+
+impl From<Overloaded> for Refusal {
+    fn from(_: Overloaded) -> Self {
+        Self::too_many_requests()
     }
 }
 
@@ -232,7 +237,7 @@ impl From<NotAcceptable> for Refusal {
             }
         };
         Self {
-            pretty: true,
+            indented: true,
             ..refusal
         }
     }

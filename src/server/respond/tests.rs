@@ -6,7 +6,7 @@ use http_body_util::BodyExt as _;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::*;
+use super::{json::encode, style::AUDIT_ID_MAX, *};
 use crate::{query::Failure, server::route::Request};
 
 fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
@@ -38,6 +38,25 @@ fn json_is_written_as_go_writes_it() {
     );
     let pretty = "{\n  \"a\": \"\\u003cb\\u003e\\u0026\\u2028\\u2029…\",\n  \"b\": [],\n  \"c\": {}\n}";
     assert_eq!(String::from_utf8(encode(&value, true).unwrap()).unwrap(), pretty);
+}
+
+#[test]
+fn a_kept_document_is_written_in_one_line_only_once() {
+    struct Counted(std::sync::atomic::AtomicUsize);
+
+    impl serde::Serialize for Counted {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let before = self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            [before].serialize(serializer)
+        }
+    }
+
+    let kept = Kept::new(Counted(0.into()));
+    for _ in 0..2 {
+        assert_eq!(kept.encode(false).unwrap(), "[0]\n");
+    }
+    assert_eq!(kept.encode(true).unwrap(), "[\n  1\n]");
+    assert_eq!(kept.encode(false).unwrap(), "[0]\n");
 }
 
 proptest! {
@@ -77,7 +96,8 @@ fn people_get_line_breaks() {
 /// Conformance points 47 and 48.
 #[tokio::test]
 async fn common_headers() {
-    let response = Reply::json(&json!({}), false)
+    let response = Reply::json(json!({}))
+        .write(&style(&[]))
         .finish(&style(&[("audit-id", "a-b-c")]))
         .await;
     let expected = headers(&[
@@ -102,6 +122,7 @@ async fn common_headers() {
 async fn head_has_the_length_alone() {
     let style = Style::of(&Method::HEAD, &HeaderMap::new(), None);
     let response = Reply::text(StatusCode::OK, "text/plain", "ok".to_owned())
+        .write(&style)
         .finish(&style)
         .await;
     assert_eq!(response.headers()["content-length"], "2");
@@ -115,7 +136,8 @@ async fn large_bodies_are_compressed_for_who_asks() {
     let (large, small) = (value(200_000), value(100_000));
     let plain = encode(&large, false).unwrap();
     for accepted in ["gzip", "deflate, gzip;q=0.5", "GZIP", "gzip; q=1.0, *"] {
-        let response = Reply::json(&large, false)
+        let response = Reply::json(large.clone())
+            .write(&style(&[]))
             .finish(&style(&[("accept-encoding", accepted)]))
             .await;
         assert_eq!(response.headers()["content-encoding"], "gzip", "{accepted}");
@@ -135,14 +157,16 @@ async fn large_bodies_are_compressed_for_who_asks() {
         assert_eq!(unpacked, plain);
     }
     for accepted in ["", "deflate", "gzip;q=0", "gzip;q=0.000", "x-gzip-not"] {
-        let response = Reply::json(&large, false)
+        let response = Reply::json(large.clone())
+            .write(&style(&[]))
             .finish(&style(&[("accept-encoding", accepted)]))
             .await;
         assert!(!response.headers().contains_key("content-encoding"), "{accepted}");
         assert_eq!(response.headers()["vary"], "Accept-Encoding");
         assert_eq!(body(response).await, plain);
     }
-    let response = Reply::json(&small, false)
+    let response = Reply::json(small)
+        .write(&style(&[]))
         .finish(&style(&[("accept-encoding", "gzip")]))
         .await;
     assert!(!response.headers().contains_key("content-encoding") && !response.headers().contains_key("vary"));
@@ -163,6 +187,7 @@ async fn tags() {
     ];
     for held in &held {
         let response = Reply::tagged(&document, JSON, &headers(&[("if-none-match", held)]))
+            .write(&style(&[]))
             .finish(&style(&[]))
             .await;
         assert_eq!(response.status(), 304, "{held}");
@@ -176,6 +201,7 @@ async fn tags() {
     }
     for held in ["", "\"x\"", document.hash.as_str()] {
         let response = Reply::tagged(&document, JSON, &headers(&[("if-none-match", held)]))
+            .write(&style(&[]))
             .finish(&style(&[]))
             .await;
         assert_eq!(response.status(), 200, "{held}");
@@ -189,7 +215,11 @@ async fn tags() {
 async fn failures_of_metrics() {
     for reason in Reason::all() {
         let failure = Failure::new(reason, "the cause").after("the sentence");
-        let response = Refusal::from(failure).reply(false).finish(&style(&[])).await;
+        let response = Refusal::from(failure)
+            .reply()
+            .write(&style(&[]))
+            .finish(&style(&[]))
+            .await;
         let code = response.status().as_u16();
         assert_eq!(
             code,
@@ -211,7 +241,8 @@ async fn failures_of_metrics() {
         );
     }
     let response = Refusal::too_many_requests()
-        .reply(false)
+        .reply()
+        .write(&style(&[]))
         .finish(&style(&[]))
         .await;
     assert_eq!(
@@ -250,7 +281,7 @@ async fn statuses() {
         ),
     ];
     for (refusal, expected) in cases {
-        let response = refusal.reply(false).finish(&style(&[])).await;
+        let response = refusal.reply().write(&style(&[])).finish(&style(&[])).await;
         assert_eq!(
             String::from_utf8(body(response).await).unwrap(),
             format!("{expected}\n")

@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 
 use super::{
-    Endpoint, RouteError,
+    Endpoint, HealthRequest, RouteError,
     attributes::{Attributes, ResourceAttributes, SelectorOperator, SelectorRequirement},
     metric::metric,
     params::{Params, is_percent_encoded},
@@ -123,12 +123,12 @@ impl Path {
             };
             let verbose = params.has("verbose");
             let exclude = params.all("exclude").map(ToOwned::to_owned).collect();
-            return Ok(Endpoint::Health {
+            return Ok(Endpoint::Health(HealthRequest {
                 endpoint,
                 check,
                 verbose,
                 exclude,
-            });
+            }));
         }
         let openapi = matches!(parts.as_slice(), ["openapi", ..]);
         let endpoint = resource(&parts, params);

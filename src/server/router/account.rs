@@ -8,7 +8,7 @@ use crate::{
     server::{
         identity::Identity,
         peer::Peer,
-        respond::{Reply, Style},
+        respond::{Style, Written},
     },
 };
 
@@ -41,7 +41,7 @@ impl Account {
 
     /// One line for each request. Failures of ours are worth reading without being asked for. The query is left out: it may
     /// be long, and a client may have put anything into it.
-    pub(super) fn close(mut self, head: &Parts, style: &Style, reply: &Reply, refused: Option<&str>) {
+    pub(super) fn close(mut self, head: &Parts, style: &Style, reply: &Written, refused: Option<&str>) {
         self.closed = true;
         let took = self.started.elapsed();
         let (code, reason) = (

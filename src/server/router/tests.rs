@@ -3,9 +3,12 @@ mod bounds;
 mod documents;
 mod logs;
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use axum::http::Request as HttpRequest;
@@ -28,6 +31,12 @@ use crate::{
         request::{self, ObjectName},
     },
     reason::Reason,
+    server::{
+        answers::Answers,
+        authn::Authenticator,
+        authz::Authorizer,
+        state::{Api, RequestLimits},
+    },
 };
 
 const P: &str = "/apis/custom.metrics.k8s.io/v1beta2";
@@ -191,7 +200,7 @@ impl Bench {
             limits,
         };
         Self {
-            router: api.router().unwrap(),
+            router: router(api).unwrap(),
             reviews,
             values,
             metrics,

@@ -21,7 +21,8 @@ use metricrule::server::authn::Authenticator;
 use metricrule::server::authz::Authorizer;
 use metricrule::server::health::Health;
 use metricrule::server::listener::{Limits, Listener};
-use metricrule::server::router::{Api, RequestLimits};
+use metricrule::server::router::router;
+use metricrule::server::state::{Api, RequestLimits};
 use metricrule::server::tls::TlsConfigs;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -71,7 +72,7 @@ impl Inside {
         let tcp = TcpListener::bind("127.0.0.1:0").await?;
         let listener = Listener::new(tcp, Some(tls), Limits::default(), metrics.server.clone());
         let address = listener.local_addr()?;
-        let router = api.router()?;
+        let router = router(api)?;
         let mut tasks = JoinSet::new();
         tasks.spawn(listener.serve(router, CancellationToken::new(), Duration::ZERO));
         let client = Client::new(address, SERVER_NAME, &certificate.pem())?.with_token("hpa");

@@ -153,16 +153,10 @@ fn check_other(method: &str, endpoint: &Endpoint, attributes: &Attributes) {
         Endpoint::OpenApiV2 => "openapi/v2".to_owned(),
         Endpoint::OpenApiV3 => "openapi/v3".to_owned(),
         Endpoint::OpenApiV3Of(version) => format!("openapi/v3/apis/{}", version.group_version()),
-        Endpoint::Health {
-            endpoint,
-            check: None,
-            ..
-        } => (*endpoint).to_owned(),
-        Endpoint::Health {
-            endpoint,
-            check: Some(check),
-            ..
-        } => format!("{endpoint}/{check}"),
+        Endpoint::Health(request) => match &request.check {
+            None => request.endpoint.to_owned(),
+            Some(check) => format!("{}/{check}", request.endpoint),
+        },
         Endpoint::ServerVersion => "version".to_owned(),
         Endpoint::Metrics => "metrics".to_owned(),
         Endpoint::Index => String::new(),

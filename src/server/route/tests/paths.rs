@@ -242,11 +242,13 @@ fn segments_are_checked() {
 #[test]
 fn other_paths() {
     use {ApiVersion::*, Endpoint::*, MetricsApi::*};
-    let health = |endpoint, check: Option<&str>, verbose, exclude: &[&str]| Health {
-        endpoint,
-        check: check.map(ToOwned::to_owned),
-        verbose,
-        exclude: exclude.iter().map(|name| (*name).to_owned()).collect(),
+    let health = |endpoint, check: Option<&str>, verbose, exclude: &[&str]| {
+        Health(HealthRequest {
+            endpoint,
+            check: check.map(ToOwned::to_owned),
+            verbose,
+            exclude: exclude.iter().map(|name| (*name).to_owned()).collect(),
+        })
     };
     let cases = [
         ("/", Ok(Index)),

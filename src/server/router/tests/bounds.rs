@@ -1,6 +1,7 @@
 //! What a request may take, and how it may end.
 
 use super::*;
+use crate::server::admission::{LARGE_HEAD, LARGE_HEADS, LARGE_REPLY};
 
 /// Conformance point 43.
 #[tokio::test]

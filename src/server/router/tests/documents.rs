@@ -54,6 +54,10 @@ async fn discovery() {
             (&headers["content-type"], headers.get("etag")),
             (&"application/json".parse().unwrap(), None)
         );
+        let (_, _, body) = bench.get("hpa", &format!("{path}?pretty=true")).await;
+        assert!(body.starts_with("{\n  \"kind\": "), "{path}: {body}");
+        let (_, _, again) = bench.get("hpa", path).await;
+        assert!(again.starts_with("{\"kind\":"), "{path}: {again}");
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) struct Owner {
 
 /// A place until it is dropped or taken away.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(in crate::server) struct Place {
     places: Places,
     owner: Owner,
     number: u64,
@@ -111,7 +111,7 @@ impl State {
 
 impl Place {
     /// Waits until somebody else has got it.
-    pub(super) async fn taken_away(&self) {
+    pub(in crate::server) async fn taken_away(&self) {
         self.taken_away.cancelled().await;
     }
 }
