@@ -24,6 +24,10 @@ pub use self::{
 };
 pub use crate::language::template::Position;
 
+/// More values than this aliases and merge keys do not add to a document, unless it holds many by itself: an alias of aliases
+/// would fill the memory, and take for ever to look at.
+const MAX_ADDED: usize = 200_000;
+
 /// A text and what to call it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {

@@ -18,6 +18,7 @@
 //!
 //! **Across restarts and leaders.** When a rule was last needed is kept on the object itself, in [`UNNEEDED_SINCE`].
 
+mod action;
 mod give_back;
 mod install;
 mod ownership;

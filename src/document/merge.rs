@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, mem, sync::Arc};
 
-use super::{Document, Node, SyntaxError, Value, read::MAX_ADDED};
+use super::{Document, MAX_ADDED, Node, SyntaxError, Value};
 
 /// More mappings than this are not merged one into the other.
 const MAX_DEPTH: usize = 64;

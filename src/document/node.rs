@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use super::{path, schema};
+use super::path;
 
 /// The keys of a mapping with more entries are not looked through for each that is asked for.
 const SCANNED: usize = 32;
@@ -152,7 +152,16 @@ impl Node {
 
     /// As kubectl reads it (`sigs.k8s.io/yaml`: YAML 1.1, so a plain `yes` is true and `0777` octal).
     pub fn to_json(&self) -> serde_json::Value {
-        schema::to_json(self)
+        match &self.value {
+            Value::Scalar(scalar) => scalar.to_json(),
+            Value::Sequence(items) => items.iter().map(Self::to_json).collect(),
+            Value::Mapping(_) => {
+                let entries = self.entries().iter();
+                entries
+                    .map(|(key, value)| (key.text().unwrap_or_default().to_owned(), value.to_json()))
+                    .collect()
+            }
+        }
     }
 
     /// How many values there are from it on, however often one is shared.

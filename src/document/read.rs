@@ -8,7 +8,7 @@ use std::{
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle};
 
 use super::{
-    Document, Node, Scalar, Source, Style, SyntaxError, Text, Value,
+    Document, MAX_ADDED, Node, Scalar, Source, Style, SyntaxError, Text, Value,
     lenient::Patched,
     merge,
     node::{Span as Bytes, Written},
@@ -16,10 +16,7 @@ use super::{
 
 /// More values than this are not written in one document: some 25,000 objects of a `List`.
 const MAX_WRITTEN: usize = 3_000_000;
-/// More values than this aliases and merge keys do not add to a document, unless it holds many by itself: an alias of aliases
-/// would fill the memory, and take for ever to look at.
-pub(super) const MAX_ADDED: usize = 200_000;
-/// The same for the bytes of texts.
+/// More bytes of text than this aliases do not add to a document, unless it holds many by itself.
 const MAX_ADDED_BYTES: usize = 8 << 20;
 /// So many times what is written may be added in any case.
 const SHARE: usize = 8;

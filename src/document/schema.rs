@@ -1,23 +1,9 @@
 //! What a plain scalar is: the types of YAML 1.1 as Go's yaml.v2 resolves them, which kubectl and prometheus-adapter read
 //! with (`resolve.go` of gopkg.in/yaml.v2).
 
-use serde_json::{Map, Number, Value as Json};
+use serde_json::{Number, Value as Json};
 
-use super::{Node, Scalar, Value};
-
-pub(super) fn to_json(node: &Node) -> Json {
-    match &node.value {
-        Value::Scalar(scalar) => scalar.to_json(),
-        Value::Sequence(items) => Json::Array(items.iter().map(to_json).collect()),
-        Value::Mapping(_) => {
-            let entries = node
-                .entries()
-                .iter()
-                .map(|(key, value)| (key.text().unwrap_or_default().to_owned(), to_json(value)));
-            Json::Object(entries.collect::<Map<_, _>>())
-        }
-    }
-}
+use super::Scalar;
 
 // === impl Scalar ===
 
@@ -35,7 +21,7 @@ impl Scalar {
         }
     }
 
-    fn to_json(&self) -> Json {
+    pub(super) fn to_json(&self) -> Json {
         if self.is_null() {
             return Json::Null;
         }

@@ -3,6 +3,7 @@
 mod adapter;
 mod chart;
 mod check;
+mod circles;
 mod cli;
 mod crds;
 mod default_rules;

@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     FORMER, GIVE_BACK, UNNEEDED_SINCE,
+    action::{Action, patch_of},
     ownership::{Ours, Ownership},
-    plan::{Action, patch_of},
 };
 use crate::{controller::MANAGED_BY, metrics_api::ApiVersion};
 

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{
     ApiState, FORMER, Needs, OtherOwner, RegisterMode, RegistrationState, TAKE_OVER, UNNEEDED_SINCE,
     WITHDRAW_AFTER,
+    action::{Action, identity, patch_of},
     give_back::give_back,
     ownership::{Install, Ours, Ownership},
 };
@@ -41,17 +42,6 @@ pub(super) struct View<'a> {
     pub(super) ours: Ours<'a>,
     pub(super) bundle: Bundle<'a>,
     pub(super) observed: &'a PerVersion<Observed<APIService>>,
-}
-
-/// One write.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Action {
-    /// POST: it fails where there is one by now.
-    Create(ApiVersion, Box<APIService>),
-    /// A merge patch that names the `resourceVersion` that it was made for.
-    Patch(ApiVersion, &'static str, Value),
-    /// With preconditions.
-    Delete(ApiVersion, String, String),
 }
 
 // === impl View ===
@@ -361,19 +351,6 @@ impl<'a> View<'a> {
         }
         Some(all)
     }
-}
-
-fn identity(object: &APIService) -> (String, String) {
-    (
-        object.metadata.uid.clone().unwrap_or_default(),
-        object.metadata.resource_version.clone().unwrap_or_default(),
-    )
-}
-
-/// A merge patch that changes nothing yet, and that the API server refuses once the object is another or has changed.
-pub(super) fn patch_of(object: &APIService) -> Value {
-    let (uid, version) = identity(object);
-    json!({"metadata": {"uid": uid, "resourceVersion": version}})
 }
 
 /// The stamp, unless it is garbled or lies in the future.

@@ -19,9 +19,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ApiState, CaBundle, Carried, Needs, OtherOwner, RegisterMode, RegistrationConfig, RegistrationState,
+    action::Action,
     install,
     ownership::Ours,
-    plan::{Action, Bundle, View},
+    plan::{Bundle, View},
 };
 use crate::{
     controller::{
@@ -354,24 +355,6 @@ fn log(api: MetricsApi, before: &ApiState, now: &ApiState) {
 async fn changed<T>(receiver: &mut watch::Receiver<T>) {
     if receiver.changed().await.is_err() {
         std::future::pending::<()>().await;
-    }
-}
-
-// === impl Action ===
-
-impl Action {
-    fn target(&self) -> ApiVersion {
-        match self {
-            Self::Create(member, _) | Self::Patch(member, ..) | Self::Delete(member, ..) => *member,
-        }
-    }
-
-    fn verb(&self) -> &'static str {
-        match self {
-            Self::Create(..) => "created",
-            Self::Patch(_, verb, _) => verb,
-            Self::Delete(..) => "withdrawn: no rule has needed it for a day",
-        }
     }
 }
 

@@ -47,6 +47,16 @@ pub(super) struct RawResource {
     pub(super) resource: String,
 }
 
+// === impl RawRule ===
+
+impl RawRule {
+    /// The note of what the rule became.
+    pub(super) fn became(&self, message: String) -> Note {
+        let place = self.part.place("", None);
+        Note::new(Severity::Info, place, Reason::Imported, message)
+    }
+}
+
 /// The whole configuration at `part`.
 pub(super) fn read(part: &Part, rules: &mut Vec<RawRule>, notes: &mut Vec<Note>) {
     let mut reader = Reader { notes, failed: false };

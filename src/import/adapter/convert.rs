@@ -67,15 +67,9 @@ pub(super) fn rules(rules: &[RawRule], options: &Options, import: &mut Import) {
             RuleKey::cluster(name),
             raw.api
         );
-        import.notes.push(became(raw, message));
+        import.notes.push(raw.became(message));
         import.objects.push(Object::ClusterMetricRule(Box::new(rule)));
     }
-}
-
-/// What a rule became.
-pub(super) fn became(raw: &RawRule, message: String) -> Note {
-    let place = raw.part.place("", None);
-    Note::new(Severity::Info, place, Reason::Imported, message)
 }
 
 /// The spec, and the fields that it has no place for.

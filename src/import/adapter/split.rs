@@ -2,7 +2,7 @@
 
 use promql::{SeriesSelector, matcher::MatchOp};
 
-use super::{config::RawRule, convert::became};
+use super::config::RawRule;
 use crate::{
     api::{MetricRule, MetricRuleSpec, RuleResource, duration::parse_duration, rule_spec::RuleSpec},
     import::{Note, Severity},
@@ -53,7 +53,7 @@ pub(super) fn rule(
         rule.rule_key(),
         raw.api
     );
-    notes.push(became(raw, message));
+    notes.push(raw.became(message));
     Some((rule, compiled))
 }
 
