@@ -68,6 +68,14 @@ pub struct External {
 // === impl MetricRequest ===
 
 impl MetricRequest {
+    /// The API in one word, for the server's own metrics.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Custom(_) => "custom",
+            Self::External(_) => "external",
+        }
+    }
+
     /// The namespace that is asked about, where there is one.
     pub fn namespace(&self) -> Option<&str> {
         match self {

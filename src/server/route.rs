@@ -121,8 +121,7 @@ impl Endpoint {
     /// The label `route` of the server's own metrics.
     pub fn label(&self) -> &'static str {
         match self {
-            Self::Metric(MetricRequest::Custom(_)) => "custom",
-            Self::Metric(MetricRequest::External(_)) => "external",
+            Self::Metric(request) => request.label(),
             Self::Groups | Self::Group(_) | Self::Version(..) => "discovery",
             Self::OpenApiV2 | Self::OpenApiV3 | Self::OpenApiV3Of(..) => "openapi",
             Self::Health(_) => "health",

@@ -38,9 +38,10 @@ pub(super) fn matchers(raw: &RawRule, found: &[Problem], notes: &mut Vec<Note>) 
     if said || read.is_some() || raw.metrics_query.is_empty() {
         return;
     }
-    let subject = match raw.api {
-        MetricsApi::Custom => "the objects and the namespace",
-        MetricsApi::External => "the namespace and the selector",
+    let subject = if raw.api == MetricsApi::External {
+        "the namespace and the selector"
+    } else {
+        "the objects and the namespace"
     };
     let message = format!("the query has no <<.LabelMatchers>>, so {subject} of a request are not asked for");
     let place = raw.part.place("metricsQuery", None);
