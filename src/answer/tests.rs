@@ -10,7 +10,7 @@ use crate::{
     catalog::{Entry, Listing, derive},
     kubernetes::fake::FakeApi,
     language::selector::Selector,
-    query::route::CustomVersion,
+    query::request::{self, CustomVersion},
     resource::GroupResource,
     rule::{
         Index,
@@ -75,7 +75,7 @@ async fn a_reply_of_more_than_16_mib_was_encoded_whatever_it_took() {
     let mut index = index();
     let spec = "api: External\nname: {as: fat}\nmetricsQuery: up{<<.LabelMatchers>>}";
     index.apply_rule(rule("shop/fat", spec));
-    let route = ExternalRoute {
+    let route = request::External {
         namespace: "shop".to_owned(),
         metric: "fat".to_owned(),
         selector: Selector::default(),
@@ -110,7 +110,7 @@ async fn a_rule_with_two_labels_of_one_kind_was_an_unknown_metric_or_gave_anothe
     ]);
     let answerer = answerer(&index, &found, &json!([row(&json!({"pod": "a"}), "7")])).await;
     let ask = async |namespace: &str| {
-        let route = CustomRoute {
+        let route = request::Custom {
             version: CustomVersion::V1beta2,
             namespace: Some(namespace.to_owned()),
             resource: GroupResource::pods(),
