@@ -83,8 +83,8 @@ ifdef SEED
 	@cd tests/oracles && for oracle in quantity re2 selector template; do \
 	  echo "$$oracle, seed $(SEED)" && go run "./$$oracle" -seed "$(SEED)" -count "$(or $(COUNT),2000)" >"../../build/fixtures/$$oracle.json" || exit 1; \
 	done
-	@METRICRULE_FIXTURES=$(CURDIR)/build/fixtures cargo test --package metricrule --lib --locked -- \
-	  language::quantity::tests language::selector::tests language::template::tests
+	@METRICRULE_FIXTURES=$(CURDIR)/build/fixtures cargo test --package language --lib --locked -- \
+	  quantity::tests selector::tests template::tests
 	@METRICRULE_FIXTURES=$(CURDIR)/build/fixtures cargo test --package promql --lib --locked -- re2::tests
 else
 	@cd tests/oracles && for oracle in quantity re2 selector template wire; do \

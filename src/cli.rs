@@ -16,12 +16,13 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
+use language::terminal::shown;
 
 use self::{
     check::CheckArgs, compare::CompareArgs, export::ExportArgs, import::ImportArgs, preview::PreviewArgs,
     serve::ServeArgs,
 };
-use crate::{api::crds, language::terminal::shown};
+use crate::api::crds;
 
 /// `EX_USAGE` of sysexits.h: the arguments are wrong; nothing was tried.
 const USAGE: u8 = 64;

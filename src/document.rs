@@ -22,7 +22,7 @@ pub use self::{
     node::{Mapping, Node, Scalar, Style, Text, Value},
     write::to_yaml,
 };
-pub use crate::language::template::Position;
+pub use language::template::Position;
 
 /// More values than this aliases and merge keys do not add to a document, unless it holds many by itself: an alias of aliases
 /// would fill the memory, and take for ever to look at.

@@ -6,6 +6,7 @@ mod tests;
 
 use std::{cmp::Ordering, fmt};
 
+use language::terminal::shown;
 use serde_json::{Map, Value as Json, json};
 
 use self::objects::Found;
@@ -16,7 +17,6 @@ use crate::{
         rule_spec::{MetricsApi, MissingRows, NegativePolicy, RuleSpec, Semantics},
     },
     document::{self, Position},
-    language::terminal::shown,
     reason::Reason,
     rule::Problem,
 };

@@ -17,6 +17,7 @@ use std::{
 
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::api::ObjectMeta;
+use language::terminal::{self, shown};
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
@@ -24,7 +25,6 @@ use self::index::Index;
 use crate::{
     api::{ClusterMetricRule, MetricBackend, MetricBackendSpec, MetricRule, PrometheusSpec},
     document::{self, Document, Position},
-    language::terminal::{self, shown},
     reason::Reason,
     resource::Resources,
     rule::{BackendRecord, CompiledRule, RuleObject, compile},

@@ -8,7 +8,7 @@
 //! facts   → status → controller (the leader alone): status, Events, APIServices, CA
 //! ```
 //!
-//! `language` and `reason` (ring 0), then `api`, `sample`, `resource`, `rule`, `catalog`, `query`, `outcome` and `status` (ring 1) are
+//! `reason` (ring 0), and the packages `language` and `promql` in `crates/`, then `api`, `sample`, `resource`, `rule`, `catalog`, `query`, `outcome` and `status` (ring 1) are
 //! pure: no clock, no client, no runtime. Ring 2 does the I/O, `app` puts it together, `cli` is what a user types. Who may use
 //! whom stands in `docs/architecture.md`, and a test holds the code to it.
 
@@ -25,7 +25,6 @@ pub mod document;
 pub mod export;
 pub mod import;
 pub mod kubernetes;
-pub mod language;
 pub mod logbook;
 pub mod manifest;
 pub mod metrics;

@@ -22,6 +22,7 @@ mod world;
 use std::sync::Arc;
 
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use language::selector::Selector;
 
 use self::{
     input::{Files, Given},
@@ -34,7 +35,6 @@ use crate::{
     check,
     document::SourceFile,
     kubernetes::{client::Connection, rights::ClusterError},
-    language::selector::Selector,
     reason::Reason,
     rule::{CompiledRule, Severity},
 };

@@ -48,12 +48,12 @@ fn text(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
+    use language::quantity::Milli;
 
     use super::*;
     use crate::{
         api::external::{ExternalMetricValue, ExternalMetricValueList},
         api::list_meta::Time,
-        language::quantity::Milli,
     };
 
     #[test]

@@ -1,6 +1,7 @@
 //! From a route to values, at a backend on loopback.
 
 use axum::Router;
+use language::selector::Selector;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -9,7 +10,6 @@ use crate::{
     backend::testing::pool,
     catalog::{Entry, Listing, derive},
     kubernetes::fake::FakeApi,
-    language::selector::Selector,
     query::request::{self, CustomVersion},
     resource::GroupResource,
     rule::{

@@ -1,12 +1,13 @@
 //! custom.metrics.k8s.io: `MetricValueList` of both versions (k8s.io/metrics, `pkg/apis/custom_metrics/v1beta{1,2}`).
 
+use language::quantity::Milli;
 use serde::Serialize;
 
 use super::{
     list_meta::{LabelSelector, ListMeta, Time},
     object_ref::ObjectReference,
 };
-use crate::{language::quantity::Milli, metrics_api::ApiVersion};
+use crate::metrics_api::ApiVersion;
 
 /// Values of one metric for objects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

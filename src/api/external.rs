@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use language::quantity::Milli;
 use serde::Serialize;
 
 use super::list_meta::{ListMeta, Time};
-use crate::{language::quantity::Milli, metrics_api::ApiVersion};
+use crate::metrics_api::ApiVersion;
 
 /// Values of one external metric.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

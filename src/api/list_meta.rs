@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::language::selector::{LabelSelectorParts, Selector, UnsupportedOperator};
+use language::selector::{LabelSelectorParts, Selector, UnsupportedOperator};
 
 /// `metav1.ListMeta` of a list that is complete: always `{}`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

@@ -1,19 +1,16 @@
 //! Names, namespaces, labels and annotations, as the API server judges them whatever the kind.
 
+use language::{
+    dns::{is_label, is_subdomain},
+    selector::{is_label_key, is_label_value},
+};
+
 use super::{
     object::{Found, short},
     place,
     schema::Finding,
 };
-use crate::{
-    document::Node,
-    language::{
-        dns::{is_label, is_subdomain},
-        selector::{is_label_key, is_label_value},
-    },
-    reason::Reason,
-    rule::Problem,
-};
+use crate::{document::Node, reason::Reason, rule::Problem};
 
 /// What of `metadata` is refused beyond its types.
 pub(super) fn check(object: &Found<'_>) -> Vec<Finding> {

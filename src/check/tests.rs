@@ -4,7 +4,7 @@ mod lists;
 use proptest::prelude::*;
 
 use super::*;
-use crate::language::terminal;
+use language::terminal;
 
 const FILE: &str = r#"# ä
 apiVersion: metricrule.dev/v1alpha1

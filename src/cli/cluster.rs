@@ -7,13 +7,11 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
+use language::terminal::{self, shown};
 use serde::Serialize;
 
 use super::{FAILED, fail, print};
-use crate::{
-    kubernetes::client::{ClientOptions, Connection, First},
-    language::terminal::{self, shown},
-};
+use crate::kubernetes::client::{ClientOptions, Connection, First};
 
 /// Which cluster.
 #[derive(Debug, Args)]

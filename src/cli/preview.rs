@@ -3,6 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
+use language::selector::Selector;
 
 use super::{
     FAILED, USAGE,
@@ -12,7 +13,6 @@ use super::{
 use crate::{
     app,
     document::SourceFile,
-    language::selector::Selector,
     preview::{self, Options, input::Files},
 };
 

@@ -5,13 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::autoscaling::v1::Scale;
 use kube::Client;
+use language::selector::Selector;
 
-use crate::{
-    kubernetes::{
-        hpa::{Demand, Question, ScaleTarget},
-        rights::{self, Right},
-    },
-    language::selector::Selector,
+use crate::kubernetes::{
+    hpa::{Demand, Question, ScaleTarget},
+    rights::{self, Right},
 };
 
 const CONCURRENCY: usize = 8;

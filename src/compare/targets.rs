@@ -5,7 +5,7 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity as Written,
 };
 
-use crate::language::quantity::Quantity;
+use language::quantity::Quantity;
 
 /// The part of the target within which an HPA leaves its replicas alone: the default of the controller's
 /// `--horizontal-pod-autoscaler-tolerance`.

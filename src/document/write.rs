@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value as Json};
 
-use crate::language::terminal::{has_command, is_active};
+use language::terminal::{has_command, is_active};
 
 /// A block of YAML that ends with a newline. The keys of a mapping that `order` lists come first and in its order, the others
 /// behind them, sorted.

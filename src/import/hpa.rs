@@ -5,7 +5,7 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity as TextQuantity,
 };
 
-use crate::language::{
+use language::{
     dns::is_subdomain,
     quantity::{Milli, Quantity},
 };

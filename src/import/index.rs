@@ -82,12 +82,12 @@ impl Import {
 
 #[cfg(test)]
 mod tests {
+    use language::terminal;
     use proptest::prelude::*;
 
     use crate::{
         document::SourceFile,
         import::{Import, adapter},
-        language::terminal,
     };
 
     fn imported(name: &str, text: String) -> Import {

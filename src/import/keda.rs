@@ -15,6 +15,7 @@ use k8s_openapi::{
     },
     apimachinery::pkg::api::resource::Quantity as TextQuantity,
 };
+use language::quantity::{Milli, Quantity};
 
 use super::{
     Import,
@@ -23,7 +24,6 @@ use super::{
 };
 use crate::{
     document::{Document, Node},
-    language::quantity::{Milli, Quantity},
     reason::Reason,
 };
 

@@ -11,10 +11,10 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
 use kube::ResourceExt as _;
+use language::selector::{Expression, LabelSelectorParts, Selector};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
-    language::selector::{Expression, LabelSelectorParts, Selector},
     metrics_api::{
         ApiVersion, MetricsApi,
         path::{ALL_OBJECTS, CustomPath, ExternalPath, segment},
@@ -197,7 +197,7 @@ fn selector(selector: Option<&LabelSelector>) -> Result<Selector, String> {
             operator: expression
                 .operator
                 .parse()
-                .map_err(|error: crate::language::selector::UnknownOperator| error.to_string())?,
+                .map_err(|error: language::selector::UnknownOperator| error.to_string())?,
             values: expression.values.clone().unwrap_or_default(),
         })
     });

@@ -12,6 +12,7 @@ use std::{
 };
 
 use kube::{Api, Client, core::ApiResource};
+use language::selector::Selector;
 use tokio::{
     sync::watch,
     task::JoinHandle,
@@ -24,7 +25,6 @@ use self::{
 };
 use super::watch::{Change, Watched, config, drive};
 use crate::{
-    language::selector::Selector,
     metrics::Metrics,
     reason::Reason,
     resource::{GroupResource, ObjectRow, ResourceInfo, Resources, Scope},

@@ -12,9 +12,10 @@ use std::{
 
 use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscaler, MetricSpec};
 use kube::{Api, Client, core::DeserializeGuard};
+use language::quantity::Quantity;
 
 use super::watch::{Change, Entry, ObjectKey, config, drive};
-use crate::{language::quantity::Quantity, metrics::ControllerMetrics};
+use crate::metrics::ControllerMetrics;
 
 /// The targets in force; a clone is the same.
 #[derive(Clone, Debug, Default)]

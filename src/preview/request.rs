@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use language::selector::Selector;
+
 use super::{Options, objects::ByNamespace, report::QueryReport, world::World};
 use crate::{
     catalog::{Metric, Served, Subject},
-    language::selector::Selector,
     query::{
         Failure, Plan, plan_custom, plan_external,
         request::{self, CustomVersion, ObjectName},

@@ -297,7 +297,7 @@ async fn names_of_pods_and_series_moved_the_administrators_cursor() {
     let server = prometheus(&series, &rows).await;
     let report = look(RULE, &server.uri(), Options::default()).await;
     let text = report.to_string();
-    let active = |c: char| c != '\n' && crate::language::terminal::is_active(c);
+    let active = |c: char| c != '\n' && language::terminal::is_active(c);
     assert!(
         text.contains("web\\u{1b}[2J") && !text.contains(active),
         "{text:?}"

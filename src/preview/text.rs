@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use super::report::{
     Claim, Dropped, Finding, HpaReport, MetricReport, QueryReport, Report, RuleReport, SeriesReport,
 };
-use crate::language::terminal::shown;
+use language::terminal::shown;
 
 /// The longest line, in characters: as long as the longest query.
 const LONGEST: usize = 20_000;

@@ -3,12 +3,12 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use language::selector::Selector;
 
 use super::{Catalogs, objects::Known, report::HpaReport, world::World};
 use crate::{
     catalog::{Catalog, Served},
     kubernetes::hpa::{Demand, Question, demands},
-    language::selector::Selector,
     query::{
         Failure, Plan, plan_custom, plan_external,
         request::{self, CustomVersion, ObjectName},

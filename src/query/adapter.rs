@@ -1,17 +1,13 @@
 //! What prometheus-adapter makes of a request, where it differs.
 
+use language::selector::{Operator, Requirement};
 use promql::{MatchOp, Matcher};
 
 use super::{
     Failure,
     request::{self, ObjectName},
 };
-use crate::{
-    language::selector::{Operator, Requirement},
-    reason::Reason,
-    resource::ResourceInfo,
-    rule::CompiledRule,
-};
+use crate::{reason::Reason, resource::ResourceInfo, rule::CompiledRule};
 
 /// The matcher of a requirement: a list of one value is a pattern still, several are joined without being escaped
 /// (`selectMatcher` and `selectTargetValue`, `pkg/naming/metrics_query.go`). `None` for `<` and `>`.

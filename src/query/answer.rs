@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use language::quantity::Milli;
 
-use crate::{language::quantity::Milli, reason::Reason, sample::Labels};
+use crate::{reason::Reason, sample::Labels};
 
 /// The values of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use language::selector::{Operator, Requirement, Selector};
 use promql::{MatchOp, Matcher, matcher::is_label_name};
 
 use super::{
@@ -14,7 +15,6 @@ use super::{
 };
 use crate::{
     catalog::{Served, Subject},
-    language::selector::{Operator, Requirement, Selector},
     reason::Reason,
     resource::{ResourceInfo, Scope},
     rule::{BackendRecord, metrics_query::Ingredients},

@@ -6,6 +6,7 @@ mod sum;
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
+use language::quantity::Milli;
 
 use self::{
     rows::{Value, checked, foreign_rows, ordered, value},
@@ -14,7 +15,6 @@ use self::{
 use super::{Answer, CustomItem, ExternalItem, Failure, Plan, Tally};
 use crate::{
     api::rule_spec::{MissingRows, NegativePolicy},
-    language::quantity::Milli,
     reason::Reason,
     resource::{ResourceInfo, Scope},
     sample::{InstantVector, Sample},

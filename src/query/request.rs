@@ -1,7 +1,8 @@
 //! Requests for values of a metric, as they are planned and answered: free of paths, query strings and HTTP.
 
+use language::selector::Selector;
+
 use crate::{
-    language::selector::Selector,
     metrics_api::{ApiVersion, path::ALL_OBJECTS},
     resource::GroupResource,
 };

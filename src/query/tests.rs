@@ -6,6 +6,7 @@ mod sums;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use language::selector::Selector;
 
 use super::{
     request::{self, CustomVersion, ObjectName},
@@ -14,7 +15,6 @@ use super::{
 use crate::{
     api::rule_spec::MetricsApi,
     catalog::{Catalog, Entry, Listing, Served, derive},
-    language::selector::Selector,
     reason::Reason,
     resource::GroupResource,
     rule::testing::{REQUESTS, compiled, labels, series},

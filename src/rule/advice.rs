@@ -12,6 +12,7 @@ mod tests;
 
 use std::{fmt::Write as _, time::Duration};
 
+use language::{span::Span, template::Position};
 use promql::{Dialect, Expr};
 
 use super::{
@@ -20,12 +21,7 @@ use super::{
     metrics_query::{SENTINEL_SERIES, Setting, sentinels},
     naming::Source,
 };
-use crate::{
-    api::rule_spec::RuleSpec,
-    language::{span::Span, template::Position},
-    reason::Reason,
-    resource::Resources,
-};
+use crate::{api::rule_spec::RuleSpec, reason::Reason, resource::Resources};
 
 const PATH: &str = "spec.metricsQuery";
 

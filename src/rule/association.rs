@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use language::template::resource::ResourceTemplate;
 use promql::{
     matcher::is_label_name,
     re2::{Expansion, Re2},
@@ -10,7 +11,6 @@ use promql::{
 use super::Problem;
 use crate::{
     api::rule_spec::{ResourceMapping, Semantics},
-    language::template::resource::ResourceTemplate,
     reason::Reason,
     resource::{GroupResource, ResourceInfo, Resources, Scope},
 };

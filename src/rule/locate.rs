@@ -1,6 +1,6 @@
 //! From a place in a rendered query back to the place in the template that it came from.
 
-use crate::language::{
+use language::{
     span::{Origin, Span},
     template::Position,
 };
@@ -86,7 +86,7 @@ fn advance(from: Position, over: &str) -> Position {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::language::{
+    use language::{
         span::raw_text,
         template::{Data, Fields, QueryData, Template},
     };

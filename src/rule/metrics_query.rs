@@ -5,6 +5,11 @@ use std::{
     time::Duration,
 };
 
+use language::{
+    escaping,
+    span::{Origin, Span},
+    template::{Data, Fields, Position, QueryData, Template},
+};
 use promql::{ConfineError, Dialect, Expr, Matcher, ParseError, ParseErrorKind, matcher::is_label_name};
 
 use super::{
@@ -12,15 +17,7 @@ use super::{
     advice::duration,
     locate::{locate, opening},
 };
-use crate::{
-    api::rule_spec::Semantics,
-    language::{
-        escaping,
-        span::{Origin, Span},
-        template::{Data, Fields, Position, QueryData, Template},
-    },
-    reason::Reason,
-};
+use crate::{api::rule_spec::Semantics, reason::Reason};
 
 const PATH: &str = "spec.metricsQuery";
 /// Stands for a series while a rule is checked; a legal name that no one has.

@@ -3,12 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use language::selector::{Operator, Requirement, Selector};
 
 use super::Problem;
-use crate::{
-    language::selector::{Operator, Requirement, Selector},
-    reason::Reason,
-};
+use crate::reason::Reason;
 
 /// The namespaces that exist, by name, with their labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::{language::template::Position, reason::Reason};
+use language::template::Position;
+
+use crate::reason::Reason;
 
 /// How much a finding weighs. Where a [`Problem`] stands says it: among the refusals of a rule, or among its warnings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,15 +5,13 @@ use std::sync::Arc;
 use k8s_openapi::{
     api::authorization::v1 as authorization, apimachinery::pkg::apis::meta::v1::LabelSelectorRequirement,
 };
+use language::quote::quote;
 
 use super::{
     identity::Identity,
     route::attributes::{Attributes, ResourceAttributes},
 };
-use crate::{
-    kubernetes::reviews::{ReviewError, Reviewer},
-    language::quote::quote,
-};
+use crate::kubernetes::reviews::{ReviewError, Reviewer};
 
 /// Paths that anyone may read, exactly these (`AlwaysAllowPaths` of k8s.io/apiserver).
 const ALWAYS_ALLOWED: [&str; 3] = ["/healthz", "/readyz", "/livez"];

@@ -242,7 +242,7 @@ fn value(theirs: &Value, ours: &Value) -> Option<&'static str> {
 }
 
 fn milli(item: &Value) -> Option<i64> {
-    let quantity = metricrule::language::quantity::Quantity::parse(item["value"].as_str()?).ok()?;
+    let quantity = language::quantity::Quantity::parse(item["value"].as_str()?).ok()?;
     Some(quantity.to_milli().get())
 }
 

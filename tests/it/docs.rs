@@ -24,6 +24,7 @@ fn links_lead_somewhere() -> Result<()> {
             "CONTRIBUTING.md",
             "CHANGELOG.md",
             "SECURITY.md",
+            "crates/language/README.md",
             "crates/promql/README.md",
         ]
         .map(Into::into),
@@ -62,6 +63,7 @@ fn every_dependency_has_its_line() -> Result<()> {
     let document = repository::read("docs/dependencies.md")?;
     let mut names = dependencies("Cargo.toml")?;
     for manifest in [
+        "crates/language/Cargo.toml",
         "crates/promql/Cargo.toml",
         "tests/testbed/Cargo.toml",
         "tests/fuzz/Cargo.toml",
@@ -81,6 +83,7 @@ fn every_dependency_is_used() -> Result<()> {
             "Cargo.toml",
             vec!["src", "tests/it", "tests/e2e", "tests/conformance"],
         ),
+        ("crates/language/Cargo.toml", vec!["crates/language"]),
         ("crates/promql/Cargo.toml", vec!["crates/promql"]),
         ("tests/testbed/Cargo.toml", vec!["tests/testbed"]),
         ("tests/fuzz/Cargo.toml", vec!["tests/fuzz"]),

@@ -87,6 +87,7 @@ fn the_manifests_ask_for_the_lints() -> Result<()> {
     }
     for manifest in [
         "Cargo.toml",
+        "crates/language/Cargo.toml",
         "crates/promql/Cargo.toml",
         "tests/testbed/Cargo.toml",
         "tests/fuzz/Cargo.toml",
@@ -118,6 +119,7 @@ fn one_version_of_rust_is_meant() -> Result<()> {
     );
     for manifest in [
         "Cargo.toml",
+        "crates/language/Cargo.toml",
         "crates/promql/Cargo.toml",
         "tests/testbed/Cargo.toml",
         "tests/fuzz/Cargo.toml",

@@ -216,6 +216,25 @@ fn imports_follow_the_table() -> Result<()> {
     Ok(())
 }
 
+/// The packages of `crates` are as pure as the inner rings.
+#[test]
+fn crates_are_pure() -> Result<()> {
+    let sources = source::of_crates()?;
+    let mut impure = Vec::new();
+    for source in sources.iter().filter(|source| !source.test) {
+        for name in &source.names {
+            let path = name.segments.join("::");
+            let foreign = ["kube", "k8s_openapi", "metricrule"].contains(&name.segments[0].as_str());
+            if is_impure(&path) || foreign {
+                impure.push(format!("{}:{}: {path}", source.file.display(), name.line));
+            }
+        }
+    }
+    ensure!(sources.len() > 40, "only {} files are read", sources.len());
+    ensure!(impure.is_empty(), "not pure:\n{}", impure.join("\n"));
+    Ok(())
+}
+
 #[test]
 fn a_planted_violation_is_found() -> Result<()> {
     let table = parse(&repository::read(DOCUMENT)?)?;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::language::selector::Selector;
+use language::selector::Selector;
 
 fn pod(name: &str) -> ObjectReference<'_> {
     ObjectReference {

@@ -3,9 +3,10 @@
 
 use std::fmt::Write as _;
 
+use language::terminal::shown;
+
 use crate::{
     check::{Report, SourceFile},
-    language::terminal::shown,
     rule::Severity,
 };
 

@@ -1,10 +1,10 @@
 //! For programs of one's own.
 
+use language::terminal;
 use serde_json::{Value, json};
 
 use crate::{
     check::{Diagnostic, Report, SourceFile},
-    language::terminal,
     rule::Severity,
 };
 

@@ -1,11 +1,11 @@
 //! SARIF 2.1.0 (<https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html>), as code scanning services read it.
 
+use language::terminal::{self, shown};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use crate::{
     check::{Diagnostic, Report, SourceFile},
-    language::terminal::{self, shown},
     reason::Reason,
 };
 

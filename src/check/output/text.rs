@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
+use language::terminal::shown;
+
 use crate::{
     check::{Diagnostic, Report, SourceFile},
     document::Excerpt,
-    language::terminal::shown,
 };
 
 /// `file:line:column: error[Reason]: message`, the line with a mark below the place, and what to write instead.

@@ -9,7 +9,7 @@ use serde::{
 };
 
 use super::{Item, Values};
-use crate::language::quantity::Quantity;
+use language::quantity::Quantity;
 
 /// The most values that are read of one answer.
 const ITEMS: usize = 20_000;

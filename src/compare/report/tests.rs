@@ -1,10 +1,9 @@
 //! Rounds and what they come to.
 
+use language::selector::Selector;
+
 use super::*;
-use crate::{
-    compare::{answer::Answer, difference::Tolerance, round::judge},
-    language::selector::Selector,
-};
+use crate::compare::{answer::Answer, difference::Tolerance, round::judge};
 
 fn values(value: &str) -> Answer {
     let list = serde_json::json!({"kind": "ExternalMetricValueList", "apiVersion": "v1beta1", "items": [
@@ -163,7 +162,7 @@ fn a_peers_words_moved_the_cursor_and_began_lines() {
         Answer::read(502, hostile.as_bytes()),
     ] {
         let text = report(&[(peer, values("1"))]).to_string();
-        let active = |c: char| c != '\n' && crate::language::terminal::is_active(c);
+        let active = |c: char| c != '\n' && language::terminal::is_active(c);
         assert!(!text.contains(active), "{text:?}");
         assert!(
             text.lines().all(|line| !line.trim_start().starts_with("::")),

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use language::terminal::shown;
+
 use super::{Asked, LeftOut, Report, Skipped, Verdict};
-use crate::{compare::difference::Difference, language::terminal::shown};
+use crate::compare::difference::Difference;
 
 /// A line, whatever is in it: a server's words and labels are its own, names of metrics are an HPA's.
 fn line(f: &mut fmt::Formatter<'_>, text: fmt::Arguments<'_>) -> fmt::Result {

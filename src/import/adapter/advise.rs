@@ -1,5 +1,6 @@
 //! What the author of a rule should know before the switch.
 
+use language::template::{Fields, Template};
 use promql::{
     SeriesSelector,
     re2::{Expansion, Re2},
@@ -9,7 +10,6 @@ use super::config::{RawResource, RawRule};
 use crate::{
     api::rule_spec::MetricsApi,
     import::{Note, Severity},
-    language::template::{Fields, Template},
     reason::Reason,
     resource::Resources,
     rule::Problem,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use language::template::{Fields, Template};
 use promql::{SeriesSelector, matcher::is_label_name};
 use serde_json::{Map, Value as Json, json};
 
@@ -15,7 +16,6 @@ use crate::{
         },
     },
     import::{Import, Note, Object, Severity, offline},
-    language::template::{Fields, Template},
     reason::Reason,
     resource::Resources,
     rule::{CompiledRule, Problem, RuleObject},

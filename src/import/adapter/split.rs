@@ -1,12 +1,12 @@
 //! Rules that name one namespace, as `MetricRule`s of it.
 
+use language::dns::is_label;
 use promql::{SeriesSelector, matcher::MatchOp};
 
 use super::config::RawRule;
 use crate::{
     api::{MetricRule, MetricRuleSpec, RuleResource, duration::parse_duration, rule_spec::RuleSpec},
     import::{Note, Severity},
-    language::dns::is_label,
     resource::GroupResource,
     rule::{CompiledRule, RuleObject},
 };

@@ -7,13 +7,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
+use language::selector::Selector;
 use tokio::{sync::watch, time::Instant};
 
 use self::refusals::Refusals;
 
 use crate::{
     kubernetes::watch::{Change, Entry, Failure, ObjectKey},
-    language::selector::Selector,
     resource::ObjectRow,
 };
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use language::quantity::{Milli, Rounded};
 
 use super::sum::Addend;
 use crate::{
     api::rule_spec::NegativePolicy,
-    language::quantity::{Milli, Rounded},
     query::{Plan, Tally},
     reason::Reason,
     sample::{InstantVector, Sample},

@@ -5,7 +5,7 @@
 //! above the average, so that their sum overflows only if the target times all pods does, whatever is served. What it divides
 //! by the target becomes an int32 of replicas.
 
-use crate::language::quantity::Milli;
+use language::quantity::Milli;
 
 /// What is wrong with values that are too large for their sum, and what to do; after "values that".
 const TOO_LARGE: &str = "are too large to be added up (an HPA's sum ends at 9.2e15); give them in a larger unit, such as seconds instead of \

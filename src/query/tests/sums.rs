@@ -1,7 +1,7 @@
 //! What an HPA adds up.
 
 use super::*;
-use crate::language::quantity::Milli;
+use language::quantity::Milli;
 
 const ADAPTER: &str = "semantics: PrometheusAdapter";
 

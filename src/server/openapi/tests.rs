@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use language::quantity::Milli;
 use serde::{Deserialize, Serialize};
 
 use super::*;
@@ -197,14 +198,11 @@ fn what_go_has_judged_is_up_to_date() {
 
 #[test]
 fn the_schemas_have_the_fields_of_the_bodies() {
-    use crate::{
-        api::{
-            custom::{MetricIdentifier, MetricValueV1beta1, MetricValueV1beta2},
-            external::ExternalMetricValue,
-            list_meta::Time,
-            object_ref::ObjectReference,
-        },
-        language::quantity::Milli,
+    use crate::api::{
+        custom::{MetricIdentifier, MetricValueV1beta1, MetricValueV1beta2},
+        external::ExternalMetricValue,
+        list_meta::Time,
+        object_ref::ObjectReference,
     };
     let timestamp = Time("2026-01-02T02:04:05Z".parse().unwrap());
     let (value, window_seconds) = (Milli::ZERO, Some(1));

@@ -5,7 +5,7 @@ use std::{num::IntErrorKind, time::Duration};
 use percent_encoding::percent_decode;
 
 use super::RouteError;
-use crate::language::{duration, selector::Selector};
+use language::{duration, selector::Selector};
 
 /// More parameters than any client sends.
 const MAX: usize = 64;

@@ -1,5 +1,6 @@
 //! The path: what it names, and what it is authorized as. Both come from the same segments.
 
+use language::selector::Operator;
 use percent_encoding::percent_decode_str;
 
 use super::{
@@ -8,10 +9,7 @@ use super::{
     metric::metric,
     params::{Params, is_percent_encoded},
 };
-use crate::{
-    language::selector::Operator,
-    metrics_api::{ApiVersion, MetricsApi},
-};
+use crate::metrics_api::{ApiVersion, MetricsApi};
 
 /// Longest path, in bytes as sent.
 const MAX: usize = 8192;

@@ -16,6 +16,7 @@ use futures::future::BoxFuture;
 use http::{HeaderMap, Method};
 use http_body_util::BodyExt as _;
 use k8s_openapi::api::{authentication::v1::UserInfo, authorization::v1::SubjectAccessReviewSpec};
+use language::quantity::Milli;
 use serde_json::Value;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
@@ -25,7 +26,6 @@ use crate::{
     answer::Placed,
     catalog::Catalog,
     kubernetes::reviews::{AccessOutcome, ReviewError, Reviewer, Token, TokenOutcome},
-    language::quantity::Milli,
     query::{
         Answer, CustomItem, ExternalItem, Failure, Tally,
         request::{self, ObjectName},

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
-use metricrule::language::quantity::Milli;
+use language::quantity::Milli;
 use serde_json::{Value, json};
 
 use crate::expect::{names, same, values};

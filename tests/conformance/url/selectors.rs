@@ -5,7 +5,7 @@ mod options;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
-use metricrule::language::selector::Selector;
+use language::selector::Selector;
 use serde_json::Value;
 
 use crate::expect::{names, same, values};

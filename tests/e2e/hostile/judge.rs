@@ -1,7 +1,7 @@
 //! Whether an answer is one.
 
 use anyhow::{Context as _, Result, bail, ensure};
-use metricrule::language::quantity::Quantity;
+use language::quantity::Quantity;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-use metricrule::language::quantity::{MAX_LENGTH, Milli, Quantity};
+use language::quantity::{MAX_LENGTH, Milli, Quantity};
 
 use crate::input;
 

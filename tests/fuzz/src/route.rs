@@ -1,7 +1,7 @@
 use std::time::Duration;
 
+use language::selector::{Operator, Selector};
 use metricrule::{
-    language::selector::{Operator, Selector},
     query::request::{self, MetricRequest, ObjectName},
     server::route::{
         Endpoint, Request,

@@ -1,4 +1,4 @@
-use metricrule::language::selector::{MAX_LENGTH, Operator, Requirement, Selector};
+use language::selector::{MAX_LENGTH, Operator, Requirement, Selector};
 
 use crate::input;
 

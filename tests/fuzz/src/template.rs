@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use metricrule::language::{
+use language::{
     escaping::escape,
     span::{Origin, Span},
     template::{Data, Fields, MAX_OUTPUT, Position, QueryData, Template},

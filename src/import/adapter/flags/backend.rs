@@ -2,6 +2,8 @@
 
 use std::time::Duration as StdDuration;
 
+use language::duration;
+
 use super::Flags;
 use crate::{
     api::{
@@ -9,7 +11,6 @@ use crate::{
         HttpMethod, IS_DEFAULT_ANNOTATION, MetricBackend, MetricBackendSpec, PrometheusSpec, TlsSpec,
     },
     import::{Note, Severity},
-    language::duration,
     reason::Reason,
 };
 

@@ -111,6 +111,16 @@ impl Selector {
     }
 
     /// Reads `a=b,c in (d,e),!f`; the empty text selects everything.
+    ///
+    /// ```
+    /// use language::selector::Selector;
+    ///
+    /// let selector = Selector::parse("app=web,tier in (a,b),!old")?;
+    /// let labels = [("app", "web"), ("tier", "b")];
+    /// let value = |key: &str| labels.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
+    /// assert!(selector.matches(value));
+    /// # Ok::<(), language::selector::SelectorError>(())
+    /// ```
     pub fn parse(text: &str) -> Result<Self, SelectorError> {
         if text.len() > MAX_LENGTH {
             return Err(SelectorError::TooLong);

@@ -14,7 +14,7 @@ use promql::re2;
 use self::inside::Inside;
 use self::scan::{Literal, Scanner, State};
 pub use self::verbatim::{adapter_text, substitute};
-use crate::language::span::{Origin, Span};
+use crate::span::{Origin, Span};
 
 /// A value stands where it cannot be written safely.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +40,19 @@ pub struct EscapeError {
 /// For a value outside of literals or in a comment, for several values outside of a pattern, for a value with a backtick or
 /// (outside of a pattern) a backslash in a literal in backticks, and for a value right after something of the author's that it could continue: an unfinished escape, a
 /// class, a repetition or a flag of a pattern, a `$1` of a replacement.
+///
+/// ```
+/// use language::escaping::escape;
+/// use language::span::{Origin, Span};
+///
+/// let query = |value| escape(&[
+///     Span::new(Origin::Text, "up{pod=\""),
+///     Span::new(Origin::Values, value),
+///     Span::new(Origin::Text, "\"}"),
+/// ]);
+/// assert_eq!(query("\"} or secret{a=\"")?, r#"up{pod="\"} or secret{a=\""}"#);
+/// # Ok::<(), language::escaping::EscapeError>(())
+/// ```
 pub fn escape(spans: &[Span]) -> Result<String, EscapeError> {
     let mut writer = Writer {
         scanner: Scanner::default(),

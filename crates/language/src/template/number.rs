@@ -1,6 +1,6 @@
 //! Numbers and quoted text as Go's fmt and strconv write them.
 
-use crate::language::quote::is_printed;
+use crate::quote::is_printed;
 
 /// Flags, width and precision of a verb.
 #[expect(clippy::struct_excessive_bools, reason = "one for each flag that Go has")]

@@ -3,7 +3,7 @@
 
 use super::Operator;
 use super::error::{BadValue, FieldError};
-use crate::language::dns::{SUBDOMAIN_MAX, is_dotted};
+use crate::dns::{SUBDOMAIN_MAX, is_dotted};
 
 const NAME_MAX: usize = 63;
 

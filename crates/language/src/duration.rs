@@ -45,6 +45,12 @@ pub fn seconds(text: &str) -> Result<f64, String> {
 
 /// The same as a length of time; `None` for a text that is none, a negative one, and one of more than 290 years, which Go's
 /// 63 bits of nanoseconds do not hold.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// assert_eq!(language::duration::length("1m30s"), Some(Duration::from_secs(90)));
+/// ```
 pub fn length(text: &str) -> Option<Duration> {
     let length = Duration::try_from_secs_f64(seconds(text).ok()?).ok()?;
     (length.as_nanos() <= u128::from(i64::MAX.unsigned_abs())).then_some(length)

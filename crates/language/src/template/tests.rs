@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::*;
-use crate::language::span::{Origin, raw_text};
+use crate::span::{Origin, raw_text};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -55,7 +55,7 @@ struct Outcome {
 }
 
 fn fixture() -> Fixture {
-    crate::language::fixture::read("template.json")
+    crate::fixture::read("template.json")
 }
 
 fn query_sets(fixture: &Fixture) -> Vec<(String, Data)> {

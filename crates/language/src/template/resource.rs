@@ -8,7 +8,7 @@ use promql::re2::Re2;
 
 use super::ast::{Node, Pipeline, Term};
 use super::{Data, Fields, Position, RenderError, Template, TemplateError};
-use crate::language::span::{Origin, Span, raw_text};
+use crate::span::{Origin, Span, raw_text};
 
 /// The longest template in bytes, and the longest label that is read.
 const MAX_LENGTH: usize = 512;

@@ -6,7 +6,7 @@ use super::ast::Function;
 use super::format;
 use super::rope::Rope;
 use super::value::Value;
-use crate::language::span::Origin;
+use crate::span::Origin;
 
 /// Applies a function. The arguments include the value of the pipeline, last.
 pub(super) fn call<'d>(function: Function, args: &[Value<'d>]) -> Result<Value<'d>, String> {

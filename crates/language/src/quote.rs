@@ -10,6 +10,10 @@ static PRINTABLE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$").expect("a constant pattern"));
 
 /// The text in double quotes, as Go's `%q` (`strconv.Quote`) writes it.
+///
+/// ```
+/// assert_eq!(language::quote::quote("a\"b\u{7f}"), r#""a\"b\x7f""#);
+/// ```
 pub fn quote(text: &str) -> String {
     between(text, '"', false)
 }

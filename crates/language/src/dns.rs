@@ -6,6 +6,12 @@ const LABEL_MAX: usize = 63;
 pub(super) const SUBDOMAIN_MAX: usize = 253;
 
 /// Whether it can name a namespace.
+///
+/// ```
+/// use language::dns::is_label;
+///
+/// assert!(is_label("shop-1") && !is_label("Shop") && !is_label("a.b"));
+/// ```
 pub fn is_label(name: &str) -> bool {
     name.len() <= LABEL_MAX && is_part(name)
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::{Data, Fields, MAX_OUTPUT, Position, QueryData, Span, Template};
 use super::{parse, sample};
-use crate::language::span::{Origin, raw_text};
+use crate::span::{Origin, raw_text};
 
 /// Pieces that make templates which are often almost right.
 fn fragments() -> impl Strategy<Value = String> {

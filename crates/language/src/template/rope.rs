@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use crate::language::span::{Origin, Span, raw_text};
+use crate::span::{Origin, Span, raw_text};
 
 /// A string whose stretches keep their origin. Comparisons, keys and truth read the raw text.
 ///

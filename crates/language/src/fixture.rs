@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 
 /// A fixture: of `tests/fixtures`, or of the folder `METRICRULE_FIXTURES` names (`make fixtures SEED=…` writes one).
-pub(super) fn read<T: DeserializeOwned>(name: &str) -> T {
-    let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+pub(crate) fn read<T: DeserializeOwned>(name: &str) -> T {
+    let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures");
     let folder = std::env::var_os("METRICRULE_FIXTURES").map_or_else(|| committed.into(), PathBuf::from);
     let path = folder.join(name);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::number::{self, Sign, Spec};
 use super::rope::Rope;
 use super::value::{Kind, Value};
-use crate::language::{
+use crate::{
     quote::{quote, quote_char, quote_char_to_ascii, quote_to_ascii},
     span::{Origin, Span},
 };

@@ -2,7 +2,7 @@
 
 use super::super::Span;
 use super::{parse, sample, span};
-use crate::language::span::Origin;
+use crate::span::Origin;
 
 fn spans(text: &str) -> Vec<Span> {
     parse(text)

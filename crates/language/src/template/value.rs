@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Data;
 use super::rope::Rope;
-use crate::language::span::{Origin, Span};
+use crate::span::{Origin, Span};
 
 /// A value; lists and maps are borrowed from the data.
 ///

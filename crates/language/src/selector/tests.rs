@@ -34,7 +34,7 @@ struct LabelSelectorRequirement {
 }
 
 fn fixture() -> Fixture {
-    crate::language::fixture::read("selector.json")
+    crate::fixture::read("selector.json")
 }
 
 fn parse(text: &str) -> Selector {

@@ -76,6 +76,14 @@ enum Unit {
 
 impl Quantity {
     /// Reads `1500m`, `0.5Gi`, `1e3`, `.5`, `-2`; no surrounding space.
+    ///
+    /// ```
+    /// use language::quantity::Quantity;
+    ///
+    /// assert_eq!(Quantity::parse("1500m")?.to_string(), "1500m");
+    /// assert_eq!(Quantity::parse("2048Ki")?.to_string(), "2Mi");
+    /// # Ok::<(), language::quantity::QuantityError>(())
+    /// ```
     pub fn parse(text: &str) -> Result<Self, QuantityError> {
         if text.len() > MAX_LENGTH {
             return Err(QuantityError::TooLong);

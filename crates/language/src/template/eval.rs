@@ -4,7 +4,7 @@ use super::ast::{Binding, Branches, Call, Field, Function, Loop, Node, Offset, O
 use super::rope::Rope;
 use super::value::{self, Value};
 use super::{Data, Fault, MAX_OUTPUT, MAX_STEPS, format, functions};
-use crate::language::span::{Origin, Span};
+use crate::span::{Origin, Span};
 
 /// The output and, for each span, where the text or the action that wrote it begins.
 pub(super) struct Rendered {

@@ -12,7 +12,7 @@ struct Fixture {
 }
 
 fn fixture() -> Fixture {
-    crate::language::fixture::read("quantity.json")
+    crate::fixture::read("quantity.json")
 }
 
 #[test]

@@ -8,8 +8,8 @@ use promql::Matcher;
 
 use super::scan::{Scanner, State};
 use super::{EscapeError, UNSURE};
-use crate::language::quote::quote;
-use crate::language::span::{Origin, Span};
+use crate::quote::quote;
+use crate::span::{Origin, Span};
 
 /// The text that prometheus-adapter has for a matcher: the label as it is, the value as Go's `%q` writes it
 /// (`pkg/client/helpers.go`). It means the same as the `Display` form.

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::MAX_LENGTH;
-use crate::language::quote;
+use crate::quote;
 
 /// Why a text is not a selector; reads as `labels.Parse` puts it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
