@@ -4,8 +4,9 @@
 //! claims of all rules, decides who answers where several claim the same metric, and is published whole.
 
 pub mod claims;
-pub mod derive;
+mod derive;
 mod join;
+mod metric;
 mod possible;
 pub mod recorded;
 #[cfg(test)]
@@ -18,7 +19,8 @@ use std::{
 
 pub use self::{
     claims::{Claims, Conflict},
-    derive::{Discovered, Metric, RuleMetrics, Subject, derive},
+    derive::{Derivation, Made, SeriesVerdict, derive},
+    metric::{Discovered, Metric, RuleMetrics, Subject},
     recorded::{ClaimKey, RecordSource, Recorded},
 };
 use self::{

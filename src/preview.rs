@@ -165,7 +165,7 @@ async fn look_at(
         .map(|entry| entry.metrics.clone());
     let accepted = rule.refusals.is_empty();
     let series = rule.listed();
-    let series = series.map(|selector| listings.report(rule, selector, metrics.as_deref(), world));
+    let series = series.map(|selector| listings.report(rule, selector, world));
     let known = listings.objects(rule, metrics.as_deref());
     let mut shown = Vec::new();
     if let Some(metrics) = &metrics {

@@ -1,336 +1,213 @@
-//! One rule's metrics, from the series of its selector.
+//! Derivation: one rule's metrics from the series of its selector, and a verdict on each of the series.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+mod discovery;
+mod verdict;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+pub(super) use self::discovery::may_describe;
+pub use self::verdict::{Made, SeriesVerdict};
+use self::{
+    discovery::{Discovery, limit},
+    verdict::Counts,
 };
-
+use super::metric::{Discovered, Metric, RuleMetrics, Subject};
 use crate::{
     api::rule_spec::MetricsApi,
     reason::Reason,
-    resource::{GroupResource, ResourceInfo, Resources, Scope},
+    resource::{Resources, Scope},
     rule::{
         Association, CompiledRule,
-        naming::{Filter, Rename, Source},
+        naming::{Naming, Source},
     },
-    sample::{NAME_LABEL, SeriesGroup, SeriesSet},
+    sample::{SeriesGroup, SeriesSet},
 };
 
 /// How many discovered metrics a status shows.
 const SAMPLES: usize = 10;
 
-/// A metric that a rule makes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Metric {
-    /// As requests name it.
-    pub name: Arc<str>,
-    /// The series that it is made from; empty for a static rule.
-    pub series: Arc<str>,
-    /// What it describes.
-    pub subject: Subject,
+/// What a rule makes of series. It holds no verdict: [`Self::verdicts`] gives them one by one, however many series there are.
+pub struct Derivation<'a> {
+    rule: &'a Arc<CompiledRule>,
+    series: &'a SeriesSet,
+    /// `None` for a static rule.
+    discovery: Option<Discovery<'a>>,
+    found: Found,
+    /// Those beyond the limit on metrics.
+    cut: Found,
+    /// What came to nothing and has no series to show for it.
+    nameless: Vec<(Reason, usize)>,
 }
 
-/// What a metric describes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subject {
-    /// Objects of a kind.
-    Object {
-        /// The kind.
-        resource: Arc<ResourceInfo>,
-        /// The label that holds an object's name.
-        label: Arc<str>,
-    },
-    /// Nothing in the cluster.
-    External,
-}
-
-/// The metrics of one rule.
-#[derive(Clone, Debug)]
-pub struct RuleMetrics {
-    /// The rule.
-    pub rule: Arc<CompiledRule>,
-    /// By name, then kind.
-    pub metrics: Vec<Metric>,
-    /// The counts behind them.
-    pub discovered: Discovered,
-    /// The names of series that a metric's name is made of, and that name no object.
-    pub nobodys: BTreeSet<Arc<str>>,
-}
-
-/// What became of a rule's series.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Discovered {
-    /// Series that the selector matched.
-    pub series: usize,
-    /// Different metric names.
-    pub metrics: usize,
-    /// Series, or for `Duplicate` and `Truncated` names, that came to nothing.
-    pub dropped: BTreeMap<Reason, usize>,
-    /// At most ten: series, metric, group-resource.
-    pub sample: Vec<(Arc<str>, Arc<str>, Option<GroupResource>)>,
-}
-
-/// From (metric, kind) to the series that makes it.
-type Found = BTreeMap<(Arc<str>, Option<GroupResource>), Metric>;
+/// By name the metrics, one for each kind, in the order of the kinds.
+type Found = BTreeMap<Arc<str>, Vec<Metric>>;
 
 /// The metrics that `rule` makes of `series`; a static rule needs none.
 pub fn derive(rule: &Arc<CompiledRule>, series: &SeriesSet, resources: &Resources) -> RuleMetrics {
-    let mut discovered = Discovered::default();
-    let mut nobodys = BTreeSet::new();
-    let found = match rule
-        .naming
-        .as_ref()
-        .map(|naming| (&naming.source, &naming.association))
-    {
-        None => Found::new(),
-        Some((Source::Static { metric }, association)) => {
-            static_metrics(rule, metric, association, &mut discovered)
-        }
-        Some((Source::Series { filters, rename, .. }, association)) => {
-            let naming = Discovery {
-                rule,
-                association,
-                filters,
-                rename,
-                resources,
-            };
-            naming.metrics(series, &mut discovered, &mut nobodys)
-        }
-    };
-    let found = truncate(rule, found, &mut discovered);
-    let names: BTreeSet<&Arc<str>> = found.keys().map(|(name, _)| name).collect();
-    discovered.metrics = names.len();
-    discovered.sample = found
-        .iter()
-        .take(SAMPLES)
-        .map(|((name, resource), metric)| (metric.series.clone(), name.clone(), resource.clone()))
-        .collect();
-    RuleMetrics {
-        rule: rule.clone(),
-        metrics: found.into_values().collect(),
-        discovered,
-        nobodys,
-    }
+    Derivation::new(rule, series, resources).into_metrics()
 }
 
-struct Discovery<'a> {
-    rule: &'a CompiledRule,
-    association: &'a Association,
-    filters: &'a [Filter],
-    rename: &'a Rename,
-    resources: &'a Resources,
-}
+// === impl Derivation ===
 
-// === impl Discovery ===
-
-impl Discovery<'_> {
-    fn metrics(
-        &self,
-        series: &SeriesSet,
-        discovered: &mut Discovered,
-        nobodys: &mut BTreeSet<Arc<str>>,
-    ) -> Found {
-        discovered.series = series.len();
-        let limit = match self.rule.limits.max_series {
-            0 => usize::MAX,
-            limit => usize::try_from(limit).unwrap_or(usize::MAX),
+impl<'a> Derivation<'a> {
+    /// Makes the metrics of `rule`; a static rule needs no series.
+    pub fn new(rule: &'a Arc<CompiledRule>, series: &'a SeriesSet, resources: &'a Resources) -> Self {
+        let mut derivation = Self {
+            rule,
+            series,
+            discovery: Discovery::new(rule, resources),
+            found: Found::new(),
+            cut: Found::new(),
+            nameless: Vec::new(),
         };
-        let usable = series.len() - series.unusable();
-        if usable > limit {
-            *discovered.dropped.entry(Reason::Truncated).or_default() += usable - limit;
+        match &rule.naming {
+            Some(Naming {
+                source: Source::Static { metric },
+                association,
+            }) => derivation.add_static(metric, association),
+            _ => derivation.add_series(),
         }
-        if series.unusable() > 0 {
-            *discovered.dropped.entry(Reason::InvalidName).or_default() += series.unusable();
+        let first_cut = derivation.found.keys().nth(limit(rule.limits.max_metrics));
+        if let Some(first_cut) = first_cut.cloned() {
+            derivation.cut = derivation.found.split_off(&first_cut);
         }
-        let mut found = Found::new();
-        let mut shadowed: BTreeSet<(Arc<str>, Arc<str>)> = BTreeSet::new();
-        // Many series share a name and a label; both are worked out once.
-        let mut names: BTreeMap<&str, Result<Arc<str>, Reason>> = BTreeMap::new();
-        let mut kinds: BTreeMap<&str, Option<Arc<ResourceInfo>>> = BTreeMap::new();
-        let mut left = limit;
-        for group in series.groups() {
-            // Of the last group that counts perhaps a part.
-            let count = group.count().min(left);
-            if count == 0 {
-                break;
-            }
-            left -= count;
-            let series_name = group.name();
-            let metric = names
-                .entry(series_name)
-                .or_insert_with(|| self.metric_name(series_name))
-                .clone();
-            let outcome = metric.and_then(|metric| {
-                let subjects = self.subjects(group, &mut kinds).inspect_err(|_| {
-                    nobodys.insert(series_name.clone());
-                })?;
-                Ok((metric, subjects))
-            });
-            match outcome {
-                Err(reason) => *discovered.dropped.entry(reason).or_default() += count,
-                Ok((metric, subjects)) => {
-                    for subject in subjects {
-                        let new = Metric {
-                            name: metric.clone(),
-                            series: series_name.clone(),
-                            subject,
-                        };
-                        if let Some(other) = insert(&mut found, new, self.rule.like_adapter()) {
-                            shadowed.insert((metric.clone(), other));
-                        }
-                    }
-                }
-            }
-        }
-        if !shadowed.is_empty() {
-            discovered.dropped.insert(Reason::Duplicate, shadowed.len());
-        }
-        found
+        derivation
     }
 
-    fn metric_name(&self, series: &str) -> Result<Arc<str>, Reason> {
-        if !self.filters.iter().all(|filter| filter.keeps(series)) {
-            return Err(Reason::Filtered);
-        }
-        self.rename.metric_name(series).map(Into::into)
+    /// What became of the series, in the order of their names; last those of which no name is kept.
+    pub fn verdicts(&self) -> impl Iterator<Item = SeriesVerdict<'_>> {
+        let named = self.discovery.iter().flat_map(move |discovery| {
+            let parts = discovery.parts(self.series);
+            parts.map(move |(group, count, is_within)| SeriesVerdict {
+                series: Some(group.name()),
+                count,
+                outcome: if is_within {
+                    discovery.metrics(group).map(|metrics| self.made(&metrics))
+                } else {
+                    Err(Reason::Truncated)
+                },
+            })
+        });
+        let nameless = self.nameless.iter().map(|(reason, count)| SeriesVerdict {
+            series: None,
+            count: *count,
+            outcome: Err(*reason),
+        });
+        named.chain(nameless)
     }
 
-    fn subjects<'s>(
-        &self,
-        group: &'s SeriesGroup,
-        kinds: &mut BTreeMap<&'s str, Option<Arc<ResourceInfo>>>,
-    ) -> Result<Vec<Subject>, Reason> {
-        if self.rule.api == MetricsApi::External {
-            return Ok(vec![Subject::External]);
-        }
-        // prometheus-adapter takes series without a namespace too (`SetSeries`, `pkg/custom-provider/series_registry.go`).
-        let like_adapter = self.rule.like_adapter();
-        let has_namespace = like_adapter
-            || self
-                .rule
-                .namespace_label
-                .as_deref()
-                .is_some_and(|label| group.has(label));
-        let mut subjects = Vec::new();
-        let mut lacking = Reason::NoResource;
-        for label in group.labels() {
-            if like_adapter && label == NAME_LABEL {
-                continue;
-            }
-            let kind = kinds.entry(label).or_insert_with(|| {
-                self.association
-                    .resource_of(label, self.resources)
-                    .cloned()
-                    .map(Arc::new)
-            });
-            let Some(resource) = kind.as_ref().filter(|resource| may_describe(self.rule, resource)) else {
-                continue;
-            };
-            if resource.scope == Scope::Namespaced && !has_namespace {
-                lacking = Reason::NoNamespaceLabel;
-                continue;
-            }
-            // There a kind has one label for all queries, whichever label of a series told of it.
-            let asked = if like_adapter {
-                self.association.label_for(resource)
-            } else {
-                Some(label.to_owned())
-            };
-            let Some(asked) = asked else { continue };
-            subjects.push(Subject::Object {
-                resource: resource.clone(),
-                label: asked.into(),
-            });
-        }
-        if subjects.is_empty() {
-            Err(lacking)
-        } else {
-            Ok(subjects)
+    /// How many came to nothing, by reason: the verdicts added up.
+    pub fn dropped(&self) -> BTreeMap<Reason, usize> {
+        Counts::of(self.verdicts()).dropped
+    }
+
+    /// The metrics and the counts, without the verdicts.
+    pub fn into_metrics(self) -> RuleMetrics {
+        let Counts { dropped, nobodys } = Counts::of(self.verdicts());
+        let names = self.found.len();
+        let mut metrics = Vec::with_capacity(self.found.values().map(Vec::len).sum());
+        metrics.extend(self.found.into_values().flatten());
+        let sample = metrics.iter().take(SAMPLES).map(|metric: &Metric| {
+            let resource = metric.resource().cloned();
+            (metric.series.clone(), metric.name.clone(), resource)
+        });
+        RuleMetrics {
+            rule: self.rule.clone(),
+            discovered: Discovered {
+                series: self.discovery.map_or(0, |_| self.series.len()),
+                metrics: names,
+                dropped,
+                sample: sample.collect(),
+            },
+            metrics,
+            nobodys,
         }
     }
-}
 
-fn static_metrics(
-    rule: &CompiledRule,
-    metric: &str,
-    association: &Association,
-    discovered: &mut Discovered,
-) -> Found {
-    let mut found = Found::new();
-    let mut add = |subject| {
-        insert(
-            &mut found,
-            Metric {
-                name: metric.into(),
+    /// What became of the metrics that series of one name would make.
+    fn made(&self, metrics: &[Metric]) -> Made<'_> {
+        let name = metrics.first().map(|metric| &metric.name);
+        let kept = name.and_then(|name| self.found.get(name));
+        let all = kept.or_else(|| self.cut.get(name?)).into_iter().flatten();
+        Made {
+            metrics: all
+                .filter(|known| metrics.iter().any(|metric| metric.resource() == known.resource()))
+                .collect(),
+            is_cut: kept.is_none(),
+        }
+    }
+
+    fn add_series(&mut self) {
+        let Some(discovery) = &self.discovery else { return };
+        for (group, ..) in discovery.parts(self.series).filter(|(.., is_within)| *is_within) {
+            for metric in discovery.metrics(group).unwrap_or_default() {
+                insert(&mut self.found, metric, self.rule.like_adapter());
+            }
+        }
+        let unusable = self.series.unusable();
+        let grouped: usize = self.series.groups().map(SeriesGroup::count).sum();
+        // A listing with a bound of its own does not keep what only the last series need.
+        let beyond = (self.series.len() - unusable).saturating_sub(grouped.max(discovery.limit));
+        self.drop_nameless(Reason::InvalidName, unusable);
+        self.drop_nameless(Reason::Truncated, beyond);
+    }
+
+    fn add_static(&mut self, name: &str, association: &Association) {
+        let mut add = |subject| {
+            let metric = Metric {
+                name: name.into(),
                 series: "".into(),
                 subject,
-            },
-            false,
-        )
-    };
-    if rule.api == MetricsApi::External {
-        add(Subject::External);
-        return found;
-    }
-    for resource in association
-        .overridden()
-        .filter(|resource| may_describe(rule, resource))
-    {
-        let Some(label) = association.label_for(resource) else {
-            continue;
+            };
+            insert(&mut self.found, metric, false);
         };
-        // Without the namespace's label a query could not tell objects of one name in two namespaces apart.
-        if resource.scope == Scope::Namespaced && rule.namespace_label.is_none() {
-            *discovered.dropped.entry(Reason::NoNamespaceLabel).or_default() += 1;
-            continue;
+        if self.rule.api == MetricsApi::External {
+            return add(Subject::External);
         }
-        add(Subject::Object {
-            resource: Arc::new(resource.clone()),
-            label: label.into(),
-        });
+        let mut without_namespace = 0;
+        for resource in association
+            .overridden()
+            .filter(|resource| may_describe(self.rule, resource))
+        {
+            let Some(label) = association.label_for(resource) else {
+                continue;
+            };
+            // Without the namespace's label a query could not tell objects of one name in two namespaces apart.
+            if resource.scope == Scope::Namespaced && self.rule.namespace_label.is_none() {
+                without_namespace += 1;
+                continue;
+            }
+            add(Subject::Object {
+                resource: Arc::new(resource.clone()),
+                label: label.into(),
+            });
+        }
+        self.drop_nameless(Reason::NoNamespaceLabel, without_namespace);
     }
-    found
-}
 
-/// A `MetricRule` describes nothing outside its namespace but the namespace itself.
-pub(super) fn may_describe(rule: &CompiledRule, resource: &ResourceInfo) -> bool {
-    !rule.is_namespaced()
-        || resource.scope == Scope::Namespaced
-        || resource.group_resource == GroupResource::namespaces()
+    fn drop_nameless(&mut self, reason: Reason, count: usize) {
+        if count > 0 {
+            self.nameless.push((reason, count));
+        }
+    }
 }
 
 /// Keeps the lower series name where two make one metric, or the higher (`keep_last`: prometheus-adapter keeps the one that
-/// the backend listed last, and backends list in order); gives the name that lost.
-fn insert(found: &mut Found, new: Metric, keep_last: bool) -> Option<Arc<str>> {
-    let resource = match &new.subject {
-        Subject::Object { resource, .. } => Some(resource.group_resource.clone()),
-        Subject::External => None,
-    };
-    let key = (new.name.clone(), resource);
-    match found.get_mut(&key) {
-        None => {
-            found.insert(key, new);
-            None
+/// the backend listed last, and backends list in order).
+fn insert(found: &mut Found, new: Metric, keep_last: bool) {
+    let metrics = found.entry(new.name.clone()).or_default();
+    match metrics.binary_search_by(|known| known.resource().cmp(&new.resource())) {
+        Err(at) => metrics.insert(at, new),
+        Ok(at) => {
+            if let Some(known) = metrics.get_mut(at)
+                && known.series != new.series
+                && (known.series < new.series) == keep_last
+            {
+                *known = new;
+            }
         }
-        Some(known) if known.series == new.series => None,
-        Some(known) if (known.series < new.series) != keep_last => Some(new.series),
-        Some(known) => Some(std::mem::replace(known, new).series),
     }
 }
 
-fn truncate(rule: &CompiledRule, found: Found, discovered: &mut Discovered) -> Found {
-    let limit = match rule.limits.max_metrics {
-        0 => return found,
-        limit => usize::try_from(limit).unwrap_or(usize::MAX),
-    };
-    let names: BTreeSet<Arc<str>> = found.keys().map(|(name, _)| name.clone()).collect();
-    if names.len() <= limit {
-        return found;
-    }
-    *discovered.dropped.entry(Reason::Truncated).or_default() += names.len() - limit;
-    let kept: BTreeSet<Arc<str>> = names.into_iter().take(limit).collect();
-    found
-        .into_iter()
-        .filter(|((name, _), _)| kept.contains(name))
-        .collect()
-}
+#[cfg(test)]
+mod tests;

@@ -117,12 +117,8 @@ impl Record {
 impl ClaimKey {
     /// What `metric` is a claim of.
     pub fn of(metric: &Metric) -> Self {
-        let resource = match &metric.subject {
-            Subject::Object { resource, .. } => Some(resource.group_resource.clone()),
-            Subject::External => None,
-        };
         Self {
-            resource,
+            resource: metric.resource().cloned(),
             name: metric.name.clone(),
         }
     }

@@ -1,4 +1,4 @@
-//! Which series came to nothing, and why. Pure: the derivation of the catalog itself says it, for one series at a time.
+//! Dropped series: how many came to nothing and why, with the names of some. Pure.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,93 +7,58 @@ use std::{
 
 use super::report::Dropped;
 use crate::{
-    catalog::{RuleMetrics, Subject, derive},
-    reason::Reason,
-    resource::{GroupResource, Resources},
-    rule::CompiledRule,
-    sample::SeriesSet,
+    catalog::Derivation, reason::Reason, resource::Resources, rule::CompiledRule, sample::SeriesSet,
 };
 
 /// Names that are shown of each reason.
 const SAMPLE: usize = 5;
-/// Different series (by name and labels, whatever their values) that are looked at one by one: what becomes of a series
-/// depends on nothing else.
-const LOOKED_AT: usize = 20_000;
 
-/// The counts that `whole` has, with names to each.
-pub(super) fn dropped(
-    rule: &Arc<CompiledRule>,
-    series: &SeriesSet,
-    resources: &Resources,
-    whole: &RuleMetrics,
-) -> Vec<Dropped> {
-    let mut names: BTreeMap<Reason, BTreeSet<String>> = BTreeMap::new();
-    let kept: BTreeSet<Key> = whole.metrics.iter().map(Key::of).collect();
-    for group in series.groups().take(LOOKED_AT) {
-        let alone = derive(rule, &group.single(), resources);
-        let name = &**group.name();
-        for reason in alone.discovered.dropped.keys() {
-            names.entry(*reason).or_default().insert(name.to_owned());
+/// What the verdicts on a rule's series count, with the first names to each reason.
+pub(super) fn dropped(rule: &Arc<CompiledRule>, series: &SeriesSet, resources: &Resources) -> Vec<Dropped> {
+    let derivation = Derivation::new(rule, series, resources);
+    let mut samples: BTreeMap<Reason, BTreeSet<String>> = BTreeMap::new();
+    let mut show = |reason, text: &dyn Fn() -> String| {
+        let sample = samples.entry(reason).or_default();
+        if sample.len() < SAMPLE {
+            sample.insert(text());
         }
-        for metric in &alone.metrics {
-            let key = Key::of(metric);
-            if kept.contains(&key) {
-                let winner = whole.metrics.iter().find(|other| Key::of(other) == key);
-                if let Some(winner) = winner.filter(|winner| winner.series != metric.series) {
-                    let text = format!("{name} ({} is made from {})", metric.name, winner.series);
-                    names.entry(Reason::Duplicate).or_default().insert(text);
+    };
+    for verdict in derivation.verdicts() {
+        let Some(name) = verdict.series else { continue };
+        match &verdict.outcome {
+            Err(reason) => show(*reason, &|| name.to_string()),
+            Ok(made) if made.is_cut => show(Reason::Truncated, &|| name.to_string()),
+            Ok(_) => {
+                for metric in verdict.lost() {
+                    show(Reason::Duplicate, &|| {
+                        format!("{name} ({} is made from {})", metric.name, metric.series)
+                    });
                 }
-            } else {
-                names
-                    .entry(Reason::Truncated)
-                    .or_default()
-                    .insert(name.to_owned());
             }
         }
     }
-    whole
-        .discovered
-        .dropped
-        .iter()
+    let counts = derivation.dropped().into_iter();
+    counts
         .map(|(reason, count)| Dropped {
             reason: reason.code(),
-            count: *count,
-            sample: names
-                .remove(reason)
-                .unwrap_or_default()
-                .into_iter()
-                .take(SAMPLE)
-                .collect(),
+            count,
+            sample: samples.remove(&reason).into_iter().flatten().collect(),
             meaning: reason.text(),
         })
         .collect()
 }
 
-/// A metric by its name and kind.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Key(Arc<str>, Option<GroupResource>);
-
-impl Key {
-    fn of(metric: &crate::catalog::Metric) -> Self {
-        let resource = match &metric.subject {
-            Subject::Object { resource, .. } => Some(resource.group_resource.clone()),
-            Subject::External => None,
-        };
-        Self(metric.name.clone(), resource)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::derive;
     use crate::rule::testing::{REQUESTS, compiled, series};
 
     fn told(spec: &str, lines: &[&str]) -> Vec<String> {
         let (table, rule) = compiled("all", spec);
         assert_eq!(rule.refusals, []);
         let series = series(lines);
-        let whole = derive(&rule, &series, &table.resources);
-        let dropped = dropped(&rule, &series, &table.resources, &whole);
+        let dropped = dropped(&rule, &series, &table.resources);
         dropped
             .iter()
             .map(|dropped| {
@@ -105,6 +70,37 @@ mod tests {
                 )
             })
             .collect()
+    }
+
+    #[test]
+    fn the_operator_counts_the_same_verdicts() {
+        let spec = REQUESTS.replace("^(.*)_total$", "^(.)");
+        let spec = format!("{spec}\nseriesFilters: [{{isNot: ^f}}]\nlimits: {{maxMetrics: 2}}");
+        let (table, rule) = compiled("all", &spec);
+        let series = series(&[
+            r#"a_total{namespace="shop",pod="p"}"#,
+            r#"a_count{namespace="shop",pod="p"}"#,
+            r#"b_total{namespace="shop",pod="p"}"#,
+            r#"c_total{namespace="shop",pod="p"}"#,
+            r#"d_total{pod="p"}"#,
+            r#"f_total{namespace="shop",pod="p"}"#,
+        ]);
+        let shown = dropped(&rule, &series, &table.resources);
+        let counted = derive(&rule, &series, &table.resources).discovered.dropped;
+        let counted: Vec<_> = counted
+            .iter()
+            .map(|(reason, count)| (reason.code(), *count))
+            .collect();
+        let counts: Vec<_> = shown
+            .iter()
+            .map(|dropped| (dropped.reason, dropped.count))
+            .collect();
+        assert_eq!(counts, counted);
+        assert_eq!(counts.len(), 4, "{counts:?}");
+        assert!(
+            shown.iter().all(|dropped| dropped.sample.len() == dropped.count),
+            "{shown:?}"
+        );
     }
 
     #[test]

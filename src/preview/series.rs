@@ -22,7 +22,6 @@ use crate::{
     api::metric_rule::RuleKey,
     backend::{BackendError, ListedSeries, SeriesQuery},
     catalog::{Catalog, Entry, Listing, RuleMetrics, derive},
-    reason::Reason,
     rule::{BackendRecord, CompiledRule, RuleTable},
     sample::SeriesSet,
 };
@@ -53,8 +52,8 @@ impl Listings {
     pub(super) fn new(world: &World) -> Self {
         let rules = world.after.rules.iter().chain(world.before.rules.iter());
         let wanted = rules.filter_map(|rule| {
-            let (key, backend) = target(&world.after, rule)?;
-            Some((key, backend))
+            let (backend, selector) = world.after.to_list(rule)?;
+            Some(((backend.name.clone(), selector.clone()), backend.clone()))
         });
         Self {
             wanted: wanted.collect(),
@@ -67,7 +66,7 @@ impl Listings {
     pub(super) async fn list(&mut self, world: &World, rules: &[Given], progress: Progress<'_>) {
         let ours: BTreeSet<Key> = rules
             .iter()
-            .filter_map(|given| Some(target(&world.after, world.after.get(&given.object.key)?)?.0))
+            .filter_map(|given| key(&world.after, world.after.get(&given.object.key)?))
             .collect();
         let (mine, others): (Vec<_>, Vec<_>) = self
             .wanted
@@ -89,7 +88,7 @@ impl Listings {
             self.found.extend(list_all(world, some, 0, deadline).await);
         }
         for rule in world.after.rules.iter() {
-            if let Some((key, _)) = target(&world.after, rule)
+            if let Some(key) = key(&world.after, rule)
                 && !self.found.get(&key).is_some_and(Result::is_ok)
             {
                 self.unlisted.insert(rule.key().clone());
@@ -104,7 +103,7 @@ impl Listings {
     pub(super) fn catalog(&self, table: &Arc<RuleTable>) -> Catalog {
         let none = SeriesSet::default();
         let entries = table.rules.iter().map(|rule| {
-            let found = target(table, rule).and_then(|(key, _)| self.found.get(&key));
+            let found = key(table, rule).and_then(|key| self.found.get(&key));
             let series = found.and_then(|found| found.as_ref().ok());
             let metrics = derive(rule, series.map_or(&none, |series| &***series), &table.resources);
             Entry {
@@ -137,7 +136,6 @@ impl Listings {
         &self,
         rule: &Arc<CompiledRule>,
         selector: &Arc<str>,
-        metrics: Option<&RuleMetrics>,
         world: &World,
     ) -> SeriesReport {
         let backend = rule.backend.as_ref().ok();
@@ -157,9 +155,7 @@ impl Listings {
             }
             Some(Ok(series)) => {
                 report.found = series.len();
-                if let Some(metrics) = metrics {
-                    report.dropped = dropped(rule, series, &world.after.resources, metrics);
-                }
+                report.dropped = dropped(rule, series, &world.after.resources);
             }
         }
         report
@@ -179,18 +175,10 @@ impl Listings {
     }
 }
 
-/// What has to be listed for a rule: nothing for a static one, and nothing that is refused for what it would list.
-fn target(table: &RuleTable, rule: &CompiledRule) -> Option<(Key, Arc<BackendRecord>)> {
-    let selector = rule.listed()?.clone();
-    let refused = rule
-        .refusals
-        .iter()
-        .any(|problem| problem.reason == Reason::MatchAll);
-    if refused || table.unresolved_backend(rule).is_some() {
-        return None;
-    }
-    let backend = rule.backend.as_ref().ok()?;
-    Some(((backend.name.clone(), selector), backend.clone()))
+/// What is listed for a rule, if anything is.
+fn key(table: &RuleTable, rule: &CompiledRule) -> Option<Key> {
+    let (backend, selector) = table.to_list(rule)?;
+    Some((backend.name.clone(), selector.clone()))
 }
 
 async fn list_all(

@@ -365,22 +365,10 @@ impl Progress {
 
 /// What has to be listed for a rule; `None` where there is nothing, or where it may not be.
 fn target(table: &RuleTable, rule: &CompiledRule) -> Option<Target> {
-    let selector = rule.listed()?.clone();
-    if table.unresolved_backend(rule).is_some() {
-        return None;
-    }
-    // What is refused for what it would list is not listed; any other refusal leaves the claims standing.
-    if rule
-        .refusals
-        .iter()
-        .any(|problem| problem.reason == Reason::MatchAll)
-    {
-        return None;
-    }
-    let backend = rule.backend.as_ref().ok()?;
+    let (backend, selector) = table.to_list(rule)?;
     Some(Target {
         backend: backend.name.clone(),
-        selector,
+        selector: selector.clone(),
         lookback: backend.lookback,
         max_series: Some(u64::from(rule.limits.max_series)).filter(|max| *max > 0),
         namespace: rule.key().namespace.as_deref().map(Into::into),

@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, sync::Arc};
 
-use super::{CompiledRule, Namespaces, Problem, backend::Backends};
+use super::{BackendRecord, CompiledRule, Namespaces, Problem, backend::Backends};
 use crate::{api::metric_rule::RuleKey, reason::Reason, resource::Resources};
 
 /// One consistent state of rules, backends, namespaces and the REST mapping.
@@ -59,6 +59,19 @@ impl RuleTable {
             Some(namespace) => self.check_backend(rule, Some(namespace)).err(),
             None => rule.backend.as_ref().err().cloned(),
         }
+    }
+
+    /// The backend whose series are listed for `rule`, and the selector; `None` where there is nothing to list, or it may not be.
+    pub fn to_list<'a>(&self, rule: &'a CompiledRule) -> Option<(&'a Arc<BackendRecord>, &'a Arc<str>)> {
+        let selector = rule.listed()?;
+        // What is refused for what it would list is not listed; any other refusal leaves the claims standing.
+        let mut refusals = rule.refusals.iter();
+        if refusals.any(|problem| problem.reason == Reason::MatchAll)
+            || self.unresolved_backend(rule).is_some()
+        {
+            return None;
+        }
+        Some((rule.backend.as_ref().ok()?, selector))
     }
 }
 

@@ -149,19 +149,6 @@ impl SeriesGroup {
     pub fn examples(&self) -> &[Labels] {
         &self.examples
     }
-
-    /// A set of one of its series, without examples.
-    pub fn single(&self) -> SeriesSet {
-        SeriesSet {
-            groups: vec![Self {
-                count: 1,
-                examples: Vec::new(),
-                ..self.clone()
-            }],
-            total: 1,
-            unusable: 0,
-        }
-    }
 }
 
 // === impl Collector ===

@@ -8,7 +8,7 @@ use metricrule::{
         ClusterMetricRule, MetricBackend,
         metric_rule::{RuleKey, RuleResource},
     },
-    catalog::{Catalog, Entry, Listing, derive::derive},
+    catalog::{Catalog, Entry, Listing, derive},
     reason::Reason,
     resource::{GroupResource, Resources},
     rule::{BackendObject, Index, RuleObject, index::RuleScope},

@@ -47,10 +47,8 @@ impl Replica {
 
 /// What is listed for a rule, as relist has it.
 pub(super) fn listed(table: &RuleTable, rule: &CompiledRule) -> Option<String> {
-    if table.unresolved_backend(rule).is_some() {
-        return None;
-    }
-    Some(format!("{} {}", rule.backend.as_ref().ok()?.name, rule.listed()?))
+    let (backend, selector) = table.to_list(rule)?;
+    Some(format!("{} {selector}", backend.name))
 }
 
 /// The series that the backend has for a rule's selector, of those that are known.
