@@ -1,8 +1,9 @@
-//! The one path from a route to values: look up, names, plan, ask, project.
+//! The one path from a request to values: [`run`] follows it and leaves a [`Trace`]; the replies of both APIs are made of that.
 
 mod held;
 mod size;
 mod told;
+mod trace;
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,15 +11,16 @@ use jiff::Timestamp;
 use moka::future::Cache;
 use tokio::{sync::watch, time::Instant};
 
+pub use self::trace::{Sources, Trace, run, unanswered};
 pub use crate::backend::Placed;
 
 use self::{
-    held::{Evaluated, Held},
-    size::MAX_REPLY,
+    held::Held,
+    size::{Encoded, MAX_REPLY},
 };
 use crate::{
-    backend::{BackendError, Evaluation, InstantQuery, pool::Pool},
-    catalog::{Catalog, ClaimKey, Served, Standing},
+    backend::{Evaluation, InstantQuery, Rows, pool::Pool},
+    catalog::Catalog,
     kubernetes::{
         objects::{Objects, ObjectsError},
         targets::Targets,
@@ -26,14 +28,13 @@ use crate::{
     logbook::Logbook,
     metrics::Metrics,
     query::{
-        Answer, Ask, CustomItem, ExternalItem, Failure, Tally,
-        failure::Words,
-        plan_custom, plan_external, project_custom, project_external,
-        request::{self, ObjectName},
+        Answer, Ask, CustomItem, ExternalItem, Failure, Items,
+        request::{self, MetricRequest},
+        resolve,
     },
     reason::Reason,
     resource::{ResourceInfo, Scope},
-    rule::{CompiledRule, RuleTable},
+    rule::CompiledRule,
 };
 
 /// Answers routes from the catalog in force.
@@ -56,8 +57,12 @@ pub struct Answerer {
 const WARN_AGAIN: Duration = Duration::from_mins(10);
 /// Rules that are remembered; those beyond are written of more often.
 const WARNED: u64 = 4096;
-/// How many rules the reply to a request for an unknown metric names.
-const NEAR_MISSES: usize = 3;
+
+/// The sources of one request that a client waits for.
+struct Live<'a> {
+    answerer: &'a Answerer,
+    deadline: Instant,
+}
 
 // === impl Answerer ===
 
@@ -101,54 +106,14 @@ impl Answerer {
         route: &request::Custom,
         deadline: Instant,
     ) -> Result<Placed<Answer<CustomItem>>, Failure> {
-        let catalog = self.catalog();
-        let resource = known_kind(&catalog, route)?;
-        let namespace = route.namespace.as_deref();
-        let served = catalog
-            .custom(&resource.group_resource, &route.metric, namespace)
-            .filter(|served| {
-                served.rule.like_adapter() || resource.group_resource.group == route.resource.group
-            })
-            .ok_or_else(|| unknown_custom(&catalog, resource, route))?;
-        check(&catalog.table, served, namespace)?;
-        let names = match &route.object {
-            ObjectName::Named(name) => vec![name.clone()],
-            ObjectName::Namespace => namespace.map(ToOwned::to_owned).into_iter().collect(),
-            ObjectName::All => self.select(resource, route).await?,
-        };
-        let answer = self.evaluate_custom(served, route, &names, deadline).await;
-        self.note(served, answer)
-    }
-
-    async fn evaluate_custom(
-        &self,
-        served: &Served,
-        route: &request::Custom,
-        names: &[String],
-        deadline: Instant,
-    ) -> Result<Placed<Answer<CustomItem>>, Failure> {
-        let mut plan = plan_custom(served, route, names)?;
-        let namespace = route.namespace.as_deref();
-        plan.target = namespace.and_then(|namespace| self.targets.lowest(namespace, &route.metric));
-        let Some(ask) = &plan.ask else {
-            return Ok(Answer {
-                items: Vec::new(),
-                window: served.rule.window,
-                tally: Tally::default(),
-                warnings: Vec::new(),
-            }
-            .into());
-        };
-        let evaluated = self.ask(&served.rule, ask, namespace, deadline).await?;
-        self.note_warnings(served, &evaluated.rows.warnings);
-        let answer = project_custom(&plan, &evaluated.rows, evaluated.at)
-            .inspect_err(|failure| self.count(&failure.tally))?;
-        self.count(&answer.tally);
-        self.warn(served, &answer.warnings).await;
         let each = route.metric.len() + route.metric_selector.to_string().len() * 4;
-        let answer = self.place(answer, each, namespace, evaluated)?;
-        self.note_answered(served);
-        Ok(answer)
+        self.answer(
+            &MetricRequest::Custom(route.clone()),
+            deadline,
+            Items::custom,
+            each,
+        )
+        .await
     }
 
     /// The values of an external metric.
@@ -161,105 +126,67 @@ impl Answerer {
         route: &request::External,
         deadline: Instant,
     ) -> Result<Placed<Answer<ExternalItem>>, Failure> {
-        let catalog = self.catalog();
-        check_synced(&catalog)?;
-        let namespace = route.namespace.as_str();
-        let served = catalog.external(&route.metric, namespace).ok_or_else(|| {
-            let cause = "no rule makes an external metric of that name for this namespace; `kubectl get \
-                         metricrules,clustermetricrules -A` shows the rules";
-            let near = near_misses(&catalog, None, &route.metric, Some(namespace));
-            Failure::new(Reason::UnknownMetric, format!("{cause}{near}")).after(route.sought())
-        })?;
-        check(&catalog.table, served, Some(namespace))?;
-        let answer = self.evaluate_external(served, route, deadline).await;
-        self.note(served, answer)
-    }
-
-    async fn evaluate_external(
-        &self,
-        served: &Served,
-        route: &request::External,
-        deadline: Instant,
-    ) -> Result<Placed<Answer<ExternalItem>>, Failure> {
-        let plan = plan_external(served, route)?;
-        let Some(ask) = &plan.ask else {
-            return Err(Failure::new(
-                Reason::Internal,
-                "an external metric was planned without a query",
-            ));
-        };
-        let namespace = Some(route.namespace.as_str());
-        let evaluated = self.ask(&served.rule, ask, namespace, deadline).await?;
-        self.note_warnings(served, &evaluated.rows.warnings);
-        let answer = project_external(&plan, &evaluated.rows, evaluated.at)
-            .inspect_err(|failure| self.count(&failure.tally))?;
-        self.count(&answer.tally);
-        self.warn(served, &answer.warnings).await;
-        let answer = self.place(answer, route.metric.len(), namespace, evaluated)?;
-        self.note_answered(served);
-        Ok(answer)
-    }
-
-    async fn select(&self, resource: &ResourceInfo, route: &request::Custom) -> Result<Vec<String>, Failure> {
-        let namespace = route
-            .namespace
-            .as_deref()
-            .filter(|_| resource.scope == Scope::Namespaced);
-        let objects = self
-            .objects
-            .list(&resource.group_resource, namespace, &route.label_selector);
-        let objects = objects
-            .await
-            .map_err(|error: ObjectsError| Failure::new(error.reason(), error.to_string()))?;
-        Ok(objects.into_iter().map(|object| object.name.clone()).collect())
-    }
-
-    async fn ask(
-        &self,
-        rule: &CompiledRule,
-        ask: &Ask,
-        namespace: Option<&str>,
-        deadline: Instant,
-    ) -> Result<Arc<Evaluated>, Failure> {
-        let failed = |error: BackendError| {
-            Failure::new(
-                error.reason(),
-                format!("the MetricBackend {:?}: {}", ask.backend.name, error.cause()),
-            )
-            .saying(Words {
-                said: error.said().map(ToOwned::to_owned),
-                detail: error.whole().to_owned(),
-            })
-        };
-        let backend = self.pool.get(&ask.backend.name).map_err(failed)?;
-        let query = InstantQuery {
-            promql: ask.promql.clone(),
-            at: Timestamp::now(),
+        let each = route.metric.len();
+        self.answer(
+            &MetricRequest::External(route.clone()),
             deadline,
-            max_samples: ask.max_samples,
-            namespace: namespace.map(Into::into),
-            rule: Some(Arc::new(rule.key().clone())),
-            refresh: ask.refresh,
+            Items::external,
+            each,
+        )
+        .await
+    }
+
+    /// Follows a request, tells of what became of it, and makes the reply. `each`: bytes that the request adds to each item.
+    async fn answer<Item: Encoded>(
+        &self,
+        request: &MetricRequest,
+        deadline: Instant,
+        of: impl FnOnce(Items) -> Result<Vec<Item>, Failure>,
+        each: usize,
+    ) -> Result<Placed<Answer<Item>>, Failure> {
+        let catalog = self.catalog();
+        let resolved = resolve(&catalog, request);
+        let live = Live {
+            answerer: self,
+            deadline,
         };
-        let name = &ask.backend.name;
-        if let Some(answer) = self.held.get(name, &query, &backend).await {
-            return Ok(answer);
+        let trace = run(request, &catalog.table, resolved, &live).await;
+        self.tell(&trace).await;
+        // What fails before is about the request, or stands in the rule's conditions.
+        let served = trace.resolved.clone().ok().filter(|_| trace.objects.is_some());
+        let (tally, asked) = (trace.tally(), trace.outcome.is_some());
+        let answer = self.reply(trace, of, each, request.namespace());
+        if let Some(served) = served {
+            self.note(&served, asked, &tally, answer.as_ref().err());
         }
-        let evaluation = backend.instant(query.clone()).await.map_err(failed)?;
-        let Evaluation { rows, at, asked } = evaluation;
-        let answer = Arc::new(Evaluated::new(rows, at, asked));
-        self.held.put(name, &query, &backend, &answer).await;
-        Ok(answer)
+        answer
+    }
+
+    fn reply<Item: Encoded>(
+        &self,
+        mut trace: Trace,
+        of: impl FnOnce(Items) -> Result<Vec<Item>, Failure>,
+        each: usize,
+        namespace: Option<&str>,
+    ) -> Result<Placed<Answer<Item>>, Failure> {
+        let window = trace.plan.as_ref().and_then(|plan| plan.served.rule.window);
+        let outcome = trace.outcome.take();
+        let items = trace.into_items()?.map(of).transpose()?.unwrap_or_default();
+        let answer = Answer { items, window };
+        match outcome {
+            Some(outcome) => self.place(answer, each, namespace, outcome.rows),
+            None => Ok(answer.into()),
+        }
     }
 
     /// Gives the items, and the reply that is made of them, their place in the budget; the rows keep theirs for as long, for
     /// items share their labels. `each`: bytes that the request adds to each item of the reply.
-    fn place<Item: size::Encoded>(
+    fn place<Item: Encoded>(
         &self,
         answer: Answer<Item>,
         each: usize,
         namespace: Option<&str>,
-        rows: Arc<Evaluated>,
+        rows: Arc<Rows>,
     ) -> Result<Placed<Answer<Item>>, Failure> {
         let reply: usize = answer.items.iter().map(|item| item.encoded() + each).sum();
         if reply > MAX_REPLY {
@@ -278,138 +205,59 @@ impl Answerer {
         place.shrink(bytes);
         Ok(Placed::new(answer, place))
     }
-
-    fn count(&self, tally: &Tally) {
-        for (reason, count) in &tally.dropped {
-            self.metrics.server.rows_dropped(reason.code(), *count);
-        }
-        if tally.clamped > 0 {
-            self.metrics.server.values_clamped(tally.clamped);
-        }
-        if tally.negative > 0 {
-            self.metrics.server.values_negative(tally.negative);
-        }
-    }
-
-    async fn warn(&self, served: &Served, warnings: &[String]) {
-        if warnings.is_empty() {
-            return;
-        }
-        let rule = served.rule.key().to_string();
-        if self.warned.entry(rule.clone()).or_insert(()).await.is_fresh() {
-            let warnings = warnings.join("; ");
-            tracing::warn!(rule, metric = %served.metric.name, warnings, "query answered with warnings");
-        }
-    }
 }
 
-fn check_synced(catalog: &Catalog) -> Result<(), Failure> {
-    if catalog.is_synced() {
-        return Ok(());
+// === impl Live ===
+
+impl Sources for Live<'_> {
+    async fn objects(
+        &self,
+        resource: &ResourceInfo,
+        route: &request::Custom,
+    ) -> Result<Vec<String>, Failure> {
+        let namespace = route
+            .namespace
+            .as_deref()
+            .filter(|_| resource.scope == Scope::Namespaced);
+        let objects = &self.answerer.objects;
+        let objects = objects
+            .list(&resource.group_resource, namespace, &route.label_selector)
+            .await
+            .map_err(|error: ObjectsError| Failure::new(error.reason(), error.to_string()))?;
+        Ok(objects.into_iter().map(|object| object.name.clone()).collect())
     }
-    Err(Failure::new(
-        Reason::NotSynced,
-        "the rules and their claims have not been read yet; this replica started a moment ago",
-    ))
-}
 
-fn known_kind<'a>(catalog: &'a Catalog, route: &request::Custom) -> Result<&'a ResourceInfo, Failure> {
-    check_synced(catalog)?;
-    let unknown = |cause: String| Failure::new(Reason::UnknownMetric, cause).after(route.sought_kind());
-    // prometheus-adapter takes a bare name of any group; a rule in its semantics alone is served by one.
-    let resources = &catalog.table.resources;
-    let bare = || {
-        let name = Some(&route.resource).filter(|named| named.group.is_empty())?;
-        resources.find(None, &name.resource)
-    };
-    let resource = resources.resolve(&route.resource).or_else(bare).ok_or_else(|| {
-        unknown(format!(
-            "the cluster has no resource {}; a resource of a group is named like deployments.apps",
-            route.resource
-        ))
-    })?;
-    if route.namespace.is_none() && resource.scope == Scope::Namespaced {
-        let cause = format!(
-            "{} live in namespaces: ask below /namespaces/{{namespace}}/",
-            resource.group_resource
-        );
-        return Err(unknown(cause));
+    fn lowest_target(&self, namespace: &str, metric: &str) -> Option<i64> {
+        self.answerer.targets.lowest(namespace, metric)
     }
-    Ok(resource)
-}
 
-fn unknown_custom(catalog: &Catalog, resource: &ResourceInfo, route: &request::Custom) -> Failure {
-    let namespace = route.namespace.as_deref();
-    let others: Vec<String> = catalog
-        .custom_metrics()
-        .filter(|(other, _)| {
-            other.group_resource != resource.group_resource
-                && catalog
-                    .custom(&other.group_resource, &route.metric, namespace)
-                    .is_some()
-        })
-        .map(|(other, _)| other.group_resource.to_string())
-        .take(3)
-        .collect();
-    let cause = if others.is_empty() {
-        "no rule makes it for this request; `kubectl get metricrules,clustermetricrules -A` shows the rules, and their \
-         conditions what became of their series"
-            .to_owned()
-    } else {
-        format!(
-            "no rule makes it for this kind of object; there are rules that make it for {}",
-            others.join(", ")
-        )
-    };
-    let near = near_misses(catalog, Some(resource), &route.metric, namespace);
-    Failure::new(Reason::UnknownMetric, format!("{cause}{near}")).after(route.sought_kind())
-}
-
-/// The rules that may make the metric once they are in force; nothing of their text.
-fn near_misses(
-    catalog: &Catalog,
-    resource: Option<&ResourceInfo>,
-    metric: &str,
-    namespace: Option<&str>,
-) -> String {
-    let sought = ClaimKey {
-        resource: resource.map(|resource| resource.group_resource.clone()),
-        name: metric.into(),
-    };
-    let near = catalog.near_misses(&sought, namespace, NEAR_MISSES);
-    let near = near.iter().map(|(rule, reason)| {
-        let reason = reason.code();
-        format!("; the {rule} is not in force ({reason}) and may make it")
-    });
-    near.collect()
-}
-
-fn check(table: &RuleTable, served: &Served, namespace: Option<&str>) -> Result<(), Failure> {
-    let rule = &served.rule;
-    if let Some(problem) = rule.refusal() {
-        return Err(Failure::of_rule(&rule.key().to_string(), problem));
-    }
-    table
-        .check_backend(rule, namespace)
-        .map_err(|problem| Failure::new(problem.reason, problem.message))?;
-    let because = |failure: Option<Reason>| {
-        failure.map_or_else(String::new, |reason| {
-            format!(" (the last look failed: {})", reason.code())
-        })
-    };
-    let waits_for = match served.standing {
-        Standing::Answers => return Ok(()),
-        Standing::Unrecorded => "its claim is recorded, for another rule may make it as well".to_owned(),
-        Standing::Edited(failure) => {
-            format!("its series are listed for its new spec{}", because(failure))
+    async fn rows(
+        &self,
+        rule: &CompiledRule,
+        ask: &Ask,
+        namespace: Option<&str>,
+    ) -> Result<Evaluation, Failure> {
+        let Answerer { pool, held, .. } = self.answerer;
+        let backend = pool.get(&ask.backend.name);
+        let backend = backend.map_err(|error| unanswered(ask, &error))?;
+        let query = InstantQuery {
+            promql: ask.promql.clone(),
+            at: Timestamp::now(),
+            deadline: self.deadline,
+            max_samples: ask.max_samples,
+            namespace: namespace.map(Into::into),
+            rule: Some(Arc::new(rule.key().clone())),
+            refresh: ask.refresh,
+        };
+        let name = &ask.backend.name;
+        if let Some(answer) = held.get(name, &query, &backend).await {
+            return Ok(answer);
         }
-        Standing::Unlisted(failure) => format!("its series are listed{}", because(failure)),
-    };
-    let cause = format!(
-        "the rule {} claims this metric, and answers when {waits_for}",
-        rule.key()
-    );
-    Err(Failure::new(Reason::NotSynced, cause))
+        let answer = backend.instant(query.clone()).await;
+        let answer = answer.map_err(|error| unanswered(ask, &error))?;
+        held.put(name, &query, &backend, &answer).await;
+        Ok(answer)
+    }
 }
 
 #[cfg(test)]

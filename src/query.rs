@@ -6,12 +6,16 @@ pub mod failure;
 pub mod plan;
 pub mod project;
 pub mod request;
+mod resolve;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 pub use self::{
-    answer::{Answer, CustomItem, ExternalItem, Tally},
+    answer::{Answer, CustomItem, ExternalItem, Items},
     failure::Failure,
-    plan::{Ask, Plan, plan_custom, plan_external},
-    project::{project_custom, project_external},
+    plan::{Ask, Plan, plan},
+    project::{Projection, project},
+    resolve::{Refusal, may_answer, resolve},
+    verdict::{RowVerdict, Tally},
 };

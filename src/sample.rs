@@ -136,10 +136,11 @@ impl fmt::Display for Labels {
 // === impl InstantVector ===
 
 impl InstantVector {
-    /// The rows ordered by their labels, so that "the first row" means the same on every replica.
-    pub fn by_labels(&self) -> Vec<&Sample> {
-        let mut samples: Vec<&Sample> = self.samples.iter().collect();
-        samples.sort_by(|a, b| a.labels.cmp(&b.labels));
+    /// The rows ordered by their labels, so that "the first row" means the same on every replica; each with its place in the
+    /// answer.
+    pub fn by_labels(&self) -> Vec<(usize, &Sample)> {
+        let mut samples: Vec<(usize, &Sample)> = self.samples.iter().enumerate().collect();
+        samples.sort_by(|(_, a), (_, b)| a.labels.cmp(&b.labels));
         samples
     }
 

@@ -6,12 +6,10 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use moka::future::Cache;
-use tokio::time::Instant;
 
 use crate::{
-    backend::{Backend, InstantQuery, QueryKey, Rows},
+    backend::{Backend, Evaluation, InstantQuery, QueryKey},
     metrics::Metrics,
 };
 
@@ -23,16 +21,6 @@ const LARGEST: usize = 4 << 20;
 const TIDY: usize = 64 << 10;
 /// The longest `refresh` of a rule; nothing is held for longer.
 const LONGEST: Duration = Duration::from_mins(1);
-
-/// An answer and when it was asked for.
-#[derive(Debug)]
-pub(super) struct Evaluated {
-    pub(super) rows: Arc<Rows>,
-    /// The instant of the evaluation.
-    pub(super) at: Timestamp,
-    /// The same on the clock that ages are read from.
-    asked: Instant,
-}
 
 /// The answers that are held.
 #[derive(Clone)]
@@ -46,23 +34,9 @@ type Key = (Arc<str>, QueryKey);
 
 #[derive(Clone)]
 struct Entry {
-    answer: Arc<Evaluated>,
+    answer: Evaluation,
     /// The client that it came from: one with other settings or credentials might say something else.
     client: Weak<dyn Backend>,
-}
-
-// === impl Evaluated ===
-
-impl Evaluated {
-    /// The answer to a query that was sent at `asked`.
-    pub(super) fn new(rows: Arc<Rows>, at: Timestamp, asked: Instant) -> Self {
-        Self { rows, at, asked }
-    }
-
-    /// About its size in memory, in bytes.
-    fn weight(&self) -> usize {
-        size_of::<Self>() + self.rows.weight()
-    }
 }
 
 // === impl Held ===
@@ -70,7 +44,7 @@ impl Evaluated {
 impl Held {
     pub(super) fn new(metrics: Metrics) -> Self {
         let weigh = |key: &Key, entry: &Entry| {
-            let weight = key.1.promql.len() + size_of::<Key>() + entry.answer.weight();
+            let weight = key.1.promql.len() + size_of::<Key>() + weight(&entry.answer);
             u32::try_from(weight).unwrap_or(u32::MAX)
         };
         Self {
@@ -89,7 +63,7 @@ impl Held {
         backend: &Arc<str>,
         query: &InstantQuery,
         client: &Arc<dyn Backend>,
-    ) -> Option<Arc<Evaluated>> {
+    ) -> Option<Evaluation> {
         if query.refresh.is_zero() {
             return None;
         }
@@ -108,9 +82,9 @@ impl Held {
         backend: &Arc<str>,
         query: &InstantQuery,
         client: &Arc<dyn Backend>,
-        answer: &Arc<Evaluated>,
+        answer: &Evaluation,
     ) {
-        let weight = answer.weight();
+        let weight = weight(answer);
         if query.refresh.is_zero() || weight > LARGEST {
             return;
         }
@@ -129,13 +103,20 @@ impl Held {
     }
 }
 
+/// About the size of an answer in memory, in bytes.
+fn weight(answer: &Evaluation) -> usize {
+    size_of::<Evaluation>() + answer.rows.weight()
+}
+
 #[cfg(test)]
 mod tests {
     use futures::{FutureExt as _, future::BoxFuture};
+    use jiff::Timestamp;
+    use tokio::time::Instant;
 
     use super::*;
     use crate::{
-        backend::{BackendError, BuildInfo, Evaluation, ListedSeries, SeriesQuery},
+        backend::{BackendError, BuildInfo, ListedSeries, Rows, SeriesQuery},
         sample::{InstantVector, Sample},
     };
 
@@ -182,12 +163,16 @@ mod tests {
         Arc::new(Silent)
     }
 
-    fn now() -> Arc<Evaluated> {
-        Arc::new(Evaluated::new(
-            Arc::default(),
-            Timestamp::UNIX_EPOCH,
-            Instant::now(),
-        ))
+    fn now() -> Evaluation {
+        of(Arc::default())
+    }
+
+    fn of(rows: Arc<Rows>) -> Evaluation {
+        Evaluation {
+            rows,
+            at: Timestamp::UNIX_EPOCH,
+            asked: Instant::now(),
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -197,7 +182,10 @@ mod tests {
         held.put(&name, &query("up", 5), &client, &answer).await;
         tokio::time::advance(Duration::from_millis(4_999)).await;
         let served = held.get(&name, &query("up", 5), &client).await.unwrap();
-        assert!(Arc::ptr_eq(&served, &answer), "with the time of its query");
+        assert!(
+            Arc::ptr_eq(&served.rows, &answer.rows),
+            "with the time of its query"
+        );
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(held.get(&name, &query("up", 5), &client).await.is_none());
         assert!(
@@ -239,7 +227,7 @@ mod tests {
         assert!(held.get(&name, &asked, &self::client()).await.is_none());
     }
 
-    fn of_size(bytes: usize) -> Arc<Evaluated> {
+    fn of_size(bytes: usize) -> Evaluation {
         let labels = [("text", "x".repeat(bytes))].into_iter().collect();
         let sample = Sample {
             labels,
@@ -250,11 +238,7 @@ mod tests {
             samples: vec![sample],
             ..InstantVector::default()
         };
-        Arc::new(Evaluated::new(
-            Arc::new(rows.into()),
-            Timestamp::UNIX_EPOCH,
-            Instant::now(),
-        ))
+        of(Arc::new(rows.into()))
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use crate::{
     backend::testing::pool,
     catalog::{Entry, Listing, derive},
     kubernetes::fake::FakeApi,
-    query::request::{self, CustomVersion},
+    query::request::{self, CustomVersion, ObjectName},
     resource::GroupResource,
     rule::{
         Index,

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::{
     Catalogs,
     report::{Claim, MetricReport},
-    request::resource,
 };
 use crate::{
     catalog::{Catalog, Metric, Served},
@@ -44,7 +43,7 @@ pub(super) fn claims(
 }
 
 fn winner<'a>(catalog: &'a Catalog, metric: &Metric, namespace: Option<&str>) -> Option<&'a Served> {
-    match resource(metric) {
+    match metric.resource() {
         Some(resource) => catalog.custom(resource, &metric.name, namespace),
         None => catalog.external(&metric.name, namespace?),
     }

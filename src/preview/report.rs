@@ -223,13 +223,41 @@ impl RuleReport {
     }
 }
 
+// === impl Dropped ===
+
+impl Dropped {
+    /// Counts one more for `reason`, and shows it unless `most` are shown.
+    pub(super) fn add(all: &mut Vec<Self>, reason: Reason, most: usize, show: impl FnOnce() -> String) {
+        let code = reason.code();
+        let at = all.iter().position(|dropped| dropped.reason == code);
+        let at = at.unwrap_or_else(|| {
+            all.push(Self {
+                reason: code,
+                count: 0,
+                sample: Vec::new(),
+                meaning: reason.text(),
+            });
+            all.len() - 1
+        });
+        if let Some(dropped) = all.get_mut(at) {
+            dropped.count += 1;
+            if dropped.sample.len() < most {
+                dropped.sample.push(show());
+            }
+        }
+    }
+}
+
 // === impl MetricReport ===
 
 impl MetricReport {
-    /// Notes what a client is told.
+    /// Notes what a client is told; of a backend's error what the log is told.
     pub(super) fn fail(&mut self, failure: &Failure) {
         self.without_value += usize::from(failure.reason == Reason::NoData);
-        self.failures.push(failure.to_string());
+        self.failures.push(match &failure.words {
+            Some(words) => format!("{}: {}", failure.reason.code(), words.detail),
+            None => failure.to_string(),
+        });
     }
 
     fn fails(&self) -> bool {

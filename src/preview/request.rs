@@ -1,15 +1,13 @@
-//! The requests for a metric that are played through, and what is sent for each.
-
-use std::collections::BTreeSet;
+//! Requests for a metric that are played through, and what is sent for each.
 
 use language::selector::Selector;
 
 use super::{Options, objects::ByNamespace, report::QueryReport, world::World};
 use crate::{
-    catalog::{Metric, Served, Subject},
+    catalog::{Metric, Served},
     query::{
-        Failure, Plan, plan_custom, plan_external,
-        request::{self, CustomVersion, ObjectName},
+        plan,
+        request::{Custom, CustomVersion, External, MetricRequest, ObjectName},
     },
     resource::{GroupResource, Scope},
     rule::CompiledRule,
@@ -25,18 +23,35 @@ const CLAIMS: usize = 50;
 pub(super) const EXAMPLE: &str = "example";
 
 /// One request that is played through.
-pub(super) struct Request {
-    pub(super) namespace: Option<String>,
-    pub(super) object: ObjectName,
+pub(super) struct Trial {
+    /// As the server takes it.
+    pub(super) request: MetricRequest,
     /// The objects that it is about; none for an external metric.
     pub(super) names: Vec<String>,
 }
 
-/// The kind that a metric describes; `None` for an external one.
-pub(super) fn resource(metric: &Metric) -> Option<&GroupResource> {
-    match &metric.subject {
-        Subject::Object { resource, .. } => Some(&resource.group_resource),
-        Subject::External => None,
+/// The request that a client makes for a metric; `object` says nothing of an external one.
+pub(super) fn request(
+    metric: &Metric,
+    namespace: Option<String>,
+    object: ObjectName,
+    selector: &Selector,
+) -> MetricRequest {
+    match metric.resource() {
+        Some(resource) => MetricRequest::Custom(Custom {
+            version: CustomVersion::V1beta2,
+            namespace,
+            resource: resource.clone(),
+            object,
+            metric: metric.name.to_string(),
+            label_selector: Selector::everything(),
+            metric_selector: selector.clone(),
+        }),
+        None => MetricRequest::External(External {
+            namespace: namespace.unwrap_or_default(),
+            metric: metric.name.to_string(),
+            selector: selector.clone(),
+        }),
     }
 }
 
@@ -69,133 +84,88 @@ pub(super) fn namespaces(
 }
 
 /// The requests that clients would make.
-pub(super) fn requests(
-    world: &World,
-    served: &Served,
-    objects: &ByNamespace,
-    options: &Options,
-) -> Vec<Request> {
+pub(super) fn trials(world: &World, served: &Served, objects: &ByNamespace, options: &Options) -> Vec<Trial> {
+    let trial = |namespace: Option<String>, object, names| Trial {
+        request: request(&served.metric, namespace, object, &options.selector),
+        names,
+    };
     let places = namespaces(world, &served.rule, objects, options);
-    let Subject::Object { resource, .. } = &served.metric.subject else {
+    let Some(kind) = served.metric.kind() else {
         let everywhere = places.is_empty().then(|| Some("default".to_owned()));
+        let places = places.into_iter().chain(everywhere).flatten().take(NAMESPACES);
         return places
-            .into_iter()
-            .chain(everywhere)
-            .flatten()
-            .take(NAMESPACES)
-            .map(|namespace| Request {
-                namespace: Some(namespace),
-                object: ObjectName::All,
-                names: Vec::new(),
-            })
+            .map(|namespace| trial(Some(namespace), ObjectName::All, Vec::new()))
             .collect();
     };
-    let example = || vec![EXAMPLE.to_owned()];
-    let list = |names: Option<&BTreeSet<String>>| {
-        let names: Vec<String> = names.into_iter().flatten().cloned().collect();
-        if names.is_empty() { example() } else { names }
+    let list = |namespace: Option<&String>| match objects.get(&namespace.cloned()) {
+        Some(names) if !names.is_empty() => names.iter().cloned().collect(),
+        _ => vec![EXAMPLE.to_owned()],
     };
-    if resource.group_resource == GroupResource::namespaces() {
+    if kind.group_resource == GroupResource::namespaces() {
         let named = objects.values().flatten().cloned();
         let covered = |name: &String| served.rule.scope.covers(Some(name), &world.after.namespaces);
         let chosen = |name: &String| options.namespaces.is_empty() || options.namespaces.contains(name);
         return named
             .filter(|name| covered(name) && chosen(name))
             .take(NAMESPACES)
-            .map(|name| Request {
-                namespace: Some(name.clone()),
-                object: ObjectName::Namespace,
-                names: vec![name],
-            })
+            .map(|name| trial(Some(name.clone()), ObjectName::Namespace, vec![name]))
             .collect();
     }
-    if resource.scope == Scope::Cluster {
+    if kind.scope == Scope::Cluster {
         // An HPA asks for them under its own namespace.
         let namespace = options.namespaces.first().cloned();
-        return vec![Request {
-            namespace,
-            object: ObjectName::All,
-            names: list(objects.get(&None)),
-        }];
+        return vec![trial(namespace, ObjectName::All, list(None))];
     }
+    let places = places.into_iter().flatten().take(NAMESPACES);
     places
-        .into_iter()
-        .flatten()
-        .take(NAMESPACES)
         .map(|namespace| {
-            let names = list(objects.get(&Some(namespace.clone())));
-            Request {
-                namespace: Some(namespace),
-                object: ObjectName::All,
-                names,
-            }
+            let names = list(Some(&namespace));
+            trial(Some(namespace), ObjectName::All, names)
         })
         .collect()
 }
 
-// === impl Request ===
+// === impl Trial ===
 
-impl Request {
-    /// What the server plans for it when its selector has these objects.
-    ///
-    /// # Errors
-    ///
-    /// What the server would answer instead.
-    pub(super) fn plan(
-        &self,
-        served: &Served,
-        selector: &Selector,
-        names: &[String],
-    ) -> Result<Plan, Failure> {
-        match &served.metric.subject {
-            Subject::Object { resource, .. } => {
-                let route = request::Custom {
-                    version: CustomVersion::V1beta2,
-                    namespace: self.namespace.clone(),
-                    resource: resource.group_resource.clone(),
-                    object: self.object.clone(),
-                    metric: served.metric.name.to_string(),
-                    label_selector: Selector::everything(),
-                    metric_selector: selector.clone(),
-                };
-                plan_custom(served, &route, names)
-            }
-            Subject::External => {
-                let route = request::External {
-                    namespace: self.namespace.clone().unwrap_or_default(),
-                    metric: served.metric.name.to_string(),
-                    selector: selector.clone(),
-                };
-                plan_external(served, &route)
-            }
-        }
+impl Trial {
+    /// Of a request for several objects, one for the first of them.
+    pub(super) fn for_one(&self) -> Option<Self> {
+        let MetricRequest::Custom(request) = &self.request else {
+            return None;
+        };
+        let first = self.names.first().filter(|_| request.object == ObjectName::All)?;
+        Some(Self {
+            request: MetricRequest::Custom(Custom {
+                object: ObjectName::Named(first.clone()),
+                ..request.clone()
+            }),
+            names: vec![first.clone()],
+        })
     }
 
     /// What is sent for it, with a few names at most.
-    pub(super) fn query(&self, served: &Served, selector: &Selector) -> QueryReport {
+    pub(super) fn query(&self, served: &Served) -> QueryReport {
         let names: Vec<String> = self.names.iter().take(NAMES).cloned().collect();
-        let planned = self.plan(served, selector, &names);
+        let planned = plan(&self.request, served, &names);
         let query = planned
             .as_ref()
             .ok()
             .and_then(|plan| Some(plan.ask.as_ref()?.promql.to_string()));
         QueryReport {
-            request: self.describe(served, &names),
+            request: self.describe(&names),
             query,
             problem: planned.err().map(|failure| failure.to_string()),
         }
     }
 
-    fn describe(&self, served: &Served, names: &[String]) -> String {
-        let place = self
-            .namespace
-            .as_ref()
-            .map(|namespace| format!("{namespace}: "))
-            .unwrap_or_default();
-        let Some(resource) = resource(&served.metric) else {
+    fn describe(&self, names: &[String]) -> String {
+        let namespace = self.request.namespace();
+        let place = namespace.map(|namespace| format!("{namespace}: "));
+        let place = place.unwrap_or_default();
+        let MetricRequest::Custom(Custom { resource, object, .. }) = &self.request else {
             return format!("{place}external metric");
         };
-        match &self.object {
+        match object {
             ObjectName::Named(name) => format!("{place}{resource} {name}"),
             ObjectName::Namespace => format!("{place}the namespace itself"),
             ObjectName::All => {

@@ -1,6 +1,7 @@
 //! Rules against a Prometheus that answers as it is told, without a cluster.
 
 mod credentials;
+mod rows;
 
 use serde_json::{Value, json};
 use wiremock::{

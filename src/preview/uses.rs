@@ -3,16 +3,18 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use language::selector::Selector;
 
-use super::{Catalogs, objects::Known, report::HpaReport, world::World};
+use super::{
+    Catalogs,
+    objects::Known,
+    report::HpaReport,
+    request::{EXAMPLE, request},
+    world::World,
+};
 use crate::{
     catalog::{Catalog, Served},
     kubernetes::hpa::{Demand, Question, demands},
-    query::{
-        Failure, Plan, plan_custom, plan_external,
-        request::{self, CustomVersion, ObjectName},
-    },
+    query::{self, Failure, Plan, request::ObjectName},
     resource::GroupResource,
     rule::CompiledRule,
 };
@@ -33,7 +35,7 @@ pub(super) fn of_rule(
         .entry(rule.key())
         .into_iter()
         .flat_map(|entry| &entry.metrics.metrics)
-        .map(|metric| (metric.name.clone(), super::request::resource(metric).cloned()))
+        .map(|metric| (metric.name.clone(), metric.resource().cloned()))
         .collect();
     let mut found = Vec::new();
     for demand in hpas
@@ -81,47 +83,31 @@ fn winner<'a>(catalog: &'a Catalog, demand: &Demand) -> Option<&'a Served> {
 
 /// What the backend is asked for it. Which pods the HPA's selector chooses is not looked up: some that have series stand for them.
 fn plan(served: &Served, demand: &Demand, known: &Known) -> Result<Plan, Failure> {
-    let (namespace, metric) = (demand.namespace.clone(), demand.question.metric().to_owned());
-    let (resource, object, names) = match &demand.question {
-        Question::External { selector, .. } => {
-            let route = request::External {
-                namespace,
-                metric,
-                selector: selector.clone(),
-            };
-            return plan_external(served, &route);
-        }
+    let namespace = demand.namespace.clone();
+    let (object, names) = match &demand.question {
+        Question::External { .. } => (ObjectName::All, Vec::new()),
         Question::Pods { .. } => {
             let objects = known
                 .get(&served.metric)
                 .and_then(|objects| objects.get(&Some(namespace.clone())));
             let names: Vec<String> = objects.into_iter().flatten().take(NAMES).cloned().collect();
             let names = if names.is_empty() {
-                vec!["example".to_owned()]
+                vec![EXAMPLE.to_owned()]
             } else {
                 names
             };
-            (GroupResource::pods(), ObjectName::All, names)
+            (ObjectName::All, names)
         }
-        Question::Object { resource, .. } if resource.group_resource == GroupResource::namespaces() => (
-            resource.group_resource.clone(),
-            ObjectName::Namespace,
-            vec![namespace.clone()],
-        ),
-        Question::Object { resource, name, .. } => (
-            resource.group_resource.clone(),
-            ObjectName::Named(name.clone()),
-            vec![name.clone()],
-        ),
+        Question::Object { resource, .. } if resource.group_resource == GroupResource::namespaces() => {
+            (ObjectName::Namespace, vec![namespace.clone()])
+        }
+        Question::Object { name, .. } => (ObjectName::Named(name.clone()), vec![name.clone()]),
     };
-    let route = request::Custom {
-        version: CustomVersion::V1beta2,
-        namespace: Some(namespace),
-        resource,
+    let request = request(
+        &served.metric,
+        Some(namespace),
         object,
-        metric,
-        label_selector: Selector::everything(),
-        metric_selector: demand.question.selector().clone(),
-    };
-    plan_custom(served, &route, &names)
+        demand.question.selector(),
+    );
+    query::plan(&request, served, &names)
 }

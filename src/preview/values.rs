@@ -1,12 +1,9 @@
 //! The queries of a rule's metrics for the objects that its series name, and what the backend answers now.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, fmt::Display, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use language::quantity::Milli;
 use tokio::time::Instant;
 
 use super::{
@@ -14,15 +11,16 @@ use super::{
     claims::claims,
     objects::{ByNamespace, Known},
     report::{Dropped, MetricReport, ValueReport},
-    request::{EXAMPLE, Request, namespaces, requests, resource},
+    request::{EXAMPLE, namespaces, trials},
     world::World,
 };
 use crate::{
-    backend::{InstantQuery, Rows},
+    answer::{Sources, Trace, run, unanswered},
+    backend::{Evaluation, InstantQuery},
     catalog::{Metric, RuleMetrics, Served, Standing},
-    query::{Ask, Plan, project_custom, project_external, request::ObjectName},
-    reason::Reason,
-    sample::{InstantVector, Sample},
+    query::{Ask, Failure, Items, may_answer, request::Custom},
+    resource::ResourceInfo,
+    rule::CompiledRule,
 };
 
 /// Metrics that queries and values are shown for where none are named.
@@ -32,6 +30,12 @@ const ROWS: usize = 3;
 /// Of one query, and of all of a rule.
 const DEADLINE: Duration = Duration::from_secs(15);
 const ALL: Duration = Duration::from_mins(2);
+
+/// The objects that are known of a request, and the backends as they are reached from here.
+struct Played<'a> {
+    world: &'a World,
+    names: &'a [String],
+}
 
 /// Every metric of a rule.
 pub(super) async fn of_rule(
@@ -52,7 +56,7 @@ pub(super) async fn of_rule(
         let objects = known.get(metric).unwrap_or(&nothing);
         let mut report = MetricReport {
             metric: metric.name.to_string(),
-            resource: resource(metric).map(ToString::to_string),
+            resource: metric.resource().map(ToString::to_string),
             series: metric.series.to_string(),
             ..MetricReport::default()
         };
@@ -98,28 +102,20 @@ async fn play(
     until: Instant,
     report: &mut MetricReport,
 ) {
-    let requests = requests(world, served, objects, options);
-    if requests.is_empty() {
+    let trials = trials(world, served, objects, options);
+    if trials.is_empty() {
         report.note = Some("no object and no namespace is known; name one with --namespace".to_owned());
     }
-    let example = objects.values().all(BTreeSet::is_empty) && resource(&served.metric).is_some();
-    for request in requests {
-        let namespace = request.namespace.as_deref();
-        if let Err(problem) = world.after.check_backend(&served.rule, namespace) {
-            report
-                .failures
-                .push(format!("{}: {problem}", problem.reason.code()));
+    let example = objects.values().all(BTreeSet::is_empty) && served.metric.kind().is_some();
+    for trial in trials {
+        let namespace = trial.request.namespace();
+        if let Err(failure) = may_answer(&world.after, served, namespace) {
+            report.fail(&failure);
             continue;
         }
-        if let (ObjectName::All, Some(first)) = (&request.object, request.names.first()) {
-            let named = Request {
-                namespace: request.namespace.clone(),
-                object: ObjectName::Named(first.clone()),
-                names: vec![first.clone()],
-            };
-            report.queries.push(named.query(served, &options.selector));
-        }
-        report.queries.push(request.query(served, &options.selector));
+        let for_one = trial.for_one();
+        let queries = for_one.iter().chain([&trial]).map(|trial| trial.query(served));
+        report.queries.extend(queries);
         if example {
             report.note = Some(format!(
                 "no object is known; the queries are for one named {EXAMPLE:?}, and nothing was asked"
@@ -133,150 +129,97 @@ async fn play(
             }
             continue;
         }
-        match request.plan(served, &options.selector, &request.names) {
-            Err(failure) => report.fail(&failure),
-            Ok(plan) => ask(world, &plan, &request, report).await,
-        }
+        let names = &trial.names;
+        let played = Played { world, names };
+        let trace = run(&trial.request, &world.after, Ok(served.clone()), &played).await;
+        show(&trace, namespace, report);
     }
 }
 
-async fn ask(world: &World, plan: &Plan, request: &Request, report: &mut MetricReport) {
-    let Some(ask) = &plan.ask else { return };
-    let at = Timestamp::now();
-    let rows = match rows(world, ask, request, at).await {
-        Ok(rows) => rows,
-        Err(message) => return report.failures.push(message),
-    };
-    let place = request
-        .namespace
-        .as_ref()
-        .map(|namespace| format!("{namespace}/"))
-        .unwrap_or_default();
-    let mut dropped: BTreeMap<Reason, Vec<String>> = BTreeMap::new();
-    for row in &rows.samples {
-        if let Err(reason) = one_row(plan, row, at) {
-            dropped
-                .entry(reason)
-                .or_default()
-                .push(format!("{} {}", row.labels, row.value));
-        }
+/// Shows what became of a request.
+fn show(trace: &Trace, namespace: Option<&str>, report: &mut MetricReport) {
+    if let Some(failure) = &trace.failure {
+        return report.fail(failure);
     }
-    let (mut tally, warnings) = if plan.subject.is_some() {
-        match project_custom(plan, &rows, at) {
-            Ok(answer) => {
-                report.values.extend(answer.items.iter().map(|item| ValueReport {
-                    of: match &item.namespace {
-                        Some(namespace) => format!("{namespace}/{}", item.name),
-                        None => item.name.to_string(),
-                    },
-                    value: item.value.to_string(),
-                }));
-                (answer.tally, answer.warnings)
-            }
-            Err(failure) => {
-                report.fail(&failure);
-                (failure.tally, rows.warnings.clone())
-            }
-        }
-    } else {
-        match project_external(plan, &rows, at) {
-            Ok(answer) => {
-                report.values.extend(answer.items.iter().map(|item| ValueReport {
-                    of: format!("{place}{}", item.labels.clone().unwrap_or_default()),
-                    value: item.value.to_string(),
-                }));
-                (answer.tally, answer.warnings)
-            }
-            Err(failure) => {
-                report.fail(&failure);
-                (failure.tally, rows.warnings.clone())
-            }
-        }
-    };
-    for warning in warnings {
-        if !report.warnings.contains(&warning) {
-            report.warnings.push(warning);
-        }
-    }
-    // Whether a row is a second one is not seen from the row.
-    let doubled = tally.dropped.remove(&Reason::DuplicateRows).unwrap_or(0);
-    add(
-        report,
-        Reason::DuplicateRows,
-        usize::try_from(doubled).unwrap_or(usize::MAX),
-        &[],
-    );
-    for (reason, rows) in dropped {
-        add(report, reason, rows.len(), &rows);
-    }
-    if rows.samples.is_empty() && plan.subject.is_none() {
-        report.warnings.push(format!(
-            "no row for {}",
-            request.namespace.as_deref().unwrap_or_default()
-        ));
-    }
-}
-
-async fn rows(world: &World, ask: &Ask, request: &Request, at: Timestamp) -> Result<Arc<Rows>, String> {
-    let query = InstantQuery {
-        promql: ask.promql.clone(),
-        at,
-        deadline: Instant::now() + DEADLINE,
-        max_samples: ask.max_samples,
-        namespace: request.namespace.as_deref().map(Arc::from),
-        rule: None,
-        refresh: Duration::ZERO,
-    };
-    let backend = world.pool.get(&ask.backend.name);
-    let asked = match backend {
-        Ok(backend) => backend.instant(query).await,
-        Err(error) => Err(error),
-    };
-    asked
-        .map(|answer| answer.rows)
-        .map_err(|error| format!("{}: {}", error.reason().code(), error.detail()))
-}
-
-/// Whether a row gives a value, by the projection itself.
-fn one_row(plan: &Plan, row: &Sample, at: Timestamp) -> Result<(), Reason> {
-    let rows = InstantVector {
-        samples: vec![row.clone()],
-        ..InstantVector::default()
-    };
-    let tally = if plan.subject.is_some() {
-        match project_custom(plan, &rows, at) {
-            Ok(answer) => answer.tally,
-            Err(failure) => failure.tally,
-        }
-    } else {
-        match project_external(plan, &rows, at) {
-            Ok(answer) => answer.tally,
-            Err(failure) => failure.tally,
-        }
-    };
-    tally.dropped.keys().next().map_or(Ok(()), |reason| Err(*reason))
-}
-
-fn add(report: &mut MetricReport, reason: Reason, count: usize, rows: &[String]) {
-    if count == 0 {
+    let (Some(outcome), Some(projection)) = (&trace.outcome, &trace.projection) else {
         return;
+    };
+    match &projection.items {
+        Ok(items) => report.values.extend(values(items, namespace)),
+        Err(failure) => report.fail(failure),
     }
-    let code = reason.code();
-    if !report.rows_dropped.iter().any(|dropped| dropped.reason == code) {
-        report.rows_dropped.push(Dropped {
-            reason: code,
-            count: 0,
-            sample: Vec::new(),
-            meaning: reason.text(),
-        });
+    for warning in &projection.warnings {
+        if !report.warnings.contains(warning) {
+            report.warnings.push(warning.clone());
+        }
     }
-    let known = report
-        .rows_dropped
-        .iter_mut()
-        .find(|dropped| dropped.reason == code);
-    if let Some(known) = known {
-        known.count += count;
-        let room = ROWS.saturating_sub(known.sample.len());
-        known.sample.extend(rows.iter().take(room).cloned());
+    let rows = &outcome.rows.samples;
+    for (row, verdict) in rows.iter().zip(&projection.verdicts) {
+        if let Some(reason) = verdict.dropped {
+            Dropped::add(&mut report.rows_dropped, reason, ROWS, || {
+                format!("{} {}", row.labels, row.value)
+            });
+        }
+    }
+    if rows.is_empty() && matches!(projection.items, Ok(Items::External(_))) {
+        let namespace = namespace.unwrap_or_default();
+        report.warnings.push(format!("no row for {namespace}"));
+    }
+}
+
+fn values(items: &Items, namespace: Option<&str>) -> Vec<ValueReport> {
+    let value = |place: Option<&str>, of: &dyn Display, value: Milli| ValueReport {
+        of: match place {
+            Some(place) => format!("{place}/{of}"),
+            None => of.to_string(),
+        },
+        value: value.to_string(),
+    };
+    match items {
+        Items::Custom(items) => items
+            .iter()
+            .map(|item| value(item.namespace.as_deref(), &item.name, item.value))
+            .collect(),
+        Items::External(items) => items
+            .iter()
+            .map(|item| {
+                let labels = item.labels.clone().unwrap_or_default();
+                value(namespace, &labels, item.value)
+            })
+            .collect(),
+    }
+}
+
+// === impl Played ===
+
+impl Sources for Played<'_> {
+    async fn objects(&self, _: &ResourceInfo, _: &Custom) -> Result<Vec<String>, Failure> {
+        Ok(self.names.to_vec())
+    }
+
+    fn lowest_target(&self, _: &str, _: &str) -> Option<i64> {
+        None
+    }
+
+    async fn rows(
+        &self,
+        _: &CompiledRule,
+        ask: &Ask,
+        namespace: Option<&str>,
+    ) -> Result<Evaluation, Failure> {
+        let query = InstantQuery {
+            promql: ask.promql.clone(),
+            at: Timestamp::now(),
+            deadline: Instant::now() + DEADLINE,
+            max_samples: ask.max_samples,
+            namespace: namespace.map(Arc::from),
+            rule: None,
+            refresh: Duration::ZERO,
+        };
+        let answered = match self.world.pool.get(&ask.backend.name) {
+            Ok(backend) => backend.instant(query).await,
+            Err(error) => Err(error),
+        };
+        answered.map_err(|error| unanswered(ask, &error))
     }
 }

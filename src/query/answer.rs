@@ -1,10 +1,11 @@
 //! The reply before it has a wire format.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use language::quantity::Milli;
 
+use super::Failure;
 use crate::{reason::Reason, sample::Labels};
 
 /// The values of one request.
@@ -14,21 +15,15 @@ pub struct Answer<Item> {
     pub items: Vec<Item>,
     /// The time that each value covers, where it is known.
     pub window: Option<Duration>,
-    /// What was set right or left out on the way.
-    pub tally: Tally,
-    /// What the platform's log should say about the rule, in words.
-    pub warnings: Vec<String>,
 }
 
-/// Counts for the operator's own metrics.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Rows left out, by reason.
-    pub dropped: BTreeMap<Reason, u64>,
-    /// Values cut to what a quantity can carry.
-    pub clamped: u64,
-    /// Values below 0, whatever the rule makes of them.
-    pub negative: u64,
+/// The values of either API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Items {
+    /// Of objects.
+    Custom(Vec<CustomItem>),
+    /// Of an external metric.
+    External(Vec<ExternalItem>),
 }
 
 /// The value of one object.
@@ -59,10 +54,30 @@ pub struct ExternalItem {
     pub timestamp: Timestamp,
 }
 
-// === impl Tally ===
+// === impl Items ===
 
-impl Tally {
-    pub(super) fn drop_rows(&mut self, reason: Reason, rows: u64) {
-        *self.dropped.entry(reason).or_default() += rows;
+impl Items {
+    /// The values of objects.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` for those of an external metric.
+    pub fn custom(self) -> Result<Vec<CustomItem>, Failure> {
+        match self {
+            Self::Custom(items) => Ok(items),
+            Self::External(_) => Err(Failure::new(Reason::Internal, "the values describe no objects")),
+        }
+    }
+
+    /// The values of an external metric.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` for those of objects.
+    pub fn external(self) -> Result<Vec<ExternalItem>, Failure> {
+        match self {
+            Self::Custom(_) => Err(Failure::new(Reason::Internal, "the values describe objects")),
+            Self::External(items) => Ok(items),
+        }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use super::Tally;
 use crate::{
     reason::Reason,
     rule::{CompiledRule, Problem},
@@ -19,8 +18,6 @@ pub struct Failure {
     pub sentence: Option<String>,
     /// The cause and the next step.
     pub cause: String,
-    /// What was left out of the rows that were looked at before it failed.
-    pub tally: Tally,
     /// Whether Kubernetes' sentence stands alone, as prometheus-adapter has it.
     pub terse: bool,
     /// What the backend said, where it did: for logs and for the rule's status, and for no reply.
@@ -45,7 +42,6 @@ impl Failure {
             reason,
             sentence: None,
             cause: cause.into(),
-            tally: Tally::default(),
             terse: false,
             words: None,
         }
@@ -69,13 +65,6 @@ impl Failure {
     #[must_use]
     pub fn in_words_of(mut self, rule: &CompiledRule) -> Self {
         self.terse = rule.like_adapter();
-        self
-    }
-
-    /// The same, with what was counted on the way.
-    #[must_use]
-    pub(super) fn counting(mut self, tally: Tally) -> Self {
-        self.tally = tally;
         self
     }
 

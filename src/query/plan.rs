@@ -11,7 +11,7 @@ use promql::{MatchOp, Matcher, matcher::is_label_name};
 
 use super::{
     Failure, adapter,
-    request::{self, ObjectName},
+    request::{self, MetricRequest, ObjectName},
 };
 use crate::{
     catalog::{Served, Subject},
@@ -59,12 +59,24 @@ pub struct Plan {
     pub sought: String,
 }
 
-/// Plans a request for objects. `names` are those that were asked for or selected; none gives a plan without an ask.
+/// Plans a request for the metric of a rule. `names` are those of the objects that were asked for or selected; none gives a plan
+/// without an ask. An external metric has none.
 ///
 /// # Errors
 ///
 /// `InvalidSelector` and `SelectorRequired` for what the request sent; the rule's own reason where it cannot answer.
-pub fn plan_custom(served: &Served, route: &request::Custom, names: &[String]) -> Result<Plan, Failure> {
+pub fn plan(request: &MetricRequest, served: &Served, names: &[String]) -> Result<Plan, Failure> {
+    match request {
+        MetricRequest::Custom(request) => plan_custom(served, request, names),
+        MetricRequest::External(request) => plan_external(served, request),
+    }
+}
+
+pub(super) fn plan_custom(
+    served: &Served,
+    route: &request::Custom,
+    names: &[String],
+) -> Result<Plan, Failure> {
     let Subject::Object { resource, label } = &served.metric.subject else {
         return Err(Failure::new(
             Reason::UnknownMetric,
@@ -116,12 +128,7 @@ pub fn plan_custom(served: &Served, route: &request::Custom, names: &[String]) -
     Ok(plan(Some(ask)))
 }
 
-/// Plans a request for an external metric.
-///
-/// # Errors
-///
-/// As [`plan_custom`].
-pub fn plan_external(served: &Served, route: &request::External) -> Result<Plan, Failure> {
+pub(super) fn plan_external(served: &Served, route: &request::External) -> Result<Plan, Failure> {
     let mut ingredients = ingredients(served, &route.selector)?;
     let label = served.rule.namespace_label.as_deref();
     if let Some(label) = label {

@@ -84,6 +84,22 @@ impl MetricRequest {
             Self::External(request) => Some(&request.namespace),
         }
     }
+
+    /// The metric's name.
+    pub fn metric(&self) -> &str {
+        match self {
+            Self::Custom(request) => &request.metric,
+            Self::External(request) => &request.metric,
+        }
+    }
+
+    /// Kubernetes' sentence for a metric that no rule makes.
+    pub fn sought(&self) -> String {
+        match self {
+            Self::Custom(request) => request.sought_kind(),
+            Self::External(request) => request.sought(),
+        }
+    }
 }
 
 // === impl CustomVersion ===

@@ -1,15 +1,18 @@
 //! From a route to a query, and from rows to a reply.
 
 mod adapter;
+mod resolution;
 mod sums;
+mod verdicts;
 
-use std::sync::Arc;
+use std::{fmt, ops::Deref, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use language::selector::Selector;
 
 use super::{
-    request::{self, CustomVersion, ObjectName},
+    plan::{plan_custom, plan_external},
+    request::{self, CustomVersion, MetricRequest, ObjectName},
     *,
 };
 use crate::{
@@ -101,7 +104,68 @@ fn rows(rows: &[(&str, f64)]) -> InstantVector {
     }
 }
 
-fn values(answer: &Answer<CustomItem>) -> Vec<(String, String)> {
+/// Items with the counts and warnings beside them.
+#[derive(Debug)]
+struct Projected<Item> {
+    items: Vec<Item>,
+    window: Option<Duration>,
+    tally: Tally,
+    warnings: Vec<String>,
+}
+
+/// A failure with the counts beside it.
+#[derive(Debug)]
+struct Failed {
+    failure: Failure,
+    tally: Tally,
+}
+
+impl Deref for Failed {
+    type Target = Failure;
+
+    fn deref(&self) -> &Failure {
+        &self.failure
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.failure.fmt(f)
+    }
+}
+
+fn projected<Item>(
+    plan: &Plan,
+    rows: &InstantVector,
+    at: Timestamp,
+    of: impl FnOnce(Items) -> Result<Vec<Item>, Failure>,
+) -> Result<Projected<Item>, Failed> {
+    let projection = project(plan, rows, at);
+    let tally = projection.tally();
+    match projection.items.and_then(of) {
+        Ok(items) => Ok(Projected {
+            items,
+            window: plan.served.rule.window,
+            tally,
+            warnings: projection.warnings,
+        }),
+        Err(failure) => Err(Failed { failure, tally }),
+    }
+}
+
+fn project_custom(plan: &Plan, rows: &InstantVector, at: Timestamp) -> Result<Projected<CustomItem>, Failed> {
+    projected(plan, rows, at, Items::custom)
+}
+
+fn project_external(
+    plan: &Plan,
+    rows: &InstantVector,
+    at: Timestamp,
+) -> Result<Projected<ExternalItem>, Failed> {
+    projected(plan, rows, at, Items::external)
+}
+
+fn values(answer: &Projected<CustomItem>) -> Vec<(String, String)> {
     answer
         .items
         .iter()
@@ -255,7 +319,7 @@ fn one_item_for_each_object_that_was_asked_for() {
     );
     assert_eq!(answer.tally.dropped.get(&Reason::ForeignObject), Some(&2));
     assert_eq!(answer.tally.dropped.get(&Reason::ForeignNamespace), Some(&1));
-    assert_eq!(answer.window, Some(std::time::Duration::from_mins(2)));
+    assert_eq!(answer.window, Some(Duration::from_mins(2)));
 }
 
 #[test]

@@ -5,10 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use metricrule::{
-    api::{
-        MetricBackend, MetricBackendSpec, PrometheusSpec,
-        rule_spec::{MetricsApi, Semantics},
-    },
+    api::{MetricBackend, MetricBackendSpec, PrometheusSpec, rule_spec::Semantics},
     catalog::{Catalog, Entry, Listing, derive},
     document::SourceFile,
     import::{
@@ -16,8 +13,9 @@ use metricrule::{
         adapter::{Options, import},
     },
     query::{
-        Plan, plan_custom, plan_external,
+        plan,
         request::{MetricRequest, ObjectName},
+        resolve,
     },
     resource::{GroupResource, ResourceInfo, Resources, Scope},
     rule::{BackendObject, Index, RuleObject, RuleTable, index::RuleScope},
@@ -192,40 +190,29 @@ fn asked(catalog: &Catalog, path: &str) -> Option<String> {
     let (path, query) = path
         .split_once('?')
         .map_or((path, None), |(path, query)| (path, Some(query)));
-    let Ok(Endpoint::Metric(route)) = Request::parse("GET", path, query).endpoint else {
+    let Ok(Endpoint::Metric(request)) = Request::parse("GET", path, query).endpoint else {
         return None;
     };
-    let plan: Plan = match route {
-        MetricRequest::Custom(route) => {
-            let resource = catalog
-                .table
-                .resources
-                .resolve(&route.resource)?
-                .group_resource
-                .clone();
-            let served = catalog.custom(&resource, &route.metric, route.namespace.as_deref())?;
-            assert_eq!(served.rule.api, MetricsApi::Custom);
-            let names: Vec<String> = match &route.object {
-                ObjectName::Named(name) => vec![name.clone()],
-                ObjectName::Namespace => vec![route.namespace.clone()?],
-                ObjectName::All
-                    if !route
-                        .label_selector
-                        .matches(|key| (key == "app").then_some("web")) =>
-                {
-                    Vec::new()
-                }
-                ObjectName::All => match resource.resource.as_str() {
-                    "pods" => ["web-0", "web-1", "web-2"].map(ToOwned::to_owned).to_vec(),
-                    "nodes" => vec!["node-0".to_owned()],
-                    _ => vec!["web".to_owned()],
-                },
-            };
-            plan_custom(served, &route, &names).ok()?
-        }
-        MetricRequest::External(route) => {
-            plan_external(catalog.external(&route.metric, &route.namespace)?, &route).ok()?
-        }
+    let served = resolve(catalog, &request).ok()?;
+    let names: Vec<String> = match &request {
+        MetricRequest::External(_) => Vec::new(),
+        MetricRequest::Custom(route) => match &route.object {
+            ObjectName::Named(name) => vec![name.clone()],
+            ObjectName::Namespace => vec![route.namespace.clone()?],
+            ObjectName::All
+                if !route
+                    .label_selector
+                    .matches(|key| (key == "app").then_some("web")) =>
+            {
+                Vec::new()
+            }
+            ObjectName::All => match served.metric.resource()?.resource.as_str() {
+                "pods" => ["web-0", "web-1", "web-2"].map(ToOwned::to_owned).to_vec(),
+                "nodes" => vec!["node-0".to_owned()],
+                _ => vec!["web".to_owned()],
+            },
+        },
     };
+    let plan = plan(&request, &served, &names).ok()?;
     plan.ask.map(|ask| ask.promql.to_string())
 }

@@ -51,13 +51,15 @@ impl Addend {
 impl Share {
     /// Where the sum of some values overflows: how large each of them may be. `target`: the lowest target that the sum is
     /// divided by, where one is known. A value by itself may be whatever a quantity holds, but for the target.
-    pub(super) fn of(addends: &[Addend], target: Option<i64>) -> Option<Self> {
-        let of_sign = |sign: i128| {
-            let values = addends.iter().map(|addend| addend.exact());
-            values.filter(|value| value.signum() == sign).sum::<i128>().abs()
-        };
-        let count = i64::try_from(addends.len().max(1)).unwrap_or(i64::MAX);
-        let (positive, negative) = (of_sign(1), of_sign(-1));
+    pub(super) fn of(addends: impl Iterator<Item = Addend>, target: Option<i64>) -> Option<Self> {
+        let (mut count, mut positive, mut negative) = (0_i64, 0_i128, 0_i128);
+        for addend in addends {
+            count += 1;
+            let value = addend.exact();
+            positive += value.max(0);
+            negative -= value.min(0);
+        }
+        let count = count.max(1);
         let most = target.map_or(i64::MAX, |target| target.saturating_mul(i32::MAX.into()));
         if most < i64::MAX && positive > most.into() {
             return Some(Self {
@@ -75,20 +77,15 @@ impl Share {
     }
 
     /// Whether a value is within it.
-    pub(super) fn holds(self, addend: &Addend) -> bool {
+    pub(super) fn holds(self, addend: Addend) -> bool {
         let milli = addend.milli.get();
         !addend.clamped && milli <= self.above && milli >= -self.below
     }
 }
 
 /// The sum of all.
-pub(super) fn total(addends: &[Addend]) -> i128 {
-    addends.iter().map(|addend| addend.exact()).sum()
-}
-
-/// How many were cut to what a quantity holds.
-pub(super) fn clamped(addends: &[Addend]) -> u64 {
-    addends.iter().map(|addend| u64::from(addend.clamped)).sum()
+pub(super) fn total(addends: impl Iterator<Item = Addend>) -> i128 {
+    addends.map(Addend::exact).sum()
 }
 
 #[cfg(test)]
@@ -109,10 +106,10 @@ mod tests {
 
     /// What an HPA gets when it adds up some of those that are served.
     fn served(addends: &[Addend], target: Option<i64>) -> Vec<i64> {
-        let share = Share::of(addends, target);
+        let share = Share::of(addends.iter().copied(), target);
         addends
             .iter()
-            .filter(|addend| share.is_none_or(|share| share.holds(addend)))
+            .filter(|addend| share.is_none_or(|share| share.holds(**addend)))
             .map(|addend| addend.milli.get())
             .collect()
     }
@@ -187,7 +184,7 @@ mod tests {
 
         #[test]
         fn what_fits_is_left_alone(values in proptest::collection::vec(-9e13..9e13, 0..100)) {
-            prop_assert_eq!(Share::of(&addends(&values), None), None);
+            prop_assert_eq!(Share::of(addends(&values).into_iter(), None), None);
         }
     }
 }

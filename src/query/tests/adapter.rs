@@ -308,7 +308,7 @@ fn values_are_cut_and_the_last_row_counts() {
 fn a_window_that_is_written_is_told() {
     let plan = plan("all", &format!("{}\nwindow: 90s", requests()), &["a"], "").unwrap();
     let answer = project_custom(&plan, &rows(&[(r#"{pod="a"}"#, 1.0)]), at()).unwrap();
-    assert_eq!(answer.window, Some(std::time::Duration::from_secs(90)));
+    assert_eq!(answer.window, Some(Duration::from_secs(90)));
 }
 
 #[test]

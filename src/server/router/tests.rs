@@ -27,7 +27,7 @@ use crate::{
     catalog::Catalog,
     kubernetes::reviews::{AccessOutcome, ReviewError, Reviewer, Token, TokenOutcome},
     query::{
-        Answer, CustomItem, ExternalItem, Failure, Tally,
+        Answer, CustomItem, ExternalItem, Failure,
         request::{self, ObjectName},
     },
     reason::Reason,
@@ -109,8 +109,6 @@ fn answer<Item>(items: Vec<Item>) -> Placed<Answer<Item>> {
     Placed::from(Answer {
         items,
         window: Some(Duration::from_mins(1)),
-        tally: Tally::default(),
-        warnings: Vec::new(),
     })
 }
 

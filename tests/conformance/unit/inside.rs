@@ -14,7 +14,7 @@ use metricrule::kubernetes::reviews::{AccessOutcome, ReviewError, Reviewer, Toke
 use metricrule::metrics::Metrics;
 use metricrule::pki::ServingCertificate;
 use metricrule::query::request;
-use metricrule::query::{Answer, CustomItem, ExternalItem, Failure, Tally};
+use metricrule::query::{Answer, CustomItem, ExternalItem, Failure};
 use metricrule::reason::Reason;
 use metricrule::server::answers::Answers;
 use metricrule::server::authn::Authenticator;
@@ -135,12 +135,7 @@ fn items(metric: &str, namespace: Option<&str>) -> Result<Vec<CustomItem>> {
 }
 
 fn answer<Item>(items: Vec<Item>) -> Placed<Answer<Item>> {
-    Placed::from(Answer {
-        items,
-        window: None,
-        tally: Tally::default(),
-        warnings: Vec::new(),
-    })
+    Placed::from(Answer { items, window: None })
 }
 
 impl Answers for Named {

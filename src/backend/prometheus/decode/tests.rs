@@ -50,7 +50,7 @@ fn a_vector_keeps_the_order_of_the_answer() {
         ]
     );
     let vector = instant(&body, None).unwrap().value;
-    let sorted: Vec<f64> = vector.by_labels().iter().map(|row| row.value).collect();
+    let sorted: Vec<f64> = vector.by_labels().iter().map(|(_, row)| row.value).collect();
     assert_eq!(sorted, [-0.5, 1e6, 2.0]);
 }
 
