@@ -1,4 +1,4 @@
-//! The one path from a route to values: look up, names, plan, ask, project.
+//! Answer to a request: the one path from a route to values (look up, names, plan, ask, project).
 
 mod held;
 mod size;
@@ -165,7 +165,7 @@ impl Answerer {
         check_synced(&catalog)?;
         let namespace = route.namespace.as_str();
         let served = catalog.external(&route.metric, namespace).ok_or_else(|| {
-            let cause = "no rule makes an external metric of that name for this namespace; `kubectl get \
+            let cause = "no rule makes an external metric with that name for this namespace; `kubectl get \
                          metricrules,clustermetricrules -A` shows the rules";
             let near = near_misses(&catalog, None, &route.metric, Some(namespace));
             Failure::new(Reason::UnknownMetric, format!("{cause}{near}")).after(route.sought())
@@ -308,7 +308,7 @@ fn check_synced(catalog: &Catalog) -> Result<(), Failure> {
     }
     Err(Failure::new(
         Reason::NotSynced,
-        "the rules and their claims have not been read yet; this replica started a moment ago",
+        "this replica has just started, and has not read the rules and their claims yet",
     ))
 }
 
@@ -323,13 +323,13 @@ fn known_kind<'a>(catalog: &'a Catalog, route: &CustomRoute) -> Result<&'a Resou
     };
     let resource = resources.resolve(&route.resource).or_else(bare).ok_or_else(|| {
         unknown(format!(
-            "the cluster has no resource {}; a resource of a group is named like deployments.apps",
+            "the cluster has no resource {}; write a resource of a group like deployments.apps",
             route.resource
         ))
     })?;
     if route.namespace.is_none() && resource.scope == Scope::Namespaced {
         let cause = format!(
-            "{} live in namespaces: ask below /namespaces/{{namespace}}/",
+            "{} are namespaced: request them below /namespaces/{{namespace}}/",
             resource.group_resource
         );
         return Err(unknown(cause));
@@ -351,12 +351,12 @@ fn unknown_custom(catalog: &Catalog, resource: &ResourceInfo, route: &CustomRout
         .take(3)
         .collect();
     let cause = if others.is_empty() {
-        "no rule makes it for this request; `kubectl get metricrules,clustermetricrules -A` shows the rules, and their \
-         conditions what became of their series"
+        "no rule makes it for this request; `kubectl get metricrules,clustermetricrules -A` shows the rules, and \
+         their conditions show what happened to their series"
             .to_owned()
     } else {
         format!(
-            "no rule makes it for this kind of object; there are rules that make it for {}",
+            "no rule makes it for this kind of object; other rules make it for {}",
             others.join(", ")
         )
     };
@@ -378,7 +378,7 @@ fn near_misses(
     let near = catalog.near_misses(&sought, namespace, NEAR_MISSES);
     let near = near.iter().map(|(rule, reason)| {
         let reason = reason.code();
-        format!("; the {rule} is not in force ({reason}) and may make it")
+        format!("; the {rule} is not active ({reason}) and may make it")
     });
     near.collect()
 }
@@ -393,14 +393,14 @@ fn check(table: &RuleTable, served: &Served, namespace: Option<&str>) -> Result<
         .map_err(|problem| Failure::new(problem.reason, problem.message))?;
     let because = |failure: Option<Reason>| {
         failure.map_or_else(String::new, |reason| {
-            format!(" (the last look failed: {})", reason.code())
+            format!(" (the last listing failed: {})", reason.code())
         })
     };
     let waits_for = match served.standing {
         Standing::Answers => return Ok(()),
-        Standing::Unrecorded => "its claim is recorded, for another rule may make it as well".to_owned(),
+        Standing::Unrecorded => "its claim is recorded, because another rule may make it too".to_owned(),
         Standing::Edited(failure) => {
-            format!("its series are listed for its new spec{}", because(failure))
+            format!("the series of its new spec are listed{}", because(failure))
         }
         Standing::Unlisted(failure) => format!("its series are listed{}", because(failure)),
     };

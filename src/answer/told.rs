@@ -1,4 +1,4 @@
-//! What a request came to, as the logbook hears of it.
+//! Outcome of a request, as the logbook records it.
 
 use jiff::Timestamp;
 

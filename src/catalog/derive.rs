@@ -1,4 +1,4 @@
-//! One rule's metrics, from the series of its selector.
+//! Derivation of one rule's metrics from the series of its selector.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,7 +1,7 @@
-//! The part of Go's text/template that prometheus-adapter's configurations use, with the delimiters `<<` and `>>`:
-//! fields, `index printf print len eq ne lt le gt ge and or not`, pipelines, parentheses, `if`, `range`, `with`,
-//! variables, trim markers, comments. Syntax and meaning are Go's (<https://pkg.go.dev/text/template>); the output is
-//! not a string but spans that know where they came from (see [`crate::language::span`]).
+//! Template language: the part of Go's text/template that prometheus-adapter's configurations use, with the delimiters `<<` and
+//! `>>`: fields, `index printf print len eq ne lt le gt ge and or not`, pipelines, parentheses, `if`, `range`, `with`, variables,
+//! trim markers, comments. Syntax and meaning are Go's (<https://pkg.go.dev/text/template>); the output is not a string but spans
+//! that know where they came from (see [`crate::language::span`]).
 //!
 //! Stricter than Go: what can be known to fail when it is rendered is refused when it is parsed, even in a branch that
 //! is never taken (an unknown field, a wrong number of arguments, `eq` of a string and a number, a `printf` verb that

@@ -1,4 +1,4 @@
-//! Which series came to nothing, and why. Pure: the derivation of the catalog itself says it, for one series at a time.
+//! Dropped series, and why they make no metric. Pure: the catalog's own derivation decides, for one series at a time.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,4 @@
-//! From the text of a file to rules and backends, with where everything stands.
+//! Input files: their rules and backends, with the place of everything.
 
 use kube::api::ObjectMeta;
 use serde::de::DeserializeOwned;
@@ -176,5 +176,5 @@ fn decode<K: DeserializeOwned>(mut object: Value) -> Result<K, String> {
     if let Some(object) = object.as_object_mut() {
         object.remove("status");
     }
-    serde_json::from_value(object).map_err(|error| format!("the object does not decode: {error}"))
+    serde_json::from_value(object).map_err(|error| format!("the object cannot be decoded: {error}"))
 }

@@ -1,4 +1,4 @@
-//! The requests for a metric that are played through, and what is sent for each.
+//! Requests for a metric that a preview plays through, and what is sent for each.
 
 use std::collections::BTreeSet;
 

@@ -99,7 +99,7 @@ pub fn project_custom(
         let left_out = before - items.len();
         tally.drop_rows(Reason::NotFinite, u64::try_from(left_out).unwrap_or(u64::MAX));
         warnings.push(format!(
-            "{left_out} values are left out, for they {}",
+            "{left_out} values are left out, because they {}",
             share.fault
         ));
     }
@@ -206,7 +206,7 @@ pub fn project_external(
 fn missing(rows: &InstantVector, tally: &Tally) -> Option<String> {
     let dropped = |reason| tally.dropped.get(&reason).copied().unwrap_or(0);
     let counts = [
-        (dropped(Reason::NoData), "rows are no number (NaN)"),
+        (dropped(Reason::NoData), "rows are not a number (NaN)"),
         (dropped(Reason::StaleRow), "rows are too old"),
         (rows.histograms, "rows are native histograms"),
     ];
@@ -216,16 +216,16 @@ fn missing(rows: &InstantVector, tally: &Tally) -> Option<String> {
         .map(|(count, what)| format!("{count} {what}"))
         .collect();
     if rows.partial {
-        words.push("the backend says that rows are missing".to_owned());
+        words.push("the backend reports that rows are missing".to_owned());
     }
     (!words.is_empty()).then(|| words.join(", "))
 }
 
 fn lacking(plan: &Plan, missing: &str) -> Failure {
     let cause = format!(
-        "the query of the rule {} gave rows that cannot be served: {missing}; the sum of the others is not that of the \
-         metric: write a query that gives a number for every row (guard a division against 0/0, take histogram_sum or \
-         histogram_count of a histogram), or set `missingRows: Accept`",
+        "the query of the rule {} returned rows that cannot be served: {missing}; the sum of the others is not the \
+         metric's: write a query that returns a number for every row (guard a division against 0/0, use \
+         histogram_sum or histogram_count of a histogram), or set `missingRows: Accept`",
         plan.served.rule.key()
     );
     Failure::new(Reason::MissingRows, cause)
@@ -233,7 +233,7 @@ fn lacking(plan: &Plan, missing: &str) -> Failure {
 
 fn overflow(plan: &Plan, share: Share) -> Failure {
     let cause = format!(
-        "the query of the rule {} gave values that {}",
+        "the query of the rule {} returned values that {}",
         plan.served.rule.key(),
         share.fault
     );
@@ -262,11 +262,11 @@ fn item(
 fn refusal(plan: &Plan, reason: Reason) -> Failure {
     let what = match reason {
         Reason::NegativeValue => "a negative value, which the rule's `negative: Error` refuses",
-        _ => "a value that is infinite; a division by zero in the rule's query is the usual cause",
+        _ => "an infinite value; the usual cause is a division by zero in the rule's query",
     };
     Failure::new(
         reason,
-        format!("the query of the rule {} gave {what}", plan.served.rule.key()),
+        format!("the query of the rule {} returned {what}", plan.served.rule.key()),
     )
 }
 
@@ -274,19 +274,21 @@ fn no_data(plan: &Plan, rows: &InstantVector, label: &str, tally: &Tally) -> Fai
     let rule = plan.served.rule.key();
     let dropped = |reason| tally.dropped.get(&reason).copied().unwrap_or(0);
     let cause = if rows.samples.is_empty() {
-        format!("the query of the rule {rule} gave no row; there are no samples for this object now")
+        format!(
+            "the query of the rule {rule} returned no row; the backend has no samples for this object now"
+        )
     } else if dropped(Reason::ForeignNamespace) > 0 {
         format!(
-            "the query of the rule {rule} gave rows of another namespace only; does it keep <<.LabelMatchers>>?"
+            "the query of the rule {rule} returned only rows of another namespace; check that it keeps <<.LabelMatchers>>"
         )
     } else if dropped(Reason::ForeignObject) > 0 {
         format!(
-            "the query of the rule {rule} gave {} rows, none with the object's name in the label {label:?}; does it \
-             aggregate by (<<.GroupBy>>)?",
+            "the query of the rule {rule} returned {} rows, none with the object's name in the label {label:?}; \
+             check that it aggregates by (<<.GroupBy>>)",
             rows.samples.len()
         )
     } else {
-        format!("the query of the rule {rule} gave no number for this object (NaN)")
+        format!("the query of the rule {rule} returned NaN for this object")
     };
     Failure::new(Reason::NoData, cause)
         .after(plan.sought.clone())

@@ -1,4 +1,4 @@
-//! The three `APIService`s, and the two APIs that they make.
+//! APIs to register: the three `APIService`s, and the two APIs that they make.
 
 /// An API that a rule may need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

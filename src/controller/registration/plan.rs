@@ -1,4 +1,4 @@
-//! What to write, and how things stand: pure.
+//! Plan of a registration: what to write, and the resulting state. Pure.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -119,10 +119,10 @@ impl<'a> View<'a> {
                 }
                 Ownership::Managed(object) => self
                     .drift(member, object, install, wanted, now)
-                    .map(|patch| Action::Patch(member, "put right", patch)),
+                    .map(|patch| Action::Patch(member, "corrected", patch)),
                 Ownership::Adopted(object) => self
                     .missing_bundle(object)
-                    .map(|patch| Action::Patch(member, "given our CA", patch)),
+                    .map(|patch| Action::Patch(member, "updated with the operator's CA", patch)),
                 Ownership::Absent
                 | Ownership::Given(_)
                 | Ownership::Unknown
@@ -295,10 +295,7 @@ impl<'a> View<'a> {
                 Ownership::Managed(object) | Ownership::Adopted(object) => match available(object) {
                     Some(Ok(())) => {}
                     Some(Err(why)) => {
-                        return unavailable(format!(
-                            "kube-apiserver does not reach {}: {why}",
-                            member.name()
-                        ));
+                        return unavailable(format!("kube-apiserver cannot reach {}: {why}", member.name()));
                     }
                     None => pending = true,
                 },

@@ -38,8 +38,8 @@ pub(super) fn ordered<'a>(plan: &Plan, rows: &'a InstantVector) -> Vec<&'a Sampl
 pub(super) fn foreign_rows(rows: u64) -> Option<String> {
     (rows > 0).then(|| {
         format!(
-            "{rows} rows carry another namespace than the one asked for and are served all the same, as \
-             prometheus-adapter does: does the query keep <<.LabelMatchers>>?"
+            "{rows} rows belong to another namespace than the request's, and are served anyway, as in \
+             prometheus-adapter: check that the query keeps <<.LabelMatchers>>"
         )
     })
 }

@@ -32,12 +32,12 @@ pub(super) fn lint(specimen: &Specimen<'_>, assumptions: Assumptions, found: &mu
             continue;
         }
         let message = format!(
-            "{function}() over {} finds {} where targets are scraped every {}",
+            "{function}() over {} finds {} if targets are scraped every {}",
             duration(*range),
             if pairs {
                 "fewer than two samples"
             } else {
-                "no sample at times"
+                "sometimes no sample"
             },
             duration(interval),
         );
