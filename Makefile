@@ -30,7 +30,7 @@ lint: ## clippy over everything; a warning is an error
 	cargo clippy --workspace --all-targets --locked -- --deny warnings
 
 .PHONY: test
-test: ## formatting, lints, unit, property, integration and end-to-end tests; an hour the first time, then about 10 minutes
+test: ## run formatting, lints, unit, property, integration and end-to-end tests; an hour the first time, then about 10 minutes
 	@echo "[1/4] external programs (the first time half an hour, with progress; then at once)"
 	@tools/build >/dev/null
 	@echo "[2/4] formatting"
@@ -49,20 +49,20 @@ conformance: $(if $(URL),,tools) ## run the 110 conformance points and write doc
 	  METRICRULE_WRITE=1) cargo test --package metricrule --test conformance
 
 .PHONY: fuzz
-fuzz: ## look for input that something does not hold on; FUZZ_SECONDS=60 each, FUZZ_TARGET=name for one (build: 15 minutes the first time)
+fuzz: ## search for input that breaks a property; FUZZ_SECONDS=60 each, FUZZ_TARGET=name for one (the first build takes 15 minutes)
 	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) tools/fuzz $(FUZZ_TARGET)
 
 .PHONY: doc
-doc: ## the API documentation; a warning is an error
+doc: ## build the API documentation; a warning is an error
 	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --locked
 
 .PHONY: deny
-deny: cargo-deny ## licences, banned and doubled crates, sources; needs no network once everything is fetched
+deny: cargo-deny ## check licences, banned and duplicate crates, and sources; needs no network once everything is fetched
 	@cargo fetch --locked
 	cargo deny --offline --workspace check bans licenses sources
 
 .PHONY: audit
-audit: cargo-deny ## known vulnerabilities and yanked crates; needs a network
+audit: cargo-deny ## check for known vulnerabilities and yanked crates; needs a network
 	cargo deny --workspace check advisories
 
 .PHONY: cargo-deny
@@ -72,12 +72,12 @@ cargo-deny:
 	  cargo install cargo-deny --version $(DENY_VERSION) --locked; }
 
 .PHONY: crds
-crds: tools ## write what is generated: crds/, the chart's copies, docs/reasons.md, docs/metrics.md, tests/it/rbac.txt
+crds: tools ## write the generated files: crds/, the chart's copies, docs/reasons.md, docs/metrics.md, tests/it/rbac.txt
 	METRICRULE_WRITE=1 cargo test --package metricrule --lib up_to_date
 	METRICRULE_WRITE=1 cargo test --package metricrule --test it up_to_date
 
 .PHONY: fixtures
-fixtures: ## write tests/fixtures with the Go programs of tests/oracles; with SEED=7 COUNT=2000 others into build/fixtures, and test those
+fixtures: ## write tests/fixtures with the Go programs of tests/oracles; SEED=7 COUNT=2000 writes others into build/fixtures and tests those
 ifdef SEED
 	@mkdir -p build/fixtures
 	@cd tests/oracles && for oracle in quantity re2 selector template; do \
@@ -95,11 +95,11 @@ else
 endif
 
 .PHONY: promql
-promql: ## judge crates/promql by Prometheus's own parsers, on generated and mutated texts; PROMQL_TEXTS=100000 of each, PROMQL_SEED=7 for others
+promql: ## compare crates/promql with Prometheus's own parsers, on generated and mutated texts; PROMQL_TEXTS=100000 of each, PROMQL_SEED=7 for others
 	PROMQL_TEXTS=$(or $(PROMQL_TEXTS),100000) PROMQL_SEED=$(or $(PROMQL_SEED),1) cargo test --package promql --test prometheus --locked -- --nocapture
 
 .PHONY: recordings
-recordings: $(if $(PEER),tools) ## write what the prometheus-adapter binary PEER=path answers and sends for tests/fixtures/adapter-queries
+recordings: $(if $(PEER),tools) ## record the answers and queries of the prometheus-adapter binary PEER=path for tests/fixtures/adapter-queries
 	@test -n "$(PEER)" || { echo "PEER=path of a prometheus-adapter binary is missing"; exit 1; }
 	@METRICRULE_WRITE=1 PEER="$(abspath $(PEER))" cargo test --locked --package metricrule --test differential
 
@@ -109,11 +109,11 @@ differential: $(if $(PEER),tools) ## compare with the prometheus-adapter binary 
 	@PEER="$(abspath $(PEER))" DIR="$(if $(DIR),$(abspath $(DIR)))" cargo test --locked --package metricrule --test differential
 
 .PHONY: bench
-bench: ## how long rules take to compile, with the goal beside each number
+bench: ## measure how long rules take to compile, against goals
 	cargo bench --package metricrule --bench rules
 
 .PHONY: bench-faults
-bench-faults: tools ## memory, lateness and large files on bad days, release build, with the goal beside each number; SCENE=hang for one, PEER=path beside prometheus-adapter
+bench-faults: tools ## measure memory, lateness and large files on bad days against goals (release build); SCENE=hang for one scene, PEER=path to compare with prometheus-adapter
 	@cargo build --release --locked --package metricrule --bin metricrule
 	@cargo build --locked --workspace
 	@METRICRULE_BIN=$(abspath $(TARGET))/release/metricrule PEER="$(if $(PEER),$(abspath $(PEER)))" $(TARGET)/debug/testbed figures $(SCENE)
@@ -129,32 +129,32 @@ image-root: ## lay out build/image-root: the image's files, without a container 
 	tools/image-root $(TARGET)/release/metricrule build/image-root
 
 .PHONY: image
-image: ## build the container image $(IMAGE) with podman, else docker
+image: ## build the container image $(IMAGE) with podman or docker
 	$$(command -v podman || command -v docker) build --file Containerfile --tag $(IMAGE) .
 
 .PHONY: tools
-tools: ## build the external programs (Kubernetes, etcd, KWOK, helm, Prometheus, kubectl 1.20, Go's metrics server and clients) once, into a cache; half an hour the first time
+tools: ## build the external programs (Kubernetes, etcd, KWOK, helm, Prometheus, kubectl 1.20, Go's metrics server and clients) into a cache; takes half an hour the first time
 	@tools/build >/dev/null
 
 .PHONY: demo
-demo: tools ## watch an HPA scale on a MetricRule; DEMO_SECONDS=90 ends by itself, exit 0 if it scaled up and down again
+demo: tools ## watch an HPA scale on a MetricRule; DEMO_SECONDS=90 stops by itself, with exit 0 if the HPA scaled up and down again
 	@echo "building metricrule and the testbed (about 10 minutes the first time)"
 	@cargo build --package metricrule --package testbed
 	@$(TARGET)/debug/testbed demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 .PHONY: corpus
-corpus: tools ## import each prometheus-adapter configuration of the folder DIR, apply it, and say what became of it; exit 0 if all are accepted or diagnosed
+corpus: tools ## import and apply each prometheus-adapter configuration in the folder DIR, and report the result; exit 0 if all are accepted or diagnosed
 	@test -n "$(DIR)" || { echo "say which folder: make corpus DIR=…" >&2; exit 2; }
 	@cargo build --package metricrule --package testbed
 	@$(TARGET)/debug/testbed corpus $(DIR)
 
 .PHONY: attack
-attack: tools ## 500 idle connections, 200 half-open handshakes, a rapid reset and more against one replica, while an HPA's requests go on; a minute
+attack: tools ## attack one replica with 500 idle connections, 200 half-open handshakes, a rapid reset and more, while an HPA's requests go on; takes a minute
 	@mkdir -p build && rm -f build/attack.txt
 	@METRICRULE_ATTACK=$(CURDIR)/build/attack.txt cargo test --locked --test e2e attack:: >&2; \
 	  code=$$?; cat build/attack.txt; exit $$code
 
 .PHONY: clean
-clean: ## remove what was built here; the cache of external programs stays
+clean: ## remove the build output; the cache of external programs stays
 	cargo clean
 	rm -rf build

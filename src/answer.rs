@@ -1,4 +1,5 @@
-//! The one path from a request to values: [`run`] follows it and leaves a [`Trace`]; the replies of both APIs are made of that.
+//! Answer to a request: [`run`] follows the one path from a request to values and leaves a [`Trace`], which the replies of both
+//! APIs are made from.
 
 mod held;
 mod size;

@@ -1,4 +1,4 @@
-//! The composition root: builds every part, runs them, and stops them in order.
+//! Composition root: builds every part, runs them, and stops them in order.
 
 mod clients;
 mod descriptors;
@@ -169,8 +169,8 @@ pub fn once<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
     let sockets = Sockets::bind(&config).await?;
     let options = ClientOptions {
         kubeconfig: config.kubeconfig.clone(),
@@ -205,7 +205,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     // Health answers from the first moment on, so that a probe sees what is missing.
     let plain = Listener::new(sockets.http, None, Limits::plain(), metrics.server.clone());
     let http_address = plain.local_addr()?;
-    tracing::info!(http = %http_address, "health and own metrics are served");
+    tracing::info!(http = %http_address, "serving health and metrics");
     let plain = plain.serve(
         plain_router(health.clone(), metrics.clone()),
         shutdown.drain.clone(),
@@ -246,8 +246,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     tokio::select! {
         error = tasks.ended() => return Err(error),
         Some(ended) = listeners.join_next() => return Err(anyhow!("a listener ended early: {ended:?}")),
-        _ = terminate.recv() => tracing::info!("SIGTERM: going out of service"),
-        _ = interrupt.recv() => tracing::info!("SIGINT: going out of service"),
+        _ = terminate.recv() => tracing::info!("received SIGTERM, shutting down"),
+        _ = interrupt.recv() => tracing::info!("received SIGINT, shutting down"),
     }
     shutdown
         .run(&mut terminate, &mut interrupt, async {
@@ -438,8 +438,8 @@ impl Shutdown {
         self.drain.cancel();
         tokio::select! {
             () = drained => {}
-            _ = terminate.recv() => tracing::warn!("told to stop again: requests in flight are dropped"),
-            _ = interrupt.recv() => tracing::warn!("told to stop again: requests in flight are dropped"),
+            _ = terminate.recv() => tracing::warn!("received another signal: dropping requests in flight"),
+            _ = interrupt.recv() => tracing::warn!("received another signal: dropping requests in flight"),
         }
     }
 }

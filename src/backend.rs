@@ -1,7 +1,7 @@
-//! Where values come from: one trait, the client of the Prometheus HTTP API behind it, and what keeps a backend from
-//! being pressed too hard.
+//! Backends: the source of values. One trait, the client of the Prometheus HTTP API behind it, and the limits that protect a
+//! backend.
 //!
-//! What a rule's query meets, from the outside in: `flight` joins identical queries and holds back those that lapsed (`lapses`),
+//! The path of a rule's query, from the outside in: `flight` joins identical queries and holds back those that lapsed (`lapses`),
 //! `limits` lets nothing through to a backend that is gone (`breaker`), waits for a fair slot and the rate (`limiter`) and
 //! counts, [`prometheus`] asks, and `budget` bounds the memory of what it answers. [`pool`] builds that stack for every
 //! `MetricBackend` and builds it again when its spec or its credentials change.

@@ -1,4 +1,4 @@
-//! What is served: the rule table joined with the series that the backends have, and had.
+//! Catalog of served metrics: the rule table joined with the series that the backends have, and had.
 //!
 //! [`derive()`] gives one rule's metrics; [`recorded`] what the cluster keeps of them. [`Catalog::build_recorded`] joins the
 //! claims of all rules, decides who answers where several claim the same metric, and is published whole.

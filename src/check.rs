@@ -138,8 +138,8 @@ fn check_within<F: Borrow<SourceFile>>(
 /// Where the objects of the files are too many to be judged together.
 fn too_much(file: usize, most: usize) -> Diagnostic {
     let message = format!(
-        "the rules, backends, CRDs and namespaces of the files up to here need more than {} MiB of memory: this file and those \
-         behind it are not judged as a whole; check fewer at once",
+        "the rules, backends, CRDs and namespaces up to this file need more than {} MiB of memory, so this file and \
+         those after it were not fully checked; check fewer files at once",
         most >> 20
     );
     Diagnostic {
@@ -154,11 +154,15 @@ fn too_much(file: usize, most: usize) -> Diagnostic {
 }
 
 fn no_yaml(file: usize, source: &SourceFile, start: Position, message: &str) -> Diagnostic {
-    let mut problem = Problem::new(Reason::Undecodable, "", format!("this is no YAML: {message}"));
+    let mut problem = Problem::new(
+        Reason::Undecodable,
+        "",
+        format!("this is not valid YAML: {message}"),
+    );
     let mut severity = Severity::Error;
     if source.text.contains("{{") {
         severity = Severity::Note;
-        problem = problem.suggest("if it is a Helm template, check what `helm template` makes of it");
+        problem = problem.suggest("if it is a Helm template, check the output of `helm template`");
     }
     Diagnostic {
         file,
@@ -187,7 +191,7 @@ fn same_names(found: &[Found<'_>], files: &[String], options: &Options, report: 
                     None => format!("on line {}", at.line),
                 };
                 let message = format!(
-                    "{} stands twice, first {place}, and this overwrites it",
+                    "{} is defined twice, first {place}, and this one overwrites it",
                     object::short(taken.key())
                 );
                 let problem = Problem::new(Reason::DuplicateName, "metadata.name", message);
@@ -228,7 +232,11 @@ impl Report {
             excerpt: None,
             severity: Severity::Error,
             object: None,
-            problem: Problem::new(Reason::Undecodable, "", format!("this cannot be read: {why}")),
+            problem: Problem::new(
+                Reason::Undecodable,
+                "",
+                format!("this file cannot be read: {why}"),
+            ),
         });
     }
 
@@ -251,7 +259,7 @@ impl Report {
             }
             let of_file = self.diagnostics.iter().filter(|found| found.file == file);
             let last = of_file.map(|found| found.start).max();
-            let message = format!("{unshown} more findings in this file are not shown: mend these first");
+            let message = format!("{unshown} more findings in this file are not shown: fix these first");
             self.diagnostics.push(Diagnostic {
                 file,
                 start: last.unwrap_or(Position { line: 1, column: 1 }),

@@ -1,4 +1,4 @@
-//! The command line: what a user types, parsed and then validated.
+//! Command line: the arguments of a user, parsed and then validated.
 
 mod check;
 mod cluster;
@@ -24,25 +24,20 @@ use self::{
 };
 use crate::api::crds;
 
-/// `EX_USAGE` of sysexits.h: the arguments are wrong; nothing was tried.
+/// `EX_USAGE` of sysexits.h: the arguments are wrong, and nothing was tried.
 const USAGE: u8 = 64;
 /// Something that was tried failed.
 const FAILED: u8 = 1;
-/// Something has no counterpart and was left out; the rest is there.
+/// Something has no counterpart and was left out; everything else was converted.
 const LEFT_OUT: u8 = 3;
 
-/// Kubernetes custom and external metrics from rules.
+/// Scale any workload on any Prometheus query, with a plain HorizontalPodAutoscaler.
 ///
-/// `metricrule serve` is the operator: it reads `MetricRule`s, `ClusterMetricRule`s and `MetricBackend`s, answers
-/// custom.metrics.k8s.io and external.metrics.k8s.io from them, and registers both with the API server. It is installed with
-/// a Helm chart; see <https://github.com/metricrule/metricrule>.
+/// "metricrule serve" is the operator. It reads MetricRules, ClusterMetricRules and MetricBackends, answers custom.metrics.k8s.io
+/// and external.metrics.k8s.io from them, and registers both APIs with the API server. A Helm chart installs it; see
+/// github.com/metricrule/metricrule. The other commands help you write, check and migrate rules.
 #[derive(Debug, Parser)]
-#[command(
-    name = "metricrule",
-    version,
-    propagate_version = true,
-    arg_required_else_help = true
-)]
+#[command(name = "metricrule", version, arg_required_else_help = true)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -50,7 +45,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    // No text here: it would hide the whole of those of the types.
+    // The texts are those of the types; a text here would replace them.
     Serve(Box<ServeArgs>),
     Check(CheckArgs),
     Preview(Box<PreviewArgs>),
@@ -60,12 +55,12 @@ enum Command {
     Crds(CrdsArgs),
 }
 
-/// Print the custom resource definitions of this version as YAML.
+/// Print this version's custom resource definitions as YAML.
 ///
-/// Helm installs CRDs but never upgrades them. After an upgrade: `metricrule crds | kubectl apply --server-side -f -`.
+/// Helm installs CRDs but never upgrades them. After an upgrade, run: metricrule crds | kubectl apply --server-side -f -
 #[derive(Debug, Args)]
 struct CrdsArgs {
-    /// Write one file for each kind into this folder instead of printing them.
+    /// Write one file per kind into this folder instead of printing them.
     #[arg(long, value_name = "DIR")]
     output_dir: Option<PathBuf>,
 }
@@ -73,15 +68,15 @@ struct CrdsArgs {
 // === impl Cli ===
 
 impl Cli {
-    /// Reads the arguments of the process and does what they say.
+    /// Reads the arguments of the process and runs the command.
     ///
-    /// Exit codes: 0, 64 for wrong arguments, 1 for anything else that fails.
+    /// Exit codes: 0, 64 for wrong arguments, 1 for any other failure.
     pub fn run() -> ExitCode {
         let cli = match Self::try_parse() {
             Ok(cli) => cli,
             Err(error) => {
                 let code = if error.use_stderr() { USAGE } else { 0 };
-                // Nothing is left to be done where even this cannot be printed.
+                // If even this cannot be printed, nothing is left to do.
                 let _ = error.print();
                 return ExitCode::from(code);
             }
@@ -120,7 +115,7 @@ fn print(text: &str) -> io::Result<()> {
     write(io::stdout(), text)
 }
 
-/// Findings on standard error and the outcome on standard output: that the one cannot be written does not keep the other back.
+/// Prints findings to standard error and the outcome to standard output. A failure of the one does not stop the other.
 fn print_with(findings: &str, text: &str) -> io::Result<()> {
     let told = write(io::stderr(), findings);
     print(text)?;

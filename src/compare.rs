@@ -281,7 +281,7 @@ async fn once(servers: &Servers, asked: &Asked, path: &str, tolerance: Tolerance
             Some(peer) => peer.ask(path).await,
             None => vec![(
                 None,
-                Answer::Unreachable("no peer for this API is known".to_owned()),
+                Answer::Unreachable("the peer for this API is unknown".to_owned()),
             )],
         }
     };

@@ -1,5 +1,5 @@
-//! What the operator writes to the cluster: statuses, Events, `APIService`s, its CA; and the lease that says which replica
-//! may.
+//! Controller: everything that the operator writes to the cluster (statuses, Events, `APIService`s, its CA), and the lease that
+//! decides which replica may write.
 //!
 //! Every part is a pure core with a table of tests and a shell around it. A shell is a future that its owner spawns; it
 //! ends when the token it was given is cancelled, and an end of any other kind is an error that should end the process.

@@ -120,14 +120,15 @@ fn losses(found: &Found) -> Vec<(Problem, bool)> {
         losses.push((Problem::new(Reason::Unsupported, path, message), left_out));
     };
     if found.namespaced {
-        let message = "prometheus-adapter confines no query to a namespace: make a ClusterMetricRule of it first, with the matcher written out";
+        let message = "prometheus-adapter cannot confine a query to a namespace: first convert the rule to a \
+                       ClusterMetricRule with an explicit matcher";
         say(true, "", message);
     }
     if spec.is_static() {
         say(
             true,
             "spec",
-            "prometheus-adapter has no rules without a seriesQuery",
+            "prometheus-adapter does not support rules without a seriesQuery",
         );
     }
     let selected = spec.namespace_selector.as_ref().is_some_and(|selector| {
@@ -141,7 +142,7 @@ fn losses(found: &Found) -> Vec<(Problem, bool)> {
         say(
             true,
             "spec.namespaceSelector",
-            "rules of prometheus-adapter are for all namespaces",
+            "rules of prometheus-adapter apply to all namespaces",
         );
     }
     if spec
@@ -152,7 +153,7 @@ fn losses(found: &Found) -> Vec<(Problem, bool)> {
         say(
             true,
             "spec.backendRef",
-            "prometheus-adapter asks one Prometheus, --prometheus-url, for all rules",
+            "prometheus-adapter has only one Prometheus, --prometheus-url, for all rules",
         );
     }
     match (spec.negative, spec.effective_negative()) {
@@ -160,38 +161,39 @@ fn losses(found: &Found) -> Vec<(Problem, bool)> {
         (Some(_), _) => say(
             true,
             "spec.negative",
-            "prometheus-adapter passes negative values on; clamp them in metricsQuery",
+            "prometheus-adapter serves negative values unchanged; clamp them in metricsQuery",
         ),
         (None, policy) => {
             let message = format!(
-                "prometheus-adapter passes negative values on, which here become {policy:?} by default (api: External): clamp them \
-                 in metricsQuery"
+                "prometheus-adapter serves negative values unchanged; metricrule applies {policy:?} by default (api: \
+                 External), so clamp them in metricsQuery"
             );
             say(false, "spec.negative", &message);
         }
     }
     if let Some(refresh) = spec.refresh.as_deref().filter(|refresh| !is_zero(refresh)) {
         let message = format!(
-            "prometheus-adapter asks Prometheus anew for every request, where here an answer is used again for {refresh}; left out"
+            "prometheus-adapter queries Prometheus for every request; metricrule reuses an answer for {refresh}; left out"
         );
         say(false, "spec.refresh", &message);
     }
     if spec.api == MetricsApi::External && spec.effective_missing_rows() == MissingRows::Fail {
-        let message = "prometheus-adapter serves the rows that are left of an answer that lacks some, where the request fails here";
+        let message =
+            "if an answer lacks rows, prometheus-adapter serves the others; metricrule fails the request";
         say(false, "spec.missingRows", message);
     }
     if spec.retain_after_idle.is_some() {
         say(
             false,
             "spec.retainAfterIdle",
-            "prometheus-adapter keeps no name of a metric whose series are gone; left out",
+            "prometheus-adapter forgets a metric as soon as its series are gone; left out",
         );
     }
     if spec.window.is_some() {
         say(
             false,
             "spec.window",
-            "prometheus-adapter says no window; left out",
+            "prometheus-adapter reports no window; left out",
         );
     }
     let bounded = spec
@@ -199,15 +201,12 @@ fn losses(found: &Found) -> Vec<(Problem, bool)> {
         .as_ref()
         .is_some_and(|limits| limits.max_series > 0 || limits.max_metrics > 0 || limits.max_samples > 0);
     if bounded {
-        say(
-            false,
-            "spec.limits",
-            "prometheus-adapter bounds nothing; left out",
-        );
+        say(false, "spec.limits", "prometheus-adapter has no limits; left out");
     }
     if spec.effective_semantics() == Semantics::Standard {
-        let message = "the rule has semantics Standard: there, values are cut off instead of rounded, NaN is 0, names of objects are not \
-                       escaped, no window is told, and every request asks Prometheus anew (refresh is 5s here by default)";
+        let message = "the rule has semantics Standard: prometheus-adapter truncates values instead of rounding \
+                       them, counts NaN as 0, does not escape names of objects, reports no window, and queries \
+                       Prometheus for every request (refresh is 5s by default in metricrule)";
         say(false, "spec", message);
     }
     losses

@@ -1,4 +1,4 @@
-//! What is read from the cluster and asked of it: objects, its REST mapping, credentials, who may do what.
+//! Kubernetes cluster: its objects, REST mapping, credentials and reviews, read and requested.
 
 pub mod authentication;
 pub mod client;

@@ -1,4 +1,4 @@
-//! The logbook of this replica's queries: what they come to, told to the log, to the own metrics, and to whoever writes
+//! Logbook of this replica's queries: what they come to, told to the log, to the own metrics, and to whoever writes
 //! statuses. Any replica may be the one that kube-apiserver asks, so each keeps one.
 
 use std::{
@@ -203,7 +203,7 @@ impl Logbook {
                 since = %failing.since,
                 count,
                 detail = failing.detail,
-                "the queries of a rule fail; said again at most once in {} minutes",
+                "the queries of a rule fail; this message repeats at most once in {} minutes",
                 AGAIN.as_mins()
             ),
             News::Over {
@@ -216,7 +216,7 @@ impl Logbook {
                 reason = reason.code(),
                 %since,
                 count,
-                "the queries of a rule do not fail any more, or nobody asks for its metrics"
+                "the queries of a rule no longer fail, or nobody requests its metrics"
             ),
         }
     }
@@ -227,7 +227,7 @@ impl Logbook {
             if lines.left_out > 0 {
                 tracing::warn!(
                     left_out = lines.left_out,
-                    "more was to be said of rules whose queries fail"
+                    "more messages about rules with failing queries were suppressed"
                 );
             }
             *lines = Lines {

@@ -1,4 +1,4 @@
-//! The binary: crypto provider, arguments, exit code.
+//! Binary: crypto provider, arguments, exit code.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! The operator's own metrics: one registry, one struct of families per part that counts.
+//! Metrics of the operator itself: one registry, one struct of families per part that counts.
 //!
 //! Every label value comes from a closed set (routes, codes, reasons, kinds), from the names of backends, which are few
 //! and the platform team's, or from those of at most a hundred rules that fail; never from a request.

@@ -1,4 +1,4 @@
-//! The operator's own certificate authority: what the CA Secret holds, when it is rotated, and the serving certificate
+//! Certificate authority of the operator: what the CA Secret holds, when it is rotated, and the serving certificate
 //! that each replica issues for itself.
 //!
 //! All of it is pure but for the randomness of new keys: the time comes in as a value, and nothing here reads or writes
@@ -42,12 +42,10 @@ pub const SETTLE: SignedDuration = SignedDuration::from_secs(60);
 #[derive(Debug, thiserror::Error)]
 pub enum PkiError {
     /// A key of the Secret is absent.
-    #[error("the CA Secret has no key `{0}`; put it back, or delete the Secret: a new CA is issued at once")]
+    #[error("the CA Secret has no key `{0}`; restore it, or delete the Secret to get a new CA at once")]
     Missing(&'static str),
     /// A key of the Secret does not hold what belongs there.
-    #[error(
-        "`{key}` of the CA Secret {problem}; put it back, or delete the Secret: a new CA is issued at once"
-    )]
+    #[error("`{key}` of the CA Secret {problem}; restore it, or delete the Secret to get a new CA at once")]
     Garbled {
         /// The key in the Secret's `data`.
         key: &'static str,
@@ -56,8 +54,8 @@ pub enum PkiError {
     },
     /// A newer operator wrote the Secret.
     #[error(
-        "the CA Secret has format {0}, of a newer version of the operator; run that version, or delete the Secret: \
-         a new CA is issued at once"
+        "the CA Secret has format {0}, from a newer version of the operator; run that version, or delete the Secret \
+         to get a new CA at once"
     )]
     Format(u32),
     /// A key or certificate could not be made.

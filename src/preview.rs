@@ -1,5 +1,5 @@
-//! What a rule would do now: compiled by the same compiler as in the operator, its series listed, its metrics derived, its
-//! queries planned and answered, and set against the rules and HPAs of a cluster. Nothing is written anywhere.
+//! Preview of rules: compiled by the operator's own compiler, their series listed, their metrics derived, their queries planned
+//! and answered, and compared with the rules and HPAs of a cluster. Nothing is written anywhere.
 
 mod backends;
 mod claims;

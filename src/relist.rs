@@ -173,7 +173,7 @@ impl Relist {
                 %rule,
                 count = metrics.len(),
                 metrics = some.join(", "),
-                "a limit of the rule takes metrics away: others with lower names have come"
+                "a limit of the rule removes metrics, because others with lower names have appeared"
             );
         }
         self.catalog.send_replace(catalog);
@@ -201,7 +201,7 @@ impl Relist {
             };
             let result = tokio::select! {
                 // It gives its slot back: rules that come and go must not fill the backend.
-                () = target.abandoned() => Err(BackendError::new(Reason::Internal, "nobody needs the listing any more")),
+                () = target.abandoned() => Err(BackendError::new(Reason::Internal, "no rule needs the listing any more")),
                 result = listing => result,
             };
             let outcome = Outcome {
@@ -243,7 +243,7 @@ fn tell(target: &Target, news: Option<News>, error: Option<&BackendError>) {
             let (reason, detail) = (error.reason(), error.detail());
             tracing::warn!(
                 backend, %reason, %error, detail, selectors,
-                "the backend lists no series; it is asked again, ever more rarely, and the last good ones stay"
+                "the backend lists no series; the operator tries again less and less often, and keeps the last series"
             );
         }
         (Some(News::Up), _) => tracing::info!(backend, "the backend lists series again"),

@@ -1,4 +1,4 @@
-//! What a backend answers with: labelled samples and series, free of any backend's wire format.
+//! Samples: labelled values and series of a backend's answer, free of any backend's wire format.
 
 mod series;
 

@@ -1,4 +1,4 @@
-//! From facts to the status that an object should carry. Pure: whoever writes it adds the times.
+//! Status of an object, from the facts about it. Pure: whoever writes it adds the times.
 
 mod backend;
 mod queries;
@@ -190,9 +190,9 @@ fn discovered_condition(rule: &CompiledRule, entry: Option<&Entry>) -> DesiredCo
     let kind = RuleCondition::Discovered;
     let Some(entry) = entry.filter(|_| rule.naming.is_some()) else {
         let message = if rule.naming.is_none() {
-            "nothing is looked for until the rule is accepted"
+            "the operator lists no series until the rule is accepted"
         } else {
-            "the series are being listed"
+            "the operator is listing the series"
         };
         return condition(kind, None, Reason::Pending, message);
     };
@@ -202,23 +202,24 @@ fn discovered_condition(rule: &CompiledRule, entry: Option<&Entry>) -> DesiredCo
             kind,
             None,
             Reason::Pending,
-            "nothing is looked for until the rule is accepted and its backend found",
+            "the operator lists no series until the rule is accepted and its backend exists",
         ),
         Listing::NotNeeded => condition(
             kind,
             Some(true),
             Reason::Static,
-            "the rule has no seriesQuery; its metric is named by spec.name.as",
+            "the rule has no seriesQuery; spec.name.as is the name of its metric",
         ),
         Listing::Pending | Listing::Edited { .. } => {
-            condition(kind, None, Reason::Pending, "the series are being listed")
+            condition(kind, None, Reason::Pending, "the operator is listing the series")
         }
         Listing::Failed { reason, message } => {
             let kept = if found.series > 0 {
-                "; the series of the last good listing are kept"
+                "; the operator keeps the series of the last successful listing"
             } else {
                 ""
             };
+            let message = backend::named(rule, *reason, message);
             condition(kind, Some(false), *reason, format!("{message}{kept}"))
         }
         Listing::Current if found.series == 0 => condition(
@@ -229,7 +230,7 @@ fn discovered_condition(rule: &CompiledRule, entry: Option<&Entry>) -> DesiredCo
         ),
         Listing::Current if found.metrics == 0 => {
             let message = format!(
-                "{} series, none of which makes a metric: {}",
+                "{} series were found, but none of them makes a metric: {}",
                 found.series,
                 dropped_text(entry)
             );
@@ -237,7 +238,7 @@ fn discovered_condition(rule: &CompiledRule, entry: Option<&Entry>) -> DesiredCo
         }
         Listing::Current if found.dropped.contains_key(&Reason::Truncated) => {
             let message = format!(
-                "{} series make {} metrics after cutting to spec.limits: {}",
+                "{} series make {} metrics within spec.limits; the rest was cut off: {}",
                 found.series,
                 found.metrics,
                 dropped_text(entry)
@@ -263,7 +264,7 @@ fn conflicted(conflict: Option<&Conflict>) -> DesiredCondition {
     };
     let names: Vec<&str> = conflict.metrics.iter().map(AsRef::as_ref).collect();
     let message = format!(
-        "{} claims are answered by other rules, first by {}: {}; raise spec.priority or rename",
+        "other rules answer {} claims of this rule, first {}: {}; raise spec.priority, or rename the metrics",
         conflict.total,
         conflict.winner,
         names.join(", ")
@@ -274,7 +275,12 @@ fn conflicted(conflict: Option<&Conflict>) -> DesiredCondition {
 fn registered(facts: Facts<'_>) -> DesiredCondition {
     let kind = RuleCondition::Registered;
     match facts.registration {
-        Registration::Pending => condition(kind, None, Reason::Pending, "the APIService is not settled yet"),
+        Registration::Pending => condition(
+            kind,
+            None,
+            Reason::Pending,
+            "the operator has not checked the APIService yet",
+        ),
         Registration::Registered => condition(
             kind,
             Some(true),
@@ -285,7 +291,7 @@ fn registered(facts: Facts<'_>) -> DesiredCondition {
             kind,
             Some(true),
             Reason::NotManaged,
-            "--register is never: the APIService is somebody else's care",
+            "the operator runs with --register never, so somebody else manages the APIService",
         ),
         Registration::Untrusted { broken, message } => {
             condition(kind, Some(!broken), Reason::CaBundleOutdated, message.clone())
@@ -309,7 +315,7 @@ fn ready(facts: Facts<'_>, entry: Option<&Entry>) -> DesiredCondition {
     }
     if let Some(conflict) = facts.conflict.filter(|conflict| conflict.serves_nothing) {
         let message = format!(
-            "every metric is answered by other rules, first by {}",
+            "other rules answer every metric of this rule, first {}",
             conflict.winner
         );
         return condition(kind, Some(false), Reason::NameTaken, message);
@@ -318,27 +324,33 @@ fn ready(facts: Facts<'_>, entry: Option<&Entry>) -> DesiredCondition {
         return condition(kind, Some(false), failing.reason, failing_text(failing));
     }
     let Some(entry) = entry else {
-        return condition(kind, None, Reason::Pending, "the series are being listed");
+        return condition(kind, None, Reason::Pending, "the operator is listing the series");
     };
     let metrics = entry.metrics.discovered.metrics;
     match &entry.listing {
         Listing::Pending | Listing::Edited { .. } => {
-            condition(kind, None, Reason::Pending, "the series are being listed")
+            condition(kind, None, Reason::Pending, "the operator is listing the series")
         }
-        Listing::Failed { reason, message } if metrics == 0 => {
-            condition(kind, Some(false), *reason, message.clone())
-        }
+        Listing::Failed { reason, message } if metrics == 0 => condition(
+            kind,
+            Some(false),
+            *reason,
+            backend::named(facts.rule, *reason, message),
+        ),
         Listing::Failed { message, .. } => condition(
             kind,
             Some(true),
             Reason::Stale,
-            format!("{metrics} metrics of the last good listing: {message}"),
+            format!(
+                "{metrics} metrics of the last successful listing are served; the latest listing failed: \
+                     {message}"
+            ),
         ),
         Listing::NotNeeded | Listing::Current if metrics == 0 => condition(
             kind,
             Some(true),
             Reason::Idle,
-            "in force, but there is no metric now",
+            "the rule is active, but has no metric now",
         ),
         Listing::NotNeeded | Listing::Current => condition(
             kind,

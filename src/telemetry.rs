@@ -1,4 +1,4 @@
-//! The log.
+//! Telemetry: the log.
 
 use tracing_subscriber::{
     EnvFilter,

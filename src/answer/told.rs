@@ -1,4 +1,4 @@
-//! What is told of a request: to the operator's own metrics, to the log, and to the logbook.
+//! Outcome of a request, as the operator's own metrics, the log and the logbook record it.
 
 use jiff::Timestamp;
 

@@ -1,4 +1,4 @@
-//! The `CustomResourceDefinition` objects, and the files that hold them.
+//! `CustomResourceDefinition` objects, and the files that hold them.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
@@ -60,7 +60,7 @@ fn to_yaml(crd: &CustomResourceDefinition) -> String {
 /// Makes of a derived schema what a person would have written.
 fn tidy(schema: &mut JSONSchemaProps) {
     schema.title = None;
-    // An Option is a field that may be left out. `null` is no value of ours: serde would take it for absent, but a
+    // An Option is a field that may be left out. `null` is not a value of ours: serde would take it for absent, but a
     // server-side apply that says it would own the field.
     schema.nullable = None;
     // Formats that OpenAPI does not know make the API server warn at each apply.

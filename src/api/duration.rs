@@ -19,12 +19,12 @@ const LONGEST: StdDuration = StdDuration::from_millis((99_999 * 3600 + 59 * 60 +
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Duration(StdDuration);
 
-/// Why a text is no duration.
+/// Why a text is not a valid duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DurationError {
     /// The text does not match [`PATTERN`].
     #[error(
-        "{0:?} is no duration: one to four numbers of at most five digits, each with h, m, s or ms, as in 1h30m"
+        "{0:?} is not a valid duration: use one to four numbers of at most five digits, each with h, m, s or ms, as in 1h30m"
     )]
     Syntax(String),
     /// The text is longer than `99999h59m59s999ms`.

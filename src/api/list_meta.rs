@@ -1,4 +1,4 @@
-//! The parts that the lists of the metrics APIs share.
+//! List metadata: the parts that the lists of the metrics APIs share.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The kind `MetricBackend`: one place that values come from.
+//! Kind `MetricBackend`: one source of values.
 
 mod credentials;
 mod invariants;
@@ -20,7 +20,7 @@ pub use self::{
 };
 use super::{IS_DEFAULT_ANNOTATION, duration::Duration, invariant};
 
-/// Where values come from: the address, the credentials, who may use it, and how hard it may be pressed.
+/// A source of values: its address, its credentials, the namespaces that may use it, and limits for queries.
 #[expect(clippy::duplicated_attributes, reason = "print columns of one type")]
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
@@ -31,7 +31,7 @@ use super::{IS_DEFAULT_ANNOTATION, duration::Duration, invariant};
     derive = "PartialEq",
     shortname = "mb",
     category = "metricrule-dev",
-    doc = "A `MetricBackend` is one place that values come from: its address, credentials and bounds, kept by the platform team. Rules name a backend, never an address. The one with the annotation `metricrule.dev/is-default: \"true\"` serves the rules that name none.",
+    doc = "A `MetricBackend` is a source of values, with its address, credentials and limits. The platform team owns it. Rules name a backend, never an address. Rules that name none use the one with the annotation `metricrule.dev/is-default: \"true\"`.",
     printcolumn(
         name = "Default",
         type_ = "string",
@@ -42,7 +42,7 @@ use super::{IS_DEFAULT_ANNOTATION, duration::Duration, invariant};
         name = "Type",
         type_ = "string",
         json_path = ".spec.type",
-        description = "What kind of server it is"
+        description = "The type of the server"
     ),
     printcolumn(
         name = "Ready",
@@ -54,19 +54,19 @@ use super::{IS_DEFAULT_ANNOTATION, duration::Duration, invariant};
         name = "Reason",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
-        description = "Why it does, or does not"
+        description = "The reason for READY"
     ),
     printcolumn(
         name = "Version",
         type_ = "string",
         json_path = ".status.version",
-        description = "The version that the server says it has"
+        description = "The version that the server reports"
     ),
     printcolumn(
         name = "Rules",
         type_ = "integer",
         json_path = ".status.rules",
-        description = "How many rules use it"
+        description = "The number of rules that use it"
     ),
     printcolumn(
         name = "URL",
@@ -80,15 +80,15 @@ use super::{IS_DEFAULT_ANNOTATION, duration::Duration, invariant};
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = invariant::into_schema(invariants::BACKEND))]
 pub struct MetricBackendSpec {
-    /// What kind of server it is; the field of that name, in lower case, holds its settings. `Prometheus`: a server
-    /// with the HTTP API of Prometheus, so also Thanos, Mimir, Cortex and Victoria Metrics. Required.
+    /// The type of the server. The field with the same name in lower case holds its settings. `Prometheus`: a server with the
+    /// HTTP API of Prometheus, including Thanos, Mimir, Cortex and Victoria Metrics. Required.
     pub r#type: BackendType,
 
-    /// The settings for `type: Prometheus`, required for it.
+    /// The settings of `type: Prometheus`. Required with that type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prometheus: Option<PrometheusSpec>,
 
-    /// Labels of the series that have a meaning here.
+    /// The labels of the series that the operator interprets.
     #[serde(default)]
     pub labels: BackendLabels,
 
@@ -96,31 +96,31 @@ pub struct MetricBackendSpec {
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,
 
-    /// How series are looked for.
+    /// How to list series.
     #[serde(default)]
     pub discovery: DiscoverySettings,
 
-    /// How hard each replica of the operator may press the backend.
+    /// Limits for the queries that each replica of the operator sends.
     #[serde(default)]
     pub limits: BackendLimits,
 }
 
-/// What kind of server it is.
+/// The type of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum BackendType {
     /// The HTTP API of Prometheus.
     Prometheus,
 }
 
-/// Labels of the series that have a meaning here.
+/// The labels of the series that the operator interprets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(transform = invariant::into_schema(invariants::LABELS))]
 pub struct BackendLabels {
-    /// The labels that are trusted to hold the namespace of a series. The queries of a `MetricRule` are confined by
-    /// one of them: the one that the rule maps to `namespaces`, or else the first. List only labels that no workload can
-    /// write: with `honor_labels: true` it writes them itself, and without it wherever its target has no such label.
-    /// Every scrape job has to set or to drop them by relabelling. 1 to 8. Default: `[namespace]`.
+    /// The labels that the operator trusts to hold the namespace of a series. One of them confines the queries of a `MetricRule`:
+    /// the one that the rule maps to `namespaces`, or else the first. List only labels that no workload can write. A workload
+    /// can write them with `honor_labels: true`, and without it if its target has no such label. So every scrape job has to set
+    /// or drop them by relabelling. 1 to 8. Default: `[namespace]`.
     #[schemars(
         length(min = 1, max = 8),
         inner(length(min = 1, max = 128), regex(pattern = "^[a-zA-Z_][a-zA-Z0-9_]*$")),
@@ -144,7 +144,7 @@ pub struct AllowedNamespaces {
     pub selector: Option<LabelSelector>,
 }
 
-/// How the allowed namespaces are named.
+/// How to name the allowed namespaces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum NamespacesFrom {
     /// Every namespace.
@@ -154,37 +154,36 @@ pub enum NamespacesFrom {
     Selector,
 }
 
-/// How series are looked for.
+/// How to list series.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(transform = invariant::into_schema(invariants::DISCOVERY))]
 pub struct DiscoverySettings {
-    /// The time between two looks at the series of a rule; a new or edited rule is looked at at once. `1s` to `1h`.
-    /// Default: `1m`.
+    /// How often the series of a rule are listed. New and edited rules are listed immediately. `1s` to `1h`. Default: `1m`.
     pub interval: Duration,
 
-    /// How far back a series may have had its last sample to be found. `1s` to `24h`. Default: `5m`.
+    /// How old the last sample of a series may be for a listing to find it. `1s` to `24h`. Default: `5m`.
     pub lookback: Duration,
 }
 
-/// How hard each replica may press the backend.
+/// Limits for the queries that each replica sends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BackendLimits {
-    /// The most queries in flight, of each replica of the operator. Namespaces that wait for one take turns; probes have a slot
-    /// of their own. 1 to 1000. Default: 16.
+    /// The most queries in flight, for each replica of the operator. Waiting namespaces take turns; probes have their own slot.
+    /// 1 to 1000. Default: 16.
     #[schemars(range(min = 1, max = 1000))]
     pub max_concurrent: u32,
 
-    /// The most queries in a second, of each replica of the operator. What protects a backend is `maxConcurrent`; this must not
-    /// be lower than what HPAs need. 1 to 10000. Default: 1000.
+    /// The most queries per second, for each replica of the operator. `maxConcurrent` is what protects a backend; this limit must
+    /// not be lower than what HPAs need. 1 to 10000. Default: 1000.
     #[schemars(range(min = 1, max = 10_000))]
     pub queries_per_second: u32,
 
     /// The share of each namespace.
     pub per_namespace: PerNamespaceLimits,
 
-    /// The share of each `MetricRule`, and ceilings for what it may set in `spec.limits`.
+    /// The share of each `MetricRule`, and the bounds for its `spec.limits`.
     pub per_rule: PerRuleLimits,
 }
 
@@ -192,42 +191,42 @@ pub struct BackendLimits {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PerNamespaceLimits {
-    /// The most queries in flight for requests of one namespace, and never all of `maxConcurrent`, where that is more than 1.
-    /// While its queries of late took a quarter of a second at most, a namespace may borrow idle slots beyond that, all but a
-    /// quarter of `maxConcurrent`. Requests without a namespace have such a share together, and so have listings of series. 1 to
-    /// 1000. Default: 4.
+    /// The most queries in flight for one namespace. One namespace never gets all of `maxConcurrent`, unless that is 1. While its
+    /// recent queries took at most a quarter of a second, a namespace may also use idle slots, except a quarter of
+    /// `maxConcurrent`. All requests without a namespace share one such limit, and so do listings of series. 1 to 1000.
+    /// Default: 4.
     #[schemars(range(min = 1, max = 1000))]
     pub max_concurrent: u32,
 }
 
-/// What each `MetricRule` may take. A `ClusterMetricRule` is the platform team's, and is not bounded by it.
+/// The limits of each `MetricRule`. They do not apply to a `ClusterMetricRule`, which belongs to the platform team.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(transform = invariant::into_schema(invariants::PER_RULE))]
 pub struct PerRuleLimits {
-    /// The most queries in flight for one rule; idle slots are lent as for `perNamespace`. 1 to 1000. Default: 2.
+    /// The most queries in flight for one rule, plus idle slots as with `perNamespace`. 1 to 1000. Default: 2.
     #[schemars(range(min = 1, max = 1000))]
     pub max_concurrent: u32,
 
-    /// The highest `limits.maxSeries`; a higher one counts as this, with the warning `AboveCeiling`. 1 to 10000000.
+    /// The highest `limits.maxSeries`. A higher value is lowered to it, with the warning `AboveCeiling`. 1 to 10000000.
     /// Default: 10000.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub max_series: u32,
 
-    /// The highest `limits.maxMetrics`; a higher one counts as this, with the warning `AboveCeiling`. 1 to 100000. Default: 100.
+    /// The highest `limits.maxMetrics`. A higher value is lowered to it, with the warning `AboveCeiling`. 1 to 100000. Default: 100.
     #[schemars(range(min = 1, max = 100_000))]
     pub max_metrics: u32,
 
-    /// The highest `limits.maxSamples`; a higher one counts as this, with the warning `AboveCeiling`. 1 to 10000000.
+    /// The highest `limits.maxSamples`. A higher value is lowered to it, with the warning `AboveCeiling`. 1 to 10000000.
     /// Default: 50000.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub max_samples: u32,
 
-    /// How far back one evaluation of a query may read, subqueries included, offsets not. A rule whose query reads further is
-    /// refused with `RangeTooLong`. `1s` to `99999h`. Default: `24h`.
+    /// How far back one evaluation of a query may read, including subqueries but not offsets. A rule whose query reads further
+    /// back is refused with `RangeTooLong`. `1s` to `99999h`. Default: `24h`.
     pub max_range: Duration,
 
-    /// The shortest `refresh`; a shorter one counts as this, with the warning `AboveCeiling`. `0s` to `60s`. Default: `1s`.
+    /// The shortest `refresh`. A shorter one is raised to it, with the warning `AboveCeiling`. `0s` to `60s`. Default: `1s`.
     pub min_refresh: Duration,
 }
 

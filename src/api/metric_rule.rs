@@ -1,4 +1,4 @@
-//! The kinds `MetricRule` and `ClusterMetricRule`, and what lets one piece of code handle both.
+//! Kinds `MetricRule` and `ClusterMetricRule`, with a trait by which one piece of code handles both.
 
 use std::fmt;
 
@@ -12,8 +12,8 @@ use super::{
     rule_status::RuleStatus,
 };
 
-/// Which metrics the rule makes about objects of its own namespace, how they are named, and the query that gives
-/// their values. Every query is confined to the namespace of the rule.
+/// The metrics that the rule makes for objects of its own namespace, their names, and the query for their values. The operator
+/// confines every query to the namespace of the rule.
 #[expect(clippy::duplicated_attributes, reason = "print columns of one type")]
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
@@ -25,30 +25,30 @@ use super::{
     derive = "PartialEq",
     shortname = "mr",
     category = "metricrule-dev",
-    doc = "A `MetricRule` makes metrics about the objects of its own namespace available to HPAs, by a query to a `MetricBackend`. Every query that it causes is confined to that namespace. Whether it works is told by its conditions: `kubectl wait --for=condition=Accepted metricrule/NAME`.",
+    doc = "A `MetricRule` gives HPAs metrics for the objects of its own namespace, through a query to a `MetricBackend`. The operator confines every such query to that namespace. The conditions show whether the rule works: `kubectl wait --for=condition=Accepted metricrule/NAME`.",
     printcolumn(
         name = "Ready",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].status",
-        description = "Whether the rule is served"
+        description = "Whether the rule serves its metrics"
     ),
     printcolumn(
         name = "Reason",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
-        description = "Why it is, or is not"
+        description = "The reason for READY"
     ),
     printcolumn(
         name = "Metrics",
         type_ = "integer",
         json_path = ".status.discovered.metrics",
-        description = "How many metrics it makes"
+        description = "The number of metrics that it makes"
     ),
     printcolumn(
         name = "Backend",
         type_ = "string",
         json_path = ".spec.backendRef.name",
-        description = "The MetricBackend it names; empty: the default one"
+        description = "The MetricBackend that it names; if empty, the default one"
     ),
     printcolumn(
         name = "API",
@@ -66,8 +66,8 @@ pub struct MetricRuleSpec(
     pub RuleSpec,
 );
 
-/// Which metrics the rule makes, in every namespace or in those that `namespaceSelector` selects, how they are named,
-/// and the query that gives their values.
+/// The metrics that the rule makes in every namespace, or in those that `namespaceSelector` selects, their names, and the query
+/// for their values.
 #[expect(clippy::duplicated_attributes, reason = "print columns of one type")]
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
@@ -78,30 +78,30 @@ pub struct MetricRuleSpec(
     derive = "PartialEq",
     shortname = "cmr",
     category = "metricrule-dev",
-    doc = "A `ClusterMetricRule` is a `MetricRule` of the platform team: it makes metrics available to HPAs of every namespace, or of those that `namespaceSelector` selects, and its queries are sent as written. A `MetricRule` that makes the same metric answers in its own namespace.",
+    doc = "A `ClusterMetricRule` is a `MetricRule` of the platform team. It gives metrics to the HPAs of every namespace, or of those that `namespaceSelector` selects, and the operator sends its queries as written. If a `MetricRule` makes the same metric, it answers in its own namespace.",
     printcolumn(
         name = "Ready",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].status",
-        description = "Whether the rule is served"
+        description = "Whether the rule serves its metrics"
     ),
     printcolumn(
         name = "Reason",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
-        description = "Why it is, or is not"
+        description = "The reason for READY"
     ),
     printcolumn(
         name = "Metrics",
         type_ = "integer",
         json_path = ".status.discovered.metrics",
-        description = "How many metrics it makes"
+        description = "The number of metrics that it makes"
     ),
     printcolumn(
         name = "Backend",
         type_ = "string",
         json_path = ".spec.backendRef.name",
-        description = "The MetricBackend it names; empty: the default one"
+        description = "The MetricBackend that it names; if empty, the default one"
     ),
     printcolumn(
         name = "API",

@@ -1,4 +1,4 @@
-//! The status that `MetricRule` and `ClusterMetricRule` share.
+//! Status of `MetricRule` and `ClusterMetricRule`, which both share.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
@@ -7,28 +7,28 @@ use serde_json::Value;
 
 use crate::reason::Reason;
 
-/// Whether the rule works, and what it found. Written by the operator.
+/// Whether the rule works, and what it found. The operator writes it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RuleStatus {
-    /// `Accepted`: the spec compiles. `ResolvedRefs`: its backend and kinds exist. `Discovered`: its series were found.
-    /// `Conflicted`: another rule answers for some of its metrics. `Registered`: the API server forwards its metrics
-    /// API to us. `Ready`: it is served. The reasons are listed in docs/reasons.md.
+    /// `Accepted`: the spec compiles. `ResolvedRefs`: its backend and kinds exist. `Discovered`: the operator found its series.
+    /// `Conflicted`: another rule answers for some of its metrics. `Registered`: the API server forwards its metrics API to
+    /// metricrule. `Ready`: the rule serves its metrics. docs/reasons.md lists the reasons.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 
-    /// What the series query found at the last relist. Absent until the first one has succeeded.
+    /// What the last listing of the series query found. Absent until the first listing has succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discovered: Option<Discovered>,
 
-    /// What does not keep the rule from being served but should be looked at. At most 16.
+    /// Problems that do not stop the rule from serving but need attention. At most 16.
     #[serde(default, deserialize_with = "known", skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["reason", "path"]))]
     pub warnings: Vec<Warning>,
 
-    /// The last failure while the rule was being served. It stays when the failure is over, and is written again only
-    /// when the reason changes.
+    /// The last failure while the rule was serving. It stays after the failure is over; the operator replaces it only when the
+    /// reason changes.
     #[serde(
         default,
         deserialize_with = "known_one",
@@ -36,7 +36,7 @@ pub struct RuleStatus {
     )]
     pub last_error: Option<LastError>,
 
-    /// The `metadata.generation` that this status speaks of.
+    /// The `metadata.generation` that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 }
@@ -44,21 +44,21 @@ pub struct RuleStatus {
 /// What the series query found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Discovered {
-    /// How many series the backend returned.
+    /// The number of series that the backend returned.
     #[serde(default)]
     pub series: u64,
 
-    /// How many metrics they make, counted by name and resource.
+    /// The number of metrics that they make, counted by name and resource.
     #[serde(default)]
     pub metrics: u64,
 
-    /// How many series make no metric, by reason: `Filtered`, `NameNotMatched`, `InvalidName`, `NoResource`,
+    /// The number of series that make no metric, by reason: `Filtered`, `NameNotMatched`, `InvalidName`, `NoResource`,
     /// `NoNamespaceLabel`, `Duplicate`, `Truncated`.
     #[serde(default, deserialize_with = "known", skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["reason"]))]
     pub dropped: Vec<Dropped>,
 
-    /// The first metrics in lexical order, to see at a glance what the rule makes. At most 10.
+    /// The first metrics in lexical order, as examples of what the rule makes. At most 10.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10), extend("x-kubernetes-list-type" = "atomic"))]
     pub sample: Vec<DiscoveredSample>,
@@ -67,11 +67,11 @@ pub struct Discovered {
 /// Series that make no metric.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Dropped {
-    /// Why they make none.
+    /// Why they make no metric.
     #[schemars(with = "String")]
     pub reason: Reason,
 
-    /// How many they are.
+    /// The number of such series.
     pub count: u64,
 }
 
@@ -85,33 +85,33 @@ pub struct DiscoveredSample {
     /// The name of the metric.
     pub metric: String,
 
-    /// The resource that it is about, as `pods` or `deployments.apps`. Absent for an external metric.
+    /// The resource that it describes, such as `pods` or `deployments.apps`. Absent for an external metric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
 }
 
-/// Something to look at.
+/// A problem that needs attention.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Warning {
-    /// What kind of thing it is.
+    /// The kind of problem.
     #[schemars(with = "String")]
     pub reason: Reason,
 
-    /// Where it is: a field, with line and column inside its string where that helps, as `spec.metricsQuery:2:17`.
+    /// The field, with line and column inside its string where that helps, such as `spec.metricsQuery:2:17`.
     pub path: String,
 
-    /// What it is and what to do about it.
+    /// The problem and what to do about it.
     pub message: String,
 }
 
-/// A failure, and when it was seen first.
+/// A failure, and when it was first seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LastError {
-    /// What kind of failure it is.
+    /// The kind of failure.
     #[schemars(with = "String")]
     pub reason: Reason,
 
-    /// When it was seen first.
+    /// When the failure was first seen.
     pub time: Time,
 }
 
@@ -126,14 +126,14 @@ pub enum RuleCondition {
     Discovered,
     /// Another rule answers for some of the metrics; True is the bad case.
     Conflicted,
-    /// The API server forwards the rule's metrics API to us.
+    /// The API server forwards the rule's metrics API to metricrule.
     Registered,
-    /// The rule is served.
+    /// The rule serves its metrics.
     Ready,
 }
 
 /// Reads a list and leaves out what has a reason we do not know: a newer operator may have written it, and a status
-/// that does not decode would make the whole rule undecodable. The next write replaces it.
+/// that cannot be decoded would make the whole rule undecodable. The next write replaces it.
 pub(super) fn known<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {

@@ -1,4 +1,4 @@
-//! Between the index and relist: the clients of a table's backends are there before anyone reads the table.
+//! Clients of a table's backends: built between the index and relist, so that they exist before anyone reads the table.
 
 use std::{convert::Infallible, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! What is written to the cluster, by the one replica that leads; and the CA, of which every replica issues its leaf.
+//! Leader's tasks: all writes to the cluster; and the CA, from which every replica issues its own certificate.
 
 use std::sync::Arc;
 

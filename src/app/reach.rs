@@ -1,4 +1,4 @@
-//! Whether the API server can be reached at all.
+//! First contact with the API server: whether it can be reached at all.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -40,10 +40,10 @@ pub(super) async fn first_contact(
         };
         if Instant::now() >= until {
             return Err(format!(
-                "the API server {server} was not reached within {patience:?}: {problem}"
+                "the API server {server} could not be reached within {patience:?}: {problem}"
             ));
         }
-        tracing::warn!(server, problem, "the API server is not reached; trying again");
+        tracing::warn!(server, problem, "the API server cannot be reached; trying again");
         sleep(pauses.next().unwrap_or(PAUSES.1)).await;
     }
 }

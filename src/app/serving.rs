@@ -1,4 +1,4 @@
-//! Where the serving certificate and the APIServices' CA bundle come from.
+//! Serving certificate and the APIServices' CA bundle: from files, or from the operator's own CA.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -27,7 +27,7 @@ pub(super) fn issued(
             return std::future::pending().await;
         };
         let Some(leaf) = leaf else {
-            return "there is no certificate";
+            return "no certificate is available";
         };
         let (sender, certificates) = watch::channel(leaf);
         first.send_replace(Some(certificates));
@@ -46,7 +46,7 @@ pub(super) fn issued(
         certificates
             .ok()
             .flatten()
-            .ok_or_else(|| anyhow!("the operator's CA ended before it issued a certificate"))
+            .ok_or_else(|| anyhow!("the operator's CA stopped before it issued a certificate"))
     })
 }
 
@@ -76,7 +76,7 @@ pub(super) fn bundle_file(
                     });
                 }
                 Err(error) => {
-                    tracing::warn!(path = %path.display(), %error, "the CA bundle was not read again; the former stays in force");
+                    tracing::warn!(path = %path.display(), %error, "the CA bundle could not be reloaded; the old one stays in use");
                 }
             }
         }

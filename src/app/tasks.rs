@@ -1,4 +1,4 @@
-//! The tasks that the process consists of. One that ends by itself ends the process: a replica that limps is worse than one
+//! Tasks of the process. One that ends by itself ends the process: a replica that limps is worse than one
 //! that is started anew.
 
 use std::{convert::Infallible, fmt::Display, time::Duration};
@@ -99,7 +99,7 @@ impl Tasks {
             if let Ok(()) = tokio::time::timeout(patience, work).await {
                 tracing::info!(gate = name, "ready");
             } else {
-                tracing::warn!(gate = name, ?patience, "waited for no longer");
+                tracing::warn!(gate = name, ?patience, "stopped waiting for this gate");
             }
             gate.open();
             (name, Ok(()))
@@ -130,7 +130,7 @@ impl Tasks {
             }
         };
         if tokio::time::timeout(patience, told).await.is_err() {
-            tracing::debug!("the lease was not given up in time; it runs out");
+            tracing::debug!("the lease was not released in time; it will expire");
         }
         self.running.abort_all();
     }

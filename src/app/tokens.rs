@@ -47,7 +47,7 @@ impl ClusterTokens {
                 let failed = |cause: String| {
                     BackendError::new(
                         Reason::BackendError,
-                        "the operator could not find out who it is itself",
+                        "the operator could not find out its own identity",
                     )
                     .with_detail(&Said::ours(cause))
                 };
@@ -83,8 +83,11 @@ impl TokenSource for ClusterTokens {
                     TokenError::ApiServer(_) => Reason::CredentialsInvalid,
                     TokenError::Forbidden(_) | TokenError::Failed { .. } => Reason::BackendError,
                 };
-                BackendError::new(reason, "no token of the backend's ServiceAccount was issued")
-                    .with_detail(&Said::ours(error.to_string()))
+                BackendError::new(
+                    reason,
+                    "the API server issued no token for the backend's ServiceAccount",
+                )
+                .with_detail(&Said::ours(error.to_string()))
             })?;
             Ok(IssuedToken {
                 token: token.token.expose().into(),

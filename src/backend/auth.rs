@@ -1,4 +1,4 @@
-//! How the operator proves to a backend who it is.
+//! Authentication to a backend: the credentials of each request.
 
 use std::{
     fmt,

@@ -1,4 +1,4 @@
-//! The breaker of one backend: what is known of whether it answers at all, and what follows from that.
+//! Circuit breaker of one backend: whether it answers at all, as far as is known, and what follows from that.
 //!
 //! Pure. Failures in a row, or a silence, only make it suspect: a probe decides, so that slow queries of one tenant never close
 //! the backend to the others.

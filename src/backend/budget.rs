@@ -1,4 +1,4 @@
-//! The budget of bytes: what is read of backends takes its place in it before it takes memory.
+//! Budget of bytes: a backend's answer reserves its place in it before it takes memory.
 //!
 //! Nobody is given a fixed part. A namespace may hold as much as is free (the "dynamic thresholds" of shared switch
 //! buffers): alone half of the whole, beside another one that takes all it gets a third. So something is always free,
@@ -67,7 +67,7 @@ pub struct Place {
 
 /// There is no room for this holder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("what is read for the namespace at this moment takes {} MiB of memory, its share", .held >> 20)]
+#[error("the answers for this namespace take {} MiB of memory now, which is its share", .held >> 20)]
 pub struct NoRoom {
     /// What it holds already.
     held: usize,

@@ -1,4 +1,4 @@
-//! A backend's clock: how far it is ahead of this replica's, measured from the `Date` of its replies.
+//! Backend's clock: how far it is ahead of this replica's, measured from the `Date` of its replies.
 //!
 //! A query says for which instant it is to be evaluated, and samples carry the time of the backend's side. With clocks that
 //! differ, `rate(…[2m])` covers less than two minutes, and two replicas give two numbers. So queries are asked for the

@@ -1,4 +1,4 @@
-//! Why a backend gave no answer.
+//! Errors of a backend: why it gave no answer.
 
 use std::{borrow::Cow, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! The queue for a backend's slots: round robin between the namespaces that wait, and within one between its rules.
+//! Fair queue for a backend's slots: round robin between the waiting namespaces, and within one between its rules.
 //!
 //! Pure: a ticket enters, waits or runs, and leaves; whoever runs next is returned. Each namespace has a share of the slots, and
 //! so has each `MetricRule`. Beyond its share it may borrow idle slots while its queries are quick, so that they are back in a

@@ -1,4 +1,4 @@
-//! The health of each backend: whether its breaker is open, and whether its ceilings hold queries up. For the status of the
+//! Health of each backend: whether its breaker is open, and whether its ceilings hold queries up. For the status of the
 //! `MetricBackend`, and for whoever is about to ask.
 
 use std::{
@@ -115,7 +115,7 @@ impl fmt::Display for Throttled {
         } = self;
         write!(
             f,
-            "{}: {limit} holds queries up: in {}s {refused} failed and {delayed} waited; set it to {wanted} or more",
+            "{}: {limit} delays queries: in {}s {refused} failed and {delayed} waited; set it to {wanted} or more",
             ceiling.field(),
             Self::PERIOD.as_secs()
         )
@@ -316,7 +316,7 @@ impl Health {
         if before.is_none() {
             self.forget_lapses();
             let (reason, detail) = (error.reason(), error.detail());
-            tracing::warn!(backend = %self.name, %reason, detail, "the backend answers nobody: queries fail at once until a probe is answered");
+            tracing::warn!(backend = %self.name, %reason, detail, "the backend does not answer: queries fail at once until it answers a probe");
         }
     }
 
@@ -378,7 +378,7 @@ impl Outage {
             return error.clone();
         }
         let cause = format!(
-            "{}; nobody was answered since {}, and it is tried again every {} seconds at least",
+            "{}; the backend has not answered since {}, and the operator tries again at least every {} seconds",
             error.cause(),
             since.strftime("%Y-%m-%dT%H:%M:%SZ"),
             LONGEST_WAIT.as_secs()

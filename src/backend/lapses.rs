@@ -224,10 +224,10 @@ impl Lapse {
     /// What happened, fit for any client. The words stay the same while it lasts: they go into conditions and Events.
     pub(super) fn cause(self) -> &'static str {
         if self.times == 0 {
-            "several queries of this namespace took longer than the backend's timeout lately, and only those that are known to \
-             answer are asked, the others one at a time; make the slow ones cheaper"
+            "several queries of this namespace recently took longer than the backend's timeout, so the operator \
+             sends queries that are not known to work one at a time; make the slow ones cheaper"
         } else {
-            "this query took longer than the backend's timeout, and is asked again within a minute; make it cheaper"
+            "this query took longer than the backend's timeout, and the operator tries it again within a minute; make it cheaper"
         }
     }
 }

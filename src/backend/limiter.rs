@@ -1,4 +1,4 @@
-//! The ceilings of one backend: fair slots, then the rate, both waited for within the deadline. What cannot be served in time is
+//! Ceilings of one backend: fair slots, then the rate, both waited for within the deadline. What cannot be served in time is
 //! refused at once.
 
 mod throttle;
@@ -164,7 +164,7 @@ impl Limiter {
         self.metrics.throttled(&self.name, ceiling.field());
         self.tell(state);
         let cause = format!(
-            "the MetricBackend's {}: {} leaves no time for this query; ask whoever runs the backend to raise it, or ask for less",
+            "the MetricBackend's {}: {} leaves no time for this query; ask the platform team to raise it, or send fewer queries",
             ceiling.field(),
             state.value(ceiling)
         );

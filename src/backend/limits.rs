@@ -1,4 +1,4 @@
-//! What stands between a query and its backend: the breaker, the ceilings, and the count of what became of it.
+//! Limits between a query and its backend: the breaker, the ceilings, and the counters of outcomes.
 
 use std::{
     pin::pin,
@@ -218,7 +218,7 @@ impl<B: Backend + 'static> Backend for Limited<B> {
             let Ok(Ok(_slot)) = timeout_at(deadline, inner.probes.acquire()).await else {
                 return Err(BackendError::new(
                     Reason::Throttled,
-                    "the last probe of the backend has not ended",
+                    "the last probe of the backend has not finished",
                 ));
             };
             let started = Instant::now();

@@ -1,5 +1,5 @@
-//! Turns `MetricBackends` and the bytes of their credentials into clients, and keeps those whose inputs did not change:
-//! a client holds connections, tokens, and the count of what is in flight.
+//! Pool of clients: turns `MetricBackends` and the bytes of their credentials into clients, and keeps those whose inputs did not
+//! change: a client holds connections, tokens, and the count of what is in flight.
 
 use std::{
     collections::BTreeMap,
@@ -296,7 +296,7 @@ impl Backends {
         self.0.get(name).cloned().unwrap_or_else(|| {
             Err(BackendError::new(
                 Reason::BackendNotFound,
-                "there is no MetricBackend of that name",
+                "no MetricBackend has that name",
             ))
         })
     }
@@ -338,7 +338,7 @@ impl Desired {
             None => Settings::compile(&inputs.spec, &|_, _, _| None).map_err(|error| match error.reason() {
                 Reason::CredentialsNotFound => BackendError::new(
                     Reason::NotSynced,
-                    "the backend's credentials have not been read yet",
+                    "the operator has not read the backend's credentials yet",
                 ),
                 _ => error,
             }),

@@ -1,4 +1,4 @@
-//! The client of the Prometheus HTTP API, which Thanos, Mimir, Cortex, `VictoriaMetrics` and Google's frontend speak too.
+//! Client of the Prometheus HTTP API, which Thanos, Mimir, Cortex, `VictoriaMetrics` and Google's frontend speak too.
 //!
 //! Partial answers: no parameter is sent that not all of them know, because Google's API refuses a query with an
 //! unknown one (`partial_response`). A partial answer tells itself: `VictoriaMetrics` sets `isPartial`; Prometheus
@@ -288,7 +288,8 @@ impl Prometheus {
             .map_err(reply::undecodable)?;
         match (self.partial_response, answer.partial) {
             (PartialResponse::Fail, Some(said)) => {
-                let error = BackendError::new(Reason::PartialResponse, "the backend gave a partial answer");
+                let error =
+                    BackendError::new(Reason::PartialResponse, "the backend returned a partial answer");
                 Err(error.with_detail(&said))
             }
             (PartialResponse::Accept, _) | (PartialResponse::Fail, None) => {
@@ -387,7 +388,7 @@ fn skew(ahead: SignedDuration) -> BackendError {
     let minutes = (ahead.abs().as_secs() + 30) / 60;
     let side = if ahead.is_negative() { "behind" } else { "ahead of" };
     let cause = format!(
-        "the backend's clock is {minutes} minutes {side} the operator's, and nobody knows which is right; set both by NTP"
+        "the backend's clock is {minutes} minutes {side} the operator's, and the operator cannot know which is right; set both by NTP"
     );
     BackendError::new(Reason::ClockSkew, cause)
 }

@@ -1,4 +1,4 @@
-//! The rate of a backend: a token bucket that holds one second's worth.
+//! Rate of a backend: a token bucket that holds one second's worth.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! A `MetricBackend`'s spec with the credentials that it names: everything that a client is built from, and the value by
-//! which a change is told.
+//! Settings of a client, from a `MetricBackend`'s spec and the credentials that it names: everything that a client is built from,
+//! and the value by which a change is told.
 
 use std::{fmt, time::Duration};
 
@@ -50,7 +50,7 @@ impl Settings {
             None => Auth::Fixed(Credential::None),
             Some(_) if base.scheme() != "https" && !spec.allow_plaintext_credentials => {
                 return Err(invalid(
-                    "spec.prometheus.auth with an http:// address needs allowPlaintextCredentials",
+                    "spec.prometheus.auth with an http:// address requires allowPlaintextCredentials",
                 ));
             }
             Some(auth) => credentials(auth, lookup)?,
@@ -58,7 +58,7 @@ impl Settings {
         let tls = match &spec.tls {
             None => Tls::default(),
             Some(_) if base.scheme() != "https" => {
-                return Err(invalid("spec.prometheus.tls needs an https:// address"));
+                return Err(invalid("spec.prometheus.tls requires an https:// address"));
             }
             Some(tls) => transport(tls, lookup)?,
         };
@@ -89,7 +89,7 @@ impl fmt::Debug for Settings {
 
 /// The address, with a `/` at its end and the parameters of every request as its query.
 fn base(spec: &PrometheusSpec) -> Result<Url, BackendError> {
-    let mut url = Url::parse(&spec.url).map_err(|_| invalid("spec.prometheus.url is no address"))?;
+    let mut url = Url::parse(&spec.url).map_err(|_| invalid("spec.prometheus.url is not a valid address"))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err(invalid(
             "spec.prometheus.url must begin with http:// or https:// and a host",
@@ -112,12 +112,12 @@ fn headers(spec: &PrometheusSpec) -> Result<HeaderMap, BackendError> {
     for (name, value) in &spec.headers {
         let (Ok(name), Ok(mut value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else {
             return Err(invalid(
-                "spec.prometheus.headers has a name or value that no header can have",
+                "spec.prometheus.headers has a name or value that is not valid in a header",
             ));
         };
         if name == http::header::AUTHORIZATION || name == http::header::HOST {
             return Err(invalid(
-                "spec.prometheus.headers must not have Authorization or Host",
+                "spec.prometheus.headers must not contain Authorization or Host",
             ));
         }
         value.set_sensitive(true);
@@ -148,7 +148,7 @@ fn credentials(spec: &AuthSpec, lookup: &Lookup<'_>) -> Result<Auth, BackendErro
                 !token.expose().is_empty() && token.expose().bytes().all(|byte| byte.is_ascii_graphic());
             if !fits {
                 let detail = format!(
-                    "Secret {}, key {}: no bearer token",
+                    "Secret {}, key {}: not a valid bearer token",
                     reference.name, reference.key
                 );
                 return Err(unusable(&detail));
@@ -187,7 +187,7 @@ fn bytes(kind: CaRefKind, name: &str, key: &str, lookup: &Lookup<'_>) -> Result<
     lookup(kind, name, key).ok_or_else(|| {
         BackendError::new(
             Reason::CredentialsNotFound,
-            "credentials that the MetricBackend names are not there",
+            "credentials that the MetricBackend names do not exist",
         )
         .with_detail(&Said::ours(format!("{kind:?} {name}, key {key}")))
     })
@@ -196,8 +196,8 @@ fn bytes(kind: CaRefKind, name: &str, key: &str, lookup: &Lookup<'_>) -> Result<
 /// A line end at the end is an editor's, not the password's.
 fn text(kind: CaRefKind, name: &str, key: &str, lookup: &Lookup<'_>) -> Result<Secret, BackendError> {
     let bytes = bytes(kind, name, key, lookup)?;
-    let text =
-        str::from_utf8(&bytes).map_err(|_| unusable(&format!("{kind:?} {name}, key {key}: not UTF-8")))?;
+    let text = str::from_utf8(&bytes)
+        .map_err(|_| unusable(&format!("{kind:?} {name}, key {key}: not valid UTF-8")))?;
     Ok(text.trim_end_matches(['\r', '\n']).into())
 }
 
@@ -302,7 +302,11 @@ mod tests {
                 Reason::InvalidSpec,
                 "http:// or https://",
             ),
-            (json!({"url": "nonsense"}), Reason::InvalidSpec, "no address"),
+            (
+                json!({"url": "nonsense"}),
+                Reason::InvalidSpec,
+                "not a valid address",
+            ),
             (json!({"url": "http://u:p@h"}), Reason::InvalidSpec, "user-info"),
             (
                 json!({"url": "http://h", "headers": {"aUthorization": "x"}}),
@@ -340,7 +344,7 @@ mod tests {
                     &json!({"secretRef": {"name": "login", "key": "bad"}}),
                 ),
                 Reason::CredentialsInvalid,
-                "no bearer token",
+                "not a valid bearer token",
             ),
             (
                 json!({"url": "https://h", "tls": {"caRef": {"kind": "Secret", "name": "ca"}}}),

@@ -44,14 +44,14 @@ impl Tls {
         } else if let Some(pem) = &self.authorities {
             let certificates = Certificate::from_pem_bundle(pem).unwrap_or_default();
             if certificates.is_empty() {
-                return Err(unusable("caRef holds no PEM certificate"));
+                return Err(unusable("caRef contains no PEM certificate"));
             }
             builder = builder.tls_certs_only(certificates);
         }
         if let Some((certificate, key)) = &self.identity {
             let pem = [certificate, b"\n".as_slice(), key].concat();
             let identity = Identity::from_pem(&pem)
-                .map_err(|_| unusable("certificateRef holds no PEM certificate with its key"))?;
+                .map_err(|_| unusable("certificateRef contains no PEM certificate with its key"))?;
             builder = builder.identity(identity);
         }
         let Some(server_name) = &self.server_name else {
@@ -104,7 +104,7 @@ impl Resolve for Pinned {
 pub(super) fn unusable(detail: &str) -> BackendError {
     BackendError::new(
         Reason::CredentialsInvalid,
-        "the backend's credentials are not usable",
+        "the backend's credentials cannot be used",
     )
     .with_detail(&Said::ours(detail))
 }

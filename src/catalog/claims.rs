@@ -1,4 +1,4 @@
-//! Who answers where several rules claim one metric. A function of specs and of what was listed, never of order.
+//! Claims: the rule that answers if several claim one metric. It depends on specs and listings, never on their order.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! One rule's claims: what is recorded of it, what this replica has listed, and what its spec says literally.
+//! Claims of one rule: what is recorded of it, what this replica has listed, and what its spec says literally.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! What a rule could claim, by its spec alone: whether a claim may still be its, and what it says literally.
+//! Possible claims of a rule, from its spec alone: whether it may still make a claim, and what it names literally.
 
 use std::{collections::BTreeMap, sync::Arc};
 

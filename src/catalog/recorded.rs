@@ -1,4 +1,4 @@
-//! The record of claims: what each rule claimed at the last good listing of its series, as the cluster keeps it.
+//! Record of claims: what each rule claimed at the last good listing of its series, as the cluster keeps it.
 //!
 //! The leader alone writes it, into one object; all replicas decide by it. So a claim outlives a broken spec, a backend that is
 //! gone, a listing that fails and a replica that starts: nothing but a good listing, or the end of its rule, ends it.

@@ -1,4 +1,4 @@
-//! What rules make of series, and who answers where several claim the same.
+//! Metrics from series, and the rule that answers if several claim the same.
 
 mod accidents;
 mod adapter;

@@ -1,4 +1,4 @@
-//! Every object decoded and compiled, as the controller would.
+//! Compilation of every object, as the controller would do it.
 
 use std::sync::Arc;
 
@@ -69,7 +69,7 @@ impl Judge<'_> {
         let mut backends = Backends::new();
         for object in found.iter().filter(|object| object.kind == Kind::MetricBackend) {
             let Some(decoded) = self.decode::<MetricBackend>(object) else {
-                let problem = Problem::new(Reason::Undecodable, "", "it does not decode");
+                let problem = Problem::new(Reason::Undecodable, "", "it cannot be decoded");
                 backends.insert(object.name().into(), Err(problem));
                 continue;
             };
@@ -217,7 +217,7 @@ impl Judge<'_> {
     fn backend_not_found(&mut self, object: &Found<'_>, named: Option<&str>, cluster: &Cluster) {
         let problem = match named {
             Some(name) => {
-                let message = format!("none of the MetricBackends in these files is called {name:?}");
+                let message = format!("none of the MetricBackends in these files has the name {name:?}");
                 let known = cluster.table.backends.keys().map(AsRef::as_ref).take(COMPARED);
                 let problem = Problem::new(Reason::BackendNotFound, "spec.backendRef.name", message);
                 match place::closest(name, known) {
@@ -281,7 +281,9 @@ impl Judge<'_> {
             None => Problem::new(
                 Reason::UnknownResource,
                 path,
-                format!("{named:?} is no resource of Kubernetes itself, and no CRD in these files has it"),
+                format!(
+                    "{named:?} is not a built-in resource of Kubernetes, and no CRD in these files defines it"
+                ),
             ),
         };
         let severity = match (known_group, near) {
@@ -291,7 +293,7 @@ impl Judge<'_> {
         };
         let problem = match near.filter(|_| severity > Severity::Note) {
             Some(near) => problem.suggest(format!("write `{near}`")),
-            None => problem.suggest("see that the cluster has its CRD: `kubectl api-resources`"),
+            None => problem.suggest("check that the cluster has its CRD: `kubectl api-resources`"),
         };
         self.say(object, severity, problem);
     }

@@ -19,8 +19,8 @@ pub(super) fn check(object: &Found<'_>) -> Vec<Finding> {
     let namespace = object.text("metadata.namespace").unwrap_or_default();
     if !namespace.is_empty() && !is_label(namespace) {
         let message = format!(
-            "{namespace:?} cannot be a namespace: at most 63 lower-case letters, digits and `-` are allowed, and a letter or digit \
-             at both ends"
+            "{namespace:?} is not a valid namespace: use at most 63 lower-case letters, digits and `-`, with a \
+             letter or digit at both ends"
         );
         found.extend(at_field(object, "metadata.namespace", message));
     }
@@ -43,8 +43,8 @@ pub(super) fn check(object: &Found<'_>) -> Vec<Finding> {
                 say(
                     key,
                     format!(
-                        "{name:?} cannot be a key: a name of at most 63 letters, digits, `-`, `_` and `.`, before it perhaps a \
-                         DNS name and `/`"
+                        "{name:?} is not a valid key: use a name of at most 63 letters, digits, `-`, `_` and `.`, \
+                         optionally after a DNS name and `/`"
                     ),
                 );
             }
@@ -53,8 +53,8 @@ pub(super) fn check(object: &Found<'_>) -> Vec<Finding> {
                 say(
                     value,
                     format!(
-                        "{text:?} cannot be a label's value: at most 63 letters, digits, `-`, `_` and `.` are allowed, and a \
-                         letter or digit at both ends"
+                        "{text:?} is not a valid value of a label: use at most 63 letters, digits, `-`, `_` and `.`, \
+                         with a letter or digit at both ends"
                     ),
                 );
             }
@@ -68,7 +68,7 @@ fn name(object: &Found<'_>) -> Option<Finding> {
     let name = object.text(path).unwrap_or_default();
     if !name.is_empty() {
         let message = format!(
-            "{name:?} cannot be a name: lower-case letters, digits, `-` and `.` are allowed, and a letter or digit at both ends"
+            "{name:?} is not a valid name: use lower-case letters, digits, `-` and `.`, with a letter or digit at both ends"
         );
         return at_field(object, path, message).filter(|_| !is_subdomain(name));
     }

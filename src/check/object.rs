@@ -1,4 +1,4 @@
-//! The objects in a file that are ours to judge, and those that say something about them.
+//! Objects in a file that are ours to judge, and those that say something about them.
 
 use std::borrow::Cow;
 
@@ -108,7 +108,7 @@ fn recognize(api_version: &str, kind: &str) -> Result<Option<Kind>, Problem> {
                     format!("a {kind} needs an apiVersion"),
                 )
             } else {
-                let message = format!("there is no group {group:?} with a {kind}");
+                let message = format!("no group {group:?} has a {kind}");
                 Problem::new(Reason::Undecodable, "apiVersion", message)
             };
             return Err(problem.suggest(format!("write `apiVersion: {API_VERSION}`")));

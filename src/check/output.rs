@@ -1,4 +1,4 @@
-//! A report as people and programs want it.
+//! Output of a report, for people and programs.
 
 mod github;
 mod json;

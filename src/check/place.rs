@@ -1,4 +1,4 @@
-//! Where a finding begins and ends, and what its author may have meant.
+//! Place of a finding: its start, its end, and what its author may have meant.
 
 use crate::document::{Document, Node, Position};
 

@@ -1,4 +1,4 @@
-//! An object against the schema of its CRD, as the API server reads it.
+//! Schema check of an object against its CRD, as the API server does it.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -142,7 +142,7 @@ impl Walk<'_> {
             let problem = Problem::new(
                 reason,
                 path,
-                format!("{} is wanted here, and this is {given}", article(wanted)),
+                format!("expected {}, but this is {given}", article(wanted)),
             );
             let problem = match node.text() {
                 Some(text) if wanted == "string" && json.is_number() && is_duration(schema) => {
@@ -157,7 +157,7 @@ impl Walk<'_> {
             let problem = match problem.suggestion {
                 // `{{ … }}` is YAML: a mapping whose key is a mapping.
                 None if of_helm => {
-                    problem.suggest("if it is a Helm template, check what `helm template` makes of it")
+                    problem.suggest("if it is a Helm template, check the output of `helm template`")
                 }
                 _ => problem,
             };
@@ -278,7 +278,7 @@ impl Walk<'_> {
                 let near = place::closest(&given, allowed.iter().map(String::as_str));
                 invalid(
                     Reason::Undecodable,
-                    format!("{given:?} is none of {}", allowed.join(", ")),
+                    format!("{given:?} is not one of {}", allowed.join(", ")),
                     near.map(|near| format!("write `{near}`")),
                 );
             }
@@ -294,7 +294,7 @@ impl Walk<'_> {
                 invalid(
                     Reason::InvalidSpec,
                     format!(
-                        "{count} {what}, and at most {} are allowed",
+                        "{count} {what}, but at most {} are allowed",
                         most.unwrap_or_default()
                     ),
                     None,
@@ -304,7 +304,7 @@ impl Walk<'_> {
                 let least = least.unwrap_or_default();
                 let message = match count {
                     0 => "this must not be empty".to_owned(),
-                    _ => format!("{count} {what}, and at least {least} are needed"),
+                    _ => format!("{count} {what}, but at least {least} are required"),
                 };
                 invalid(Reason::InvalidSpec, message, None);
             }
@@ -366,8 +366,11 @@ fn out_of_range(number: f64, schema: &JSONSchemaProps) -> Option<(Reason, String
     let low = schema.minimum.filter(|least| number < *least);
     let high = schema.maximum.filter(|most| number > *most);
     match (low, high) {
-        (Some(least), _) => Some((reason, format!("{number} is too low: at least {least}"))),
-        (None, Some(most)) => Some((reason, format!("{number} is too high: at most {most}"))),
+        (Some(least), _) => Some((
+            reason,
+            format!("{number} is too low: it must be at least {least}"),
+        )),
+        (None, Some(most)) => Some((reason, format!("{number} is too high: it must be at most {most}"))),
         (None, None) => None,
     }
 }

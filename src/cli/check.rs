@@ -17,58 +17,55 @@ use crate::{
     rule::{Assumptions, Severity},
 };
 
-/// Judge rules in files, without a cluster: what would be refused, and what would not do what it should.
+/// Check rule files offline: report errors, and warn about rules that are valid but probably wrong.
 ///
-/// Reads `MetricRule`s, `ClusterMetricRule`s and `MetricBackend`s from YAML or JSON (several documents, `List`s); objects of other
-/// kinds are passed over. The compiler is that of the operator, so every error has the reason that the rule's conditions would
-/// give, and every warning is one of its `status.warnings`. Backends, CRDs and Namespaces in the files are known to all rules.
-/// What only the cluster knows, such as the backend of a rule whose `MetricBackend` is not in the files, is taken to be there.
+/// Reads MetricRules, ClusterMetricRules and MetricBackends from YAML or JSON, including several documents and Lists. Other kinds
+/// are ignored. The command uses the operator's own compiler, so every error has the reason that the rule's conditions would have,
+/// and every warning is one of its status.warnings. All rules can refer to the backends, CRDs and Namespaces in the files. If only
+/// the cluster can know something, such as a MetricBackend that is not in the files, the command assumes that it exists.
 ///
-/// Nothing but regular files is read, and no link leads out of a folder: for what a program writes, name - and pipe it in. A file
-/// has at most 64 MiB, all of them have 256 MiB.
+/// The command reads only regular files, and follows no link out of a folder. To check the output of a program, name - and pipe it
+/// in. A file may have 64 MiB, all files together 256 MiB.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
-  metricrule check rules/                          every .yaml, .yml and .json file below a folder
-  helm template my-chart | metricrule check -      what a chart makes
-  metricrule check --strict --output github rules/ in a workflow of GitHub Actions, as annotations
+  metricrule check rules/                           every .yaml, .yml and .json file below a folder
+  helm template my-chart | metricrule check -       the output of a chart
+  metricrule check --strict --output github rules/  annotations in a workflow of GitHub Actions
   metricrule check --output sarif rules/ > out.sarif
 
-In CI:
-  - run: metricrule check --strict --output github rules/
-
 Exit codes:
-  0   nothing, notes, or warnings without --strict
-  1   errors; warnings with --strict; a file cannot be read
+  0   no findings, only notes, or warnings without --strict
+  1   errors; warnings with --strict; or a file cannot be read
   64  wrong arguments
 
-The reasons are explained in docs/reasons.md, the rest in docs/checking.md.")]
+docs/reasons.md explains the reasons, docs/checking.md everything else.")]
 pub(super) struct CheckArgs {
-    /// Files, folders (every .yaml, .yml and .json file below), or - for standard input.
+    /// Files, folders (with every .yaml, .yml and .json file below them), or - for standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// How to print what was found.
+    /// How to print the findings.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
 
-    /// Fail on warnings too.
+    /// Also fail on warnings.
     #[arg(long)]
     strict: bool,
 
-    /// The namespace of a `MetricRule` that names none, as kubectl's own.
+    /// The namespace of a MetricRule that sets none, like kubectl's --namespace.
     #[arg(long, value_name = "NAME", default_value = "default")]
     namespace: String,
 
-    /// How often the targets are scraped, to judge ranges by: a duration such as 15s or 1m.
+    /// How often Prometheus scrapes the targets, to check ranges: a duration such as 15s or 1m.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = scrape_interval)]
     scrape_interval: Duration,
 }
 
-/// A format for what was found.
+/// A format for findings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// For people: place, reason, the line itself, what to write instead
+    /// For people: place, reason, the line, and what to write instead
     Text,
     /// One JSON object
     Json,
@@ -99,7 +96,7 @@ impl CheckArgs {
         let mut report = check::check(read, &options);
         let unread = files.unread();
         if names.is_empty() && unread.is_empty() {
-            return fail(USAGE, "no .yaml, .yml or .json file found");
+            return fail(USAGE, "found no .yaml, .yml or .json file");
         }
         for unread in unread {
             report.add_unread(names.len(), &unread.why);
@@ -131,7 +128,7 @@ fn verdict(report: &Report, strict: bool) -> ExitCode {
 
 fn scrape_interval(text: &str) -> Result<Duration, String> {
     match parse_duration(text) {
-        Ok(interval) if interval.is_zero() => Err("more than 0s".to_owned()),
+        Ok(interval) if interval.is_zero() => Err("it must be more than 0s".to_owned()),
         Ok(interval) => Ok(interval),
         Err(error) => Err(error.to_string()),
     }

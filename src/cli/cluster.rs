@@ -1,4 +1,4 @@
-//! What commands that read a cluster share.
+//! Cluster flags and output, shared by the commands that read a cluster.
 
 use std::{
     io::{self, Write as _},
@@ -13,25 +13,25 @@ use serde::Serialize;
 use super::{FAILED, fail, print};
 use crate::kubernetes::client::{ClientOptions, Connection, First};
 
-/// Which cluster.
+/// The cluster to read.
 #[derive(Debug, Args)]
 pub(super) struct ClusterArgs {
-    /// Kubeconfig of the cluster. Default, as with kubectl: KUBECONFIG, else ~/.kube/config, else the Pod's service account. The
-    /// server that is asked is printed on standard error.
+    /// The kubeconfig of the cluster. Default, as with kubectl: KUBECONFIG, then ~/.kube/config, then the Pod's service account. The
+    /// command prints the server's address to standard error.
     #[arg(long, value_name = "FILE")]
     pub(super) kubeconfig: Option<PathBuf>,
 
-    /// The context of the kubeconfig. Default: its current one.
+    /// The context in the kubeconfig. Default: its current context.
     #[arg(long, value_name = "NAME")]
     pub(super) context: Option<String>,
 }
 
-/// How an outcome is printed.
+/// How to print a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Output {
-    /// For people.
+    /// For people
     Text,
-    /// For programs.
+    /// For programs
     Json,
 }
 
@@ -48,7 +48,7 @@ impl ClusterArgs {
     }
 }
 
-/// Connects, and tells to which cluster: another one than was meant would give an answer, too.
+/// Connects, and prints the address of the cluster, because the wrong cluster would answer too.
 pub(super) async fn connect(options: ClientOptions) -> anyhow::Result<Connection> {
     let connection = Connection::new(options).await?;
     let _ = writeln!(
@@ -59,12 +59,12 @@ pub(super) async fn connect(options: ClientOptions) -> anyhow::Result<Connection
     Ok(connection)
 }
 
-/// What takes long is told on standard error, where it is in nobody's way.
+/// Reports a slow step on standard error, where it disturbs no output.
 pub(super) fn progress(step: &str) {
     let _ = writeln!(io::stderr(), "{} …", shown(step));
 }
 
-/// Prints what was found; the exit code says whether it is good.
+/// Prints the report; the exit code says whether it is good.
 pub(super) fn tell(report: &(impl ToString + Serialize), output: Output, good: bool) -> ExitCode {
     let text = match output {
         Output::Text => report.to_string(),
@@ -86,6 +86,6 @@ pub(super) fn object(text: &str) -> Result<(String, String), String> {
         Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
             Ok((namespace.to_owned(), name.to_owned()))
         }
-        _ => Err("it is not NAMESPACE/NAME".to_owned()),
+        _ => Err("it must be NAMESPACE/NAME".to_owned()),
     }
 }

@@ -22,75 +22,82 @@ use crate::{
     metrics_api::MetricsApi,
 };
 
-/// The most rounds, and the longest time between two.
+/// The most rounds, and the longest time between two of them.
 const MAX_SAMPLES: u32 = 1000;
 const MAX_INTERVAL: Duration = Duration::from_hours(1);
 
-/// Ask another server of the metrics APIs and this one for what every HPA uses, and print what they differ in.
+/// Compare this adapter's answers with another's for every HPA in the cluster.
 ///
-/// Before a take-over: both run, the APIServices still lead to the other one. Every metric of type Pods, Object and External
-/// of every HPA is asked of both, with the path that the HPA's controller sends, at the same time and directly: through
-/// port-forwards to the ready pods of each Service (at most four), with a token of the ServiceAccount that HPAs are served for, which
-/// lives for ten minutes and is sent over verified TLS alone. Values that differ are asked for once more before
-/// they count; every round counts, also one without an answer. HPAs that KEDA made are left out. Nothing in the cluster is changed.
+/// Run it before a take-over, while both adapters run and the APIServices still point to the other one. For every metric of type
+/// Pods, Object and External of every HPA, the command sends the path that the HPA controller requests to both servers at the same
+/// time. It reaches them directly, through port-forwards to the ready pods of each Service (at most four). It uses a token of the HPA
+/// controller's ServiceAccount, which lives for ten minutes and goes only over verified TLS. If values differ, it requests them once
+/// more before they count. Every round counts, even one without an answer. HPAs that KEDA created are left out. The command changes
+/// nothing in the cluster.
 ///
-/// Rights: list horizontalpodautoscalers, get */scale of what they scale, get apiservices, get services and list endpointslices
-/// and create pods/portforward in both namespaces, create serviceaccounts/token for the ServiceAccount. What is lacking is named.
+/// Permissions: list horizontalpodautoscalers; get */scale of what they scale; get apiservices; get services, list endpointslices and
+/// create pods/portforward in both namespaces; create serviceaccounts/token for the ServiceAccount. Missing permissions are listed.
 #[derive(Debug, Args)]
-#[command(after_long_help = "Examples:
+#[command(after_long_help = "\
+Examples:
   metricrule compare
   metricrule compare --peer-service monitoring/prometheus-adapter --samples 20 --interval 15s
-  metricrule compare --url https://localhost:6443 --peer-url https://localhost:6444 --token-file token --insecure-skip-tls-verify
+  metricrule compare --url https://localhost:6443 --peer-url https://localhost:6444 \\
+    --token-file token --insecure-skip-tls-verify
 
-Exit codes: 0 the same, and there were values; 1 an HPA could scale otherwise (DIFFERENT, or alike but coarse), not everything
-could be compared (INCOMPLETE), there was nothing to compare (NOTHING COMPARED), or it could not be tried (a sentence on standard
-error); 64 wrong arguments.")]
+Exit codes:
+  0   the answers are the same, and there were values
+  1   an HPA could scale differently (DIFFERENT, or alike but coarse), something could not be
+      compared (INCOMPLETE), nothing was compared (NOTHING COMPARED), or the command could not start
+  64  wrong arguments
+
+docs/previewing.md explains the output.")]
 pub(super) struct CompareArgs {
     #[command(flatten)]
     cluster: ClusterArgs,
 
-    /// The HPAs of this namespace. Default: of all namespaces.
+    /// Compare only the HPAs of this namespace. Default: all namespaces.
     #[arg(long, short, value_name = "NAME")]
     namespace: Option<String>,
 
-    /// Only the metrics of this API. Default: of both.
+    /// Compare only the metrics of this API. Default: both APIs.
     #[arg(long, value_name = "API", value_enum)]
     api: Option<ApiArg>,
 
-    /// Our Service. Default: the one with the label app.kubernetes.io/name=metricrule.
+    /// metricrule's Service. Default: the one with the label app.kubernetes.io/name=metricrule.
     #[arg(long, value_name = "NAMESPACE/NAME[:PORT]", value_parser = ServicePort::parse)]
     service: Option<ServicePort>,
 
-    /// Our address, instead of a port-forward.
+    /// metricrule's address, instead of a port-forward.
     #[arg(long, value_name = "URL", value_parser = address, conflicts_with = "service")]
     url: Option<Url>,
 
-    /// The CA certificates of our server (PEM). Default: those of the APIService that leads to it, else of the Secret of its own
-    /// CA; with --url those of the system.
+    /// The CA certificates of metricrule's server (PEM). Default: those of the APIService that points to it, or of the Secret of its
+    /// own CA; with --url those of the system.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
 
-    /// The other Service. Default: the one that the metrics APIs are registered for.
+    /// The other adapter's Service. Default: the one that the APIServices of the metrics APIs point to.
     #[arg(long, value_name = "NAMESPACE/NAME[:PORT]", value_parser = ServicePort::parse)]
     peer_service: Option<ServicePort>,
 
-    /// The other address, instead of a port-forward.
+    /// The other adapter's address, instead of a port-forward.
     #[arg(long, value_name = "URL", value_parser = address, conflicts_with = "peer_service")]
     peer_url: Option<Url>,
 
-    /// The CA certificates of the other server (PEM). Default: those of the APIService that leads to it, else of the system.
+    /// The CA certificates of the other adapter's server (PEM). Default: those of the APIService that points to it, or of the system.
     #[arg(long, value_name = "FILE")]
     peer_ca: Option<PathBuf>,
 
-    /// Do not check the certificates of either server. The token is then sent to whoever answers.
+    /// Do not verify the certificates of either server. The token then goes to whoever answers.
     #[arg(long)]
     insecure_skip_tls_verify: bool,
 
-    /// Send the token over plain http to other machines, too, where everybody on the way can read it.
+    /// Also send the token over plain http to other machines. Anyone on the network path can read it.
     #[arg(long)]
     insecure_plain_http: bool,
 
-    /// The ServiceAccount to ask as, for which a token is requested.
+    /// The ServiceAccount whose token to request and use.
     #[arg(
         long,
         value_name = "NAMESPACE/NAME",
@@ -99,20 +106,20 @@ pub(super) struct CompareArgs {
     )]
     as_service_account: (String, String),
 
-    /// A file with the token to ask with, instead.
+    /// A file with a token to use instead.
     #[arg(long, value_name = "FILE", conflicts_with = "as_service_account")]
     token_file: Option<PathBuf>,
 
-    /// The version of custom.metrics.k8s.io to ask. Default: the one that the API server prefers, which HPAs ask.
+    /// The version of custom.metrics.k8s.io to request. Default: the version that the API server prefers, which HPAs use.
     #[arg(long, value_name = "VERSION", value_parser = versions())]
     custom_metrics_version: Option<String>,
 
-    /// What two values may differ by, as a part of the larger one: 1% or 0.01. A thousandth, which is rounding, always may where it
-    /// is at most a tenth of the HPA's target, which an HPA passes over; else the values are alike, but coarse.
+    /// The allowed difference of two values, as a part of the larger one: 1% or 0.01. A thousandth, which is rounding, is always
+    /// allowed if it is at most a tenth of the HPA's target, because an HPA ignores that; otherwise the values are alike, but coarse.
     #[arg(long, value_name = "PART", default_value = "1%", value_parser = part)]
     tolerance: f64,
 
-    /// How often to ask everything, at most 1000.
+    /// How often to repeat all requests, at most 1000.
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_SAMPLES)))]
     samples: u32,
 
@@ -120,7 +127,7 @@ pub(super) struct CompareArgs {
     #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = parse_duration)]
     interval: Duration,
 
-    /// How to print the outcome.
+    /// How to print the result.
     #[arg(long, short, value_name = "FORMAT", value_enum, default_value_t = Output::Text)]
     output: Output,
 }
@@ -156,7 +163,7 @@ impl CompareArgs {
 
     fn into_options(self) -> Result<Options, String> {
         if self.interval > MAX_INTERVAL {
-            return Err(format!("--interval: at most {MAX_INTERVAL:?}"));
+            return Err(format!("--interval: it must be {MAX_INTERVAL:?} or less"));
         }
         for (flag, url) in [("--url", &self.url), ("--peer-url", &self.peer_url)] {
             url.as_ref().map_or(Ok(()), |url| bare(flag, url))?;
@@ -216,18 +223,18 @@ fn read(flag: &str, path: Option<&Path>) -> Result<Option<Vec<u8>>, String> {
 fn address(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| error.to_string())?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err("it must begin with https:// (or http://) and a host".to_owned());
+        return Err("it must be an https:// (or http://) address with a host".to_owned());
     }
     Ok(url)
 }
 
-/// An address goes into the report. Its user and password would too, and nobody is sent them: a token is what is asked with.
+/// Refuses an address with a user or password: it would go into the report, and requests use a token anyway.
 fn bare(flag: &str, url: &Url) -> Result<(), String> {
     if url.username().is_empty() && url.password().is_none() {
         return Ok(());
     }
     Err(format!(
-        "{flag}: take the user and the password out of the address; a server is asked with a token (--token-file, --as-service-account)"
+        "{flag}: remove the user and the password from the address; requests use a token (--token-file, --as-service-account)"
     ))
 }
 

@@ -7,13 +7,13 @@ use clap::Args;
 use super::{FAILED, LEFT_OUT, fail, files, print_with};
 use crate::{export, reason::Reason};
 
-/// Print prometheus-adapter's configuration of rules: the way back from import.
+/// Convert rules back to a prometheus-adapter configuration.
 ///
-/// Prints `rules` and `externalRules` so that the rule that wins here (the higher priority, then the older, then the lower name)
-/// comes last, since there the later rule wins. What prometheus-adapter cannot say is left out and reported on standard error with
-/// its place: `MetricRule`s (it confines nothing to a namespace), rules without a `seriesQuery`, with a `namespaceSelector`, or of
-/// another backend than the default one. Without a rule, or with a file that cannot be read, nothing is printed: a configuration
-/// that lacks rules takes their metrics away.
+/// Prints the fields "rules" and "externalRules". The rule that wins in metricrule (the higher priority, then the older, then the
+/// lower name) comes last, because in prometheus-adapter the later rule wins. Rules that prometheus-adapter cannot express are left
+/// out and reported on standard error with their place: MetricRules (it confines nothing to a namespace), rules without a
+/// seriesQuery or with a namespaceSelector, and rules of a backend other than the default. If there is no rule, or a file cannot be
+/// read, the command prints nothing: an incomplete configuration would remove the metrics of the missing rules.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -21,11 +21,11 @@ Examples:
 
 Exit codes:
   0   every rule was printed
-  1   something cannot be read, or there is no rule in it; nothing is printed
-  3   a rule was left out; the rest, if any, is printed
+  1   something cannot be read, or it contains no rule; nothing is printed
+  3   a rule was left out; the others, if any, are printed
   64  wrong arguments")]
 pub(super) struct ExportArgs {
-    /// Files, folders (every .yaml, .yml and .json file below, in the order of their names), or - for standard input.
+    /// Files, folders (with every .yaml, .yml and .json file below them, sorted by name), or - for standard input.
     #[arg(value_name = "RULE", required = true)]
     paths: Vec<PathBuf>,
 }
@@ -46,20 +46,20 @@ impl ExportArgs {
             .iter()
             .any(|it| it.problem.reason == Reason::Undecodable);
         if !unread.is_empty() || undecodable {
-            // A part of the rules is no configuration.
+            // A part of the rules is not a configuration.
             let printed = print_with(&findings, "");
             for message in &unread {
                 let _ = fail(FAILED, message);
             }
             return match printed {
                 Err(error) => fail(FAILED, &error.to_string()),
-                Ok(()) => fail(FAILED, "nothing is printed, since not everything could be read"),
+                Ok(()) => fail(FAILED, "nothing is printed, because not everything could be read"),
             };
         }
         if export.rules == 0 {
             return fail(
                 FAILED,
-                "there is no ClusterMetricRule in what was read, so nothing is printed; is it the right cluster or file?",
+                "the input contains no ClusterMetricRule, so nothing is printed; check that it is the right cluster or file",
             );
         }
         if let Err(error) = print_with(&findings, &export.yaml) {

@@ -1,7 +1,7 @@
-//! Files and folders as a user names them.
+//! Files and folders that a user names.
 //!
-//! A folder is often a stranger's: a pull request's, with links and pipes in it. So nothing is read but regular files, and of a
-//! folder nothing that is not in it.
+//! A folder may come from a stranger, such as the author of a pull request, with links and pipes in it. So only regular files are
+//! read, and no link leads out of a folder.
 
 mod folder;
 #[cfg(test)]
@@ -27,7 +27,7 @@ const MOST_TOGETHER: u64 = 256 << 20;
 /// How many files one command takes.
 const MAX_FILES: usize = 10_000;
 
-/// Why a file is not read; its name is said with it.
+/// A file that could not be read, and why.
 pub(super) struct Unread {
     /// As the user named it.
     pub(super) name: String,
@@ -42,7 +42,7 @@ pub(super) struct Files {
     read: u64,
 }
 
-/// Where a text comes from.
+/// The source of a text.
 enum Source {
     Standard,
     /// A path that leads to a file without a link as its last step, and what to call it.
@@ -90,7 +90,7 @@ impl Files {
             return self.waiting.push_back(source);
         }
         // Once: a folder may hold millions.
-        let why = format!("more than {MAX_FILES} files: this one and those behind it are not read");
+        let why = format!("more than {MAX_FILES} files: this file and those after it are not read");
         if self.unread.last().is_none_or(|last| last.why != why) {
             let name = name.to_owned();
             self.unread.push(Unread { name, why });
@@ -108,7 +108,7 @@ impl Files {
             found = fs::canonicalize(path).map_err(said)?;
             if !found.starts_with(own) {
                 return Err(
-                    "a link that leads out of its folder: name what it leads to, or - for standard input"
+                    "this link leads out of its folder: name its target instead, or - for standard input"
                         .to_owned(),
                 );
             }
@@ -142,7 +142,7 @@ impl Files {
                 if io::stdin().is_terminal() {
                     let _ = writeln!(
                         io::stderr(),
-                        "metricrule: reading from standard input; end with Ctrl-D"
+                        "metricrule: reading from standard input; press Ctrl-D to end"
                     );
                 }
                 ("standard input".to_owned(), self.text(io::stdin().lock()))
@@ -179,14 +179,16 @@ impl Files {
         match outcome {
             Ok(_) if read > MOST => Err(format!("larger than {} MiB", MOST >> 20)),
             Ok(_) if read > most => Err(format!(
-                "with it the files have more than {} MiB together: name fewer at once",
+                "with this file, all files together exceed {} MiB: name fewer at once",
                 MOST_TOGETHER >> 20
             )),
             Ok(_) => {
                 self.read = self.read.saturating_add(read);
                 Ok(text)
             }
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Err("not a text in UTF-8".to_owned()),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                Err("not valid UTF-8 text".to_owned())
+            }
             Err(error) => Err(error.to_string()),
         }
     }
@@ -214,8 +216,8 @@ impl std::fmt::Display for Unread {
     }
 }
 
-/// Opens a regular file and nothing else, whatever became of the path since it was looked at: the last step is no link, a pipe
-/// is not waited for, and what was opened is looked at again.
+/// Opens a regular file and nothing else, even if the path has changed since it was examined: it follows no link as the last step,
+/// does not wait for a pipe, and examines the opened file again.
 fn open(folder: impl rustix::fd::AsFd, path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = openat(folder, path, flags, Mode::empty())?;
@@ -233,8 +235,7 @@ fn regular(kind: FileType) -> io::Result<()> {
         FileType::CharacterDevice | FileType::BlockDevice => "a device",
         FileType::Unknown => "something else",
     };
-    let message = format!(
-        "{what} and not a regular file, which alone is read: for what another program writes, name - and pipe it in"
-    );
+    let message =
+        format!("{what}, not a regular file: to read the output of a program, name - and pipe it in");
     Err(io::Error::other(message))
 }

@@ -20,21 +20,22 @@ use crate::{
     },
 };
 
-/// Make resources of prometheus-adapter's configuration and print them as YAML.
+/// Convert a prometheus-adapter (or KEDA) configuration to metricrule resources.
 ///
-/// Reads, recognised by content: prometheus-adapter's configuration file; a `ConfigMap` that holds it; a Deployment of it,
-/// for its flags; values of its Helm chart, by themselves or as a part (`prometheus-adapter:`) of the values of another
-/// chart such as kube-prometheus-stack's; a Flux `HelmRelease` or Argo CD Application with such values; folders of these.
+/// Reads these inputs, and recognises them by their content: prometheus-adapter's configuration file; a ConfigMap with it; the
+/// Deployment of prometheus-adapter, for its flags; values of its Helm chart, by themselves or under "prometheus-adapter:" in the
+/// values of another chart such as kube-prometheus-stack; a Flux HelmRelease or an Argo CD Application with such values; folders of
+/// these.
 ///
-/// Also KEDA's `ScaledObject`s with Prometheus triggers, and HPAs with the annotations of zalando's kube-metrics-adapter:
-/// each becomes its rules, the `MetricBackend`s that they name, and a plain HPA.
+/// Also reads KEDA's ScaledObjects with Prometheus triggers, and HPAs with the annotations of zalando's kube-metrics-adapter. Each
+/// becomes its rules, the MetricBackends that they use, and a plain HPA.
 ///
-/// Each rule becomes a `ClusterMetricRule` named after its metric, with the priority of its position, since with
-/// prometheus-adapter the later rule wins, and without bounds, so that nothing is cut. Flags become the `MetricBackend`
-/// `default`. Nothing is applied.
+/// Each rule becomes a ClusterMetricRule named after its metric. Its priority follows from its position, because in
+/// prometheus-adapter the later rule wins. It has no limits, so nothing is cut off. The flags become the MetricBackend "default".
+/// The command prints YAML and applies nothing.
 ///
-/// Findings go to standard error, one a line, `file:line:column: level: Reason: message`: what became of each rule, matchers
-/// that were ignored, rules that never could work, and what a rule costs.
+/// Findings go to standard error, one per line, with file, line, column, level, reason and message. They show what each rule became,
+/// which matchers were ignored, which rules could never work, and what a rule costs.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -43,39 +44,39 @@ Examples:
   kubectl get deploy,cm -n monitoring -o yaml | metricrule import - > rules.yaml
 
 Exit codes:
-  0   everything became something
-  1   a file cannot be read, or prometheus-adapter would not load it; what is good is printed
-  3   something has no counterpart (resourceRules) and was left out; the rest is printed
+  0   everything was converted
+  1   a file cannot be read, or prometheus-adapter would not load it; the rest is printed
+  3   something has no counterpart (such as resourceRules) and was left out; the rest is printed
   64  wrong arguments
 
-docs/migrating-from-prometheus-adapter.md leads from here to the take-over, and back.")]
+docs/migrating-from-prometheus-adapter.md describes the take-over, and the way back.")]
 pub(super) struct ImportArgs {
-    /// Files, folders (every .yaml, .yml and .json file below, in the order of their names), or - for standard input.
+    /// Files, folders (with every .yaml, .yml and .json file below them, sorted by name), or - for standard input.
     #[arg(value_name = "PATH", required_unless_present_any = ["from_configmap", "from_helm_release"])]
     paths: Vec<PathBuf>,
 
     #[command(flatten)]
     from: FromArgs,
 
-    /// What queries and answers look like: `PrometheusAdapter` as before, so that a migration shows no difference; `Standard`
-    /// as new rules, with values rounded, names escaped and NaN as no data.
+    /// The form of queries and answers. PrometheusAdapter: as before, so that the migration changes nothing. Standard: as in new
+    /// rules, with rounded values, escaped names, and NaN as no data.
     #[arg(long, value_enum, value_name = "NAME", default_value_t = SemanticsArg::PrometheusAdapter, ignore_case = true)]
     semantics: SemanticsArg,
 
-    /// For how long an answer may be used again, 0s to 60s. Default: that of the semantics, 0s for `PrometheusAdapter` and 5s
-    /// for `Standard`.
+    /// How long an answer may be used again, 0s to 60s. Default: 0s for PrometheusAdapter, 5s for Standard.
     #[arg(long, value_name = "DURATION", value_parser = refresh)]
     refresh: Option<String>,
 
-    /// namespace: make a `MetricRule`, which its team can own, of each rule that names one namespace and can be confined to it.
+    /// With "namespace", convert each rule that names one namespace, and can be confined to it, to a MetricRule that its team can
+    /// own.
     #[arg(long, value_enum, value_name = "BY")]
     split: Option<SplitArg>,
 
-    /// Print only the objects of these names.
+    /// Print only the objects with these names.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
 
-    /// How findings are written: text, a line each, or json, one list of {level, file, line, column, reason, message}.
+    /// How to write the findings: text, one line each, or json, one list of {level, file, line, column, reason, message}.
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = ReportArg::Text)]
     report: ReportArg,
 
@@ -154,12 +155,12 @@ fn missing(names: &[String], import: &Import) -> Vec<String> {
         .iter()
         .filter(absent)
         .map(|name| {
-            format!("--only {name}: no object of this import has that name; without --only all are printed")
+            format!("--only {name}: this import has no object with that name; without --only all objects are printed")
         })
         .collect()
 }
 
-/// What is still to be written on standard error: nothing where there is a file for it.
+/// The text that is left for standard error: empty if the findings go to a file.
 fn report(import: &Import, format: ReportArg, file: Option<&Path>) -> io::Result<String> {
     let text = match format {
         ReportArg::Json => import.report_json(),
@@ -185,7 +186,7 @@ fn report(import: &Import, format: ReportArg, file: Option<&Path>) -> io::Result
 fn refresh(text: &str) -> Result<String, String> {
     let length = parse_duration(text).map_err(|error| error.to_string())?;
     if length > crate::api::rule_spec::MAX_REFRESH {
-        return Err("at most 60s".to_owned());
+        return Err("it must be 60s or less".to_owned());
     }
     Ok(text.to_owned())
 }

@@ -16,65 +16,71 @@ use crate::{
     preview::{self, Options, input::Files},
 };
 
-/// Show what rules would do now: what they make of which series, who would answer, the queries and their values.
+/// Dry-run rules: show the series they match, the metrics they create, their queries and values.
 ///
-/// The rules are compiled as the operator compiles them, their series are listed, and the queries are sent for the objects that
-/// the series name. With a cluster the rules are set against those that are there (who answers where both make a metric), and the
-/// HPAs that would use them are shown. Nothing is written anywhere.
+/// The command compiles the rules as the operator does, lists their series, and sends the queries for the objects that the series
+/// name. With a cluster, it also shows which rule would answer if others make the same metric, and the HPAs that would use the
+/// metrics. It writes nothing.
 ///
-/// A backend whose address is a Service of the cluster is reached through a port-forward. Credentials that its `MetricBackend` names
-/// are sent where a `MetricBackend` of the cluster sends them already; for any other address it is said what would be sent where, and
-/// nothing is sent without --with-credentials. --backend asks another address instead, without credentials. With --backend and neither
-/// --kubeconfig nor --context no cluster is read: then the kinds are those that every cluster has.
+/// If the address of a backend is a Service of the cluster, the command reaches it through a port-forward. It sends the credentials
+/// that a MetricBackend names only where a MetricBackend in the cluster already sends them. For any other address it says what it
+/// would send where, and sends it only with --with-credentials. --backend asks another address instead, without credentials. With
+/// --backend and without --kubeconfig and --context the command reads no cluster, and knows only the kinds that every cluster has.
 ///
-/// Rights: list metricrules, clustermetricrules, metricbackends, namespaces and horizontalpodautoscalers; for a port-forward get
-/// services, list endpointslices and create pods/portforward where the backend is; get the Secrets that it names. What is lacking
-/// is named.
+/// Permissions: list metricrules, clustermetricrules, metricbackends, namespaces and horizontalpodautoscalers. For a port-forward: get
+/// services, list endpointslices and create pods/portforward in the namespace of the backend. For credentials: get the Secrets that
+/// the backend names. Missing permissions are listed.
 #[derive(Debug, Args)]
-#[command(after_long_help = "Examples:
+#[command(after_long_help = "\
+Examples:
   metricrule preview -f rule.yaml
   metricrule preview -f rule.yaml --backend http://localhost:9090
-  metricrule preview -f rules/ -n shop --metric http_requests_per_second --selector code=500 --output json
+  metricrule preview -f rules/ -n shop --metric http_requests_per_second -l code=500 -o json
 
-Exit codes: 0 all rules are accepted, their backends answered, and what is shown has values; 1 not so (NOT ACCEPTED, NOT REACHED,
-NOT LISTED, FAILS, or every row of a metric dropped), or a file cannot be read; 64 wrong arguments.")]
+Exit codes:
+  0   all rules are accepted, their backends answered, and all requests have values
+  1   anything else: NOT ACCEPTED, NOT REACHED, NOT LISTED, FAILS, a metric whose rows were all
+      dropped, or a file that cannot be read
+  64  wrong arguments
+
+docs/previewing.md explains the output.")]
 pub(super) struct PreviewArgs {
-    /// A file with rules, a folder of such, or - for standard input. Several may be given. A `MetricBackend` in them stands in for
-    /// one of the cluster; objects of other kinds are left out.
+    /// Files with rules, folders of such files, or - for standard input. A MetricBackend in the files replaces the cluster's. Other
+    /// kinds are ignored.
     #[arg(long = "filename", short = 'f', value_name = "RULE", required = true, num_args = 1..)]
     files: Vec<PathBuf>,
 
-    /// The address of a Prometheus to ask, instead of the backends that the rules name.
+    /// The address of a Prometheus to query instead of the backends that the rules name.
     #[arg(long, value_name = "URL")]
     backend: Option<String>,
 
-    /// Send the credentials that a `MetricBackend` of the files names to the address that it names, whoever wrote it. Without this
-    /// they go only where a `MetricBackend` of the cluster sends them.
+    /// Send the credentials that a MetricBackend in the files names to the address that it names, whoever wrote it. Without this
+    /// flag they go only where a MetricBackend in the cluster already sends them.
     #[arg(long, conflicts_with = "backend")]
     with_credentials: bool,
 
     #[command(flatten)]
     cluster: ClusterArgs,
 
-    /// Namespaces to show queries and values for, and the namespace of a `MetricRule` that names none (the first). Default: those
-    /// that have series, at most five.
+    /// The namespaces to show queries and values for. The first is also the namespace of a MetricRule that sets none. Default: the
+    /// namespaces that have series, at most five.
     #[arg(long, short, value_name = "NAME", value_delimiter = ',')]
     namespace: Vec<String>,
 
-    /// Metrics to show. Default: all, with queries and values for the first twenty.
+    /// The metrics to show. Default: all, with queries and values for the first twenty.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     metric: Vec<String>,
 
-    /// What requests select series by, as in an HPA's metric selector.
+    /// The metric selector of the requests, as in an HPA.
     #[arg(long, short = 'l', value_name = "SELECTOR", default_value = "", value_parser = selector)]
     selector: Selector,
 
-    /// The operator's namespace, where the Secrets of backends are. Default: that of the Service with the label
-    /// app.kubernetes.io/name=metricrule, else metricrule-system.
+    /// The operator's namespace, which contains the Secrets of backends. Default: the namespace of the Service with the label
+    /// app.kubernetes.io/name=metricrule, or metricrule-system.
     #[arg(long, value_name = "NAME")]
     operator_namespace: Option<String>,
 
-    /// How to print the outcome.
+    /// How to print the result.
     #[arg(long, short, value_name = "FORMAT", value_enum, default_value_t = Output::Text)]
     output: Output,
 }
@@ -97,10 +103,7 @@ impl PreviewArgs {
             }
         }
         if files.rules.is_empty() {
-            return fail(
-                USAGE,
-                "there is no MetricRule and no ClusterMetricRule in the files",
-            );
+            return fail(USAGE, "the files contain no MetricRule and no ClusterMetricRule");
         }
         let alone =
             self.backend.is_some() && self.cluster.kubeconfig.is_none() && self.cluster.context.is_none();

@@ -12,26 +12,26 @@ use crate::{
     telemetry::{self, LogFormat},
 };
 
-/// The kinds whose objects the chart lets the operator list.
+/// The kinds whose objects the chart allows the operator to list.
 const OBJECTS: &str = "pods,nodes,services,namespaces,deployments.apps,statefulsets.apps,replicasets.apps,\
                        daemonsets.apps,jobs.batch,ingresses.networking.k8s.io";
 
 /// Run the operator and its API server.
 ///
-/// It runs until SIGTERM or SIGINT, then stays reachable for --shutdown-delay, finishes what is in flight, and exits with 0.
-/// Durations are written as 10s, 1m30s or 500ms. Every flag has an environment variable, which the flag overrides.
+/// It runs until SIGTERM or SIGINT. Then it accepts requests for --shutdown-delay, finishes requests in flight, and exits with 0.
+/// Write durations as 10s, 1m30s or 500ms. Every flag has an environment variable, which the flag overrides.
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// Kubeconfig of the cluster. Default: the Pod's service account, else KUBECONFIG, else ~/.kube/config.
+    /// The kubeconfig of the cluster. Default: the Pod's service account, then KUBECONFIG, then ~/.kube/config.
     #[arg(long, env = "METRICRULE_KUBECONFIG", value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
 
-    /// The operator's own namespace: its Service, Lease, CA Secret, and the Secrets and ConfigMaps of backends. Default: that
-    /// of the service account, or of the kubeconfig's context.
+    /// The operator's own namespace, with its Service, Lease and CA Secret, and the Secrets and ConfigMaps of backends. Default: the
+    /// namespace of the service account, or of the kubeconfig's context.
     #[arg(long, env = "METRICRULE_NAMESPACE", value_name = "NAME")]
     namespace: Option<String>,
 
-    /// The Service that the APIServices point to. Its port is read from the Service: the one named https.
+    /// The Service that the APIServices point to. They use its port named https.
     #[arg(
         long,
         env = "METRICRULE_SERVICE_NAME",
@@ -40,12 +40,12 @@ pub(super) struct ServeArgs {
     )]
     service_name: String,
 
-    /// The ClusterRole of this installation. The APIServices are owned by it, so that they go when it goes. Default: none;
-    /// the APIServices then stay when everything else is gone, and have to be deleted by hand.
+    /// The ClusterRole of this installation. It owns the APIServices, so deleting it deletes them. Default: none; the APIServices then
+    /// stay after an uninstall, and you have to delete them.
     #[arg(long, env = "METRICRULE_CLUSTER_ROLE", value_name = "NAME")]
     cluster_role: Option<String>,
 
-    /// Address to listen on, for both ports.
+    /// The address to listen on, for both ports.
     #[arg(
         long,
         env = "METRICRULE_BIND_ADDRESS",
@@ -54,7 +54,7 @@ pub(super) struct ServeArgs {
     )]
     bind_address: IpAddr,
 
-    /// TLS port of the metrics APIs; 0 takes a free one.
+    /// The TLS port of the metrics APIs; 0 chooses a free one.
     #[arg(
         long,
         env = "METRICRULE_SECURE_PORT",
@@ -63,7 +63,7 @@ pub(super) struct ServeArgs {
     )]
     secure_port: u16,
 
-    /// Plain HTTP port of /metrics, /livez, /readyz and /healthz; 0 takes a free one.
+    /// The plain HTTP port of /metrics, /livez, /readyz and /healthz; 0 chooses a free one.
     #[arg(
         long,
         env = "METRICRULE_HTTP_PORT",
@@ -72,7 +72,7 @@ pub(super) struct ServeArgs {
     )]
     http_port: u16,
 
-    /// Serve this certificate chain (PEM, leaf first) instead of one of the operator's own CA. Read again when it changes.
+    /// The certificate chain to serve (PEM, leaf first), instead of one from the operator's own CA. It is reloaded when it changes.
     #[arg(
         long,
         env = "METRICRULE_TLS_CERT_FILE",
@@ -90,8 +90,8 @@ pub(super) struct ServeArgs {
     )]
     tls_private_key_file: Option<PathBuf>,
 
-    /// With --tls-cert-file: the CA bundle (PEM) for the APIServices. Default: their caBundle is left to somebody else, such
-    /// as cert-manager's cainjector.
+    /// With --tls-cert-file: the CA bundle (PEM) for the APIServices. Default: none; the operator leaves their caBundle to somebody
+    /// else, such as cert-manager's cainjector.
     #[arg(
         long,
         env = "METRICRULE_CA_BUNDLE_FILE",
@@ -104,8 +104,8 @@ pub(super) struct ServeArgs {
     #[arg(long, env = "METRICRULE_REGISTER", value_name = "WHEN", value_enum, default_value_t = RegisterArg::Auto)]
     register: RegisterArg,
 
-    /// Kinds whose objects may be listed for `*` and label selectors, as plural.group. Others are answered by name only. The
-    /// operator needs list and watch for them; at most 32; secrets never.
+    /// The kinds whose objects the operator lists for * and label selectors, as plural.group. Metrics of other kinds can be read by
+    /// name only. The operator needs the permission to list and watch them. At most 32 kinds; never secrets.
     #[arg(
         long,
         env = "METRICRULE_OBJECT_RESOURCES",
@@ -115,7 +115,7 @@ pub(super) struct ServeArgs {
     )]
     object_resources: Vec<String>,
 
-    /// The Lease by which replicas agree on the one that writes.
+    /// The Lease that elects the leader, the one replica that writes.
     #[arg(
         long,
         env = "METRICRULE_LEASE_NAME",
@@ -124,7 +124,7 @@ pub(super) struct ServeArgs {
     )]
     lease_name: String,
 
-    /// What tells this replica from others in the Lease. Default: the host's name and the process's number.
+    /// The name of this replica in the Lease. Default: the host name and the process ID.
     #[arg(long, env = "METRICRULE_IDENTITY", value_name = "NAME")]
     identity: Option<String>,
 
@@ -137,7 +137,7 @@ pub(super) struct ServeArgs {
     )]
     ca_secret_name: String,
 
-    /// The `ConfigMap` that the leader keeps the record of claims in. It is not created: the chart does that.
+    /// The ConfigMap in which the leader keeps the record of claims. The chart creates it; the operator does not.
     #[arg(
         long,
         env = "METRICRULE_CLAIMS_CONFIGMAP_NAME",
@@ -146,7 +146,7 @@ pub(super) struct ServeArgs {
     )]
     claims_configmap_name: String,
 
-    /// How long to go on serving after SIGTERM, so that the cluster stops sending requests here first.
+    /// How long to accept requests after SIGTERM, so that the cluster first stops sending them.
     #[arg(
         long,
         env = "METRICRULE_SHUTDOWN_DELAY",
@@ -156,7 +156,7 @@ pub(super) struct ServeArgs {
     )]
     shutdown_delay: Duration,
 
-    /// How long requests in flight may take after that. Together with --shutdown-delay less than the Pod's grace period.
+    /// How long requests in flight may take after that. Together with --shutdown-delay it must be less than the Pod's grace period.
     #[arg(
         long,
         env = "METRICRULE_SHUTDOWN_GRACE",
@@ -166,7 +166,7 @@ pub(super) struct ServeArgs {
     )]
     shutdown_grace: Duration,
 
-    /// What to log: error, warn, info, debug, trace, or directives such as `info,metricrule::relist=debug`.
+    /// What to log: error, warn, info, debug, trace, or directives such as info,metricrule=debug.
     #[arg(
         long,
         env = "METRICRULE_LOG_LEVEL",
@@ -175,26 +175,26 @@ pub(super) struct ServeArgs {
     )]
     log_level: String,
 
-    /// How to log.
+    /// The format of the log.
     #[arg(long, env = "METRICRULE_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value_t = LogFormatArg::Text)]
     log_format: LogFormatArg,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum RegisterArg {
-    /// When a rule needs an API; withdrawn 24 h after the last such rule is gone.
+    /// Register an API when a rule needs it, and withdraw it 24 h after the last such rule is gone
     Auto,
-    /// At once, and for as long as it runs.
+    /// Register both APIs at once, and keep them
     Always,
-    /// Not at all: the APIServices are somebody else's.
+    /// Never write APIServices; somebody else does
     Never,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum LogFormatArg {
-    /// For people.
+    /// For people
     Text,
-    /// One object a line.
+    /// One JSON object per line
     Json,
 }
 
@@ -238,12 +238,12 @@ impl ServeArgs {
             .collect();
         if objects.len() > 32 {
             return Err(format!(
-                "--object-resources: {} kinds; at most 32 are watched",
+                "--object-resources: {} kinds, but at most 32 are allowed",
                 objects.len()
             ));
         }
         if objects.contains(&GroupResource::new("", "secrets")) {
-            return Err("--object-resources: secrets are never listed".to_owned());
+            return Err("--object-resources: secrets are not allowed".to_owned());
         }
         Ok(Config {
             kubeconfig: self.kubeconfig,
@@ -269,7 +269,7 @@ impl ServeArgs {
     }
 }
 
-/// A host may run several replicas, and no two of them may share a name.
+/// Contains the process ID: a host may run several replicas, and no two of them may share a name.
 fn default_identity() -> String {
     let host = std::env::var("HOSTNAME")
         .ok()

@@ -1,4 +1,4 @@
-//! An answer of a metrics API, as far as an HPA's controller reads it. Pure.
+//! Answer of a metrics API, as far as an HPA's controller reads it. Pure.
 
 mod list;
 

@@ -1,4 +1,4 @@
-//! What two answers to one question differ in. Pure.
+//! Differences between two answers to one request. Pure.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What a comparison came to.
+//! Report of a comparison.
 
 mod text;
 

@@ -1,4 +1,4 @@
-//! What the answers of one round come to. Pure.
+//! Round of a comparison: the result of its answers. Pure.
 
 use super::{
     answer::Answer,
@@ -60,7 +60,7 @@ pub(super) fn judge(
         peer: summary(peers),
         ours: summary(ours),
     };
-    round.problems.extend(problems("our server", ours, right));
+    round.problems.extend(problems("metricrule", ours, right));
     let mut first = true;
     for (their_pod, theirs) in peers {
         for (our_pod, mine) in ours {
@@ -120,16 +120,19 @@ fn problem(who: &str, answer: &Answer, right: &Right) -> Option<String> {
         return None;
     }
     Some(match answer {
-        Answer::Unreachable(message) => format!("{who} was not reached: {message}"),
+        Answer::Unreachable(message) => format!("{who} cannot be reached: {message}"),
         Answer::Malformed(message) => format!("{who} answered 200 without values: {message}"),
         Answer::Refused { code: 401, message } => format!(
-            "{who} does not take the token (401 {message:?}); see --as-service-account and --token-file"
+            "{who} does not accept the token (401 {message:?}); see --as-service-account and --token-file"
         ),
         Answer::Refused { code: 403, message } => {
-            format!("{who} refuses: 403 {message:?}; if {right}: {}", right.grant())
+            format!(
+                "{who} refuses access: 403 {message:?}; if {right}: {}",
+                right.grant()
+            )
         }
         Answer::Refused { code, message } => {
-            format!("{who} gave no answer that can be compared: {code} {message:?}")
+            format!("{who} gave an answer that cannot be compared: {code} {message:?}")
         }
         Answer::Values(_) => return None,
     })
@@ -246,7 +249,7 @@ mod tests {
         assert_eq!(round.outcome, Outcome::OursFailed);
         assert_eq!(
             round.problems,
-            ["our server (pod pod-1) was not reached: connection refused"]
+            ["metricrule (pod pod-1) cannot be reached: connection refused"]
         );
         assert_eq!(
             judged(&[one.clone(), one.clone()], &[one.clone(), one]).outcome,

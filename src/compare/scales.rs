@@ -1,4 +1,4 @@
-//! The selectors of the pods that HPAs scale, from the `scale` subresource, as their controller reads them.
+//! Selectors of the pods that HPAs scale, from the `scale` subresource, as their controller reads them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,7 +44,7 @@ async fn read(client: &Client, namespace: &str, target: &ScaleTarget) -> Result<
         .unwrap_or_default();
     if text.is_empty() {
         return Err(format!(
-            "{what} has no status.selector, so its HPA asks for no pods"
+            "{what} has no status.selector, so its HPA requests no pods"
         ));
     }
     let selector = Selector::parse(&text).map_err(|error| format!("{what}: {error}"))?;
@@ -69,7 +69,7 @@ impl Selectors {
         match self.0.get(&(demand.namespace.clone(), target.clone())) {
             Some(Ok(selector)) => Ok(selector),
             Some(Err(reason)) => Err(reason.clone()),
-            None => Err("its scale was not read".to_owned()),
+            None => Err("its scale could not be read".to_owned()),
         }
     }
 }

@@ -211,7 +211,7 @@ impl Sides<'_> {
                     label: format!("{service} ({})", pods(&names, ready)),
                 })
             }
-            (None, None) => Err(CompareError::Unclear("no server is named".to_owned())),
+            (None, None) => Err(CompareError::Unclear("no server is known".to_owned())),
         }
     }
 
@@ -236,7 +236,7 @@ impl Sides<'_> {
         let name = format!("{service}-ca");
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         let right = Right::new("get", "", "secrets", Some(namespace));
-        let what = format!("the Secret {namespace}/{name} with our CA (or give --ca FILE)");
+        let what = format!("the Secret {namespace}/{name} with metricrule's CA (or set --ca FILE)");
         let secret = ask(&what, right, secrets.get(&name)).await?;
         let bytes = secret.data.and_then(|mut data| data.remove(CA_KEY));
         let bytes = bytes.ok_or_else(|| ClusterError::failed(what, format!("it has no {CA_KEY}")))?;
@@ -259,11 +259,12 @@ fn peer_service(
     found.map(|found| found.service.clone()).ok_or_else(|| {
         let names: Vec<&str> = registered.iter().map(|one| one.name.as_str()).collect();
         if names.is_empty() {
-            "no APIService registers a metrics API, so the peer is not known; give --peer-service NAMESPACE/NAME".to_owned()
+            "no APIService registers a metrics API, so the peer is unknown; set --peer-service NAMESPACE/NAME"
+                .to_owned()
         } else {
             format!(
-                "the APIServices {} lead to our own Service already, so the peer is not known; give --peer-service \
-                 NAMESPACE/NAME",
+                "the APIServices {} already point to metricrule's Service, so the peer is unknown; set \
+                 --peer-service NAMESPACE/NAME",
                 names.join(", ")
             )
         }
@@ -299,16 +300,16 @@ fn check_scheme(url: &Url, insecure: bool) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "{url}: no token is sent over plain http, where everybody on the way can read it and use it at the API server; give an \
-         https address, or --insecure-plain-http"
+        "{url}: compare sends no token over plain http, because anyone on the network path could read it and use it \
+         at the API server; set an https address, or --insecure-plain-http"
     ))
 }
 
 fn unverified(found: &Registration) -> String {
     format!(
-        "the APIService {} says insecureSkipTLSVerify, so nothing tells whether it is {} that answers, and no token is sent; give \
-         its CA by --peer-ca FILE, or send the token to whoever answers with --insecure-skip-tls-verify (best as an account that \
-         may read metrics and nothing else: --as-service-account)",
+        "the APIService {} has insecureSkipTLSVerify, so nothing proves that {} answers, and compare sends no token; \
+         set its CA with --peer-ca FILE, or send the token to whoever answers with --insecure-skip-tls-verify (best \
+         with an account that may only read metrics: --as-service-account)",
         found.name, found.service
     )
 }
@@ -368,7 +369,7 @@ async fn preferred(client: &Client) -> String {
 async fn our_service(client: &Client) -> Result<ServicePort, CompareError> {
     let services: Api<Service> = Api::all(client.clone());
     let right = Right::new("list", "", "services", None);
-    let what = "the list of Services (or give --service NAMESPACE/NAME)";
+    let what = "the list of Services (or set --service NAMESPACE/NAME)";
     let found = list(what, right, services, Some(OUR_LABEL)).await?;
     match found.as_slice() {
         [one] => Ok(ServicePort {
@@ -377,7 +378,7 @@ async fn our_service(client: &Client) -> Result<ServicePort, CompareError> {
             port: Port::Https,
         }),
         [] => Err(CompareError::Unclear(format!(
-            "no Service is labelled {OUR_LABEL}; give ours by --service NAMESPACE/NAME"
+            "no Service has the label {OUR_LABEL}; set metricrule's with --service NAMESPACE/NAME"
         ))),
         several => {
             let names: Vec<String> = several
@@ -385,7 +386,7 @@ async fn our_service(client: &Client) -> Result<ServicePort, CompareError> {
                 .map(|one| format!("{}/{}", one.namespace().unwrap_or_default(), one.name_any()))
                 .collect();
             Err(CompareError::Unclear(format!(
-                "several Services are labelled {OUR_LABEL} ({}); give ours by --service NAMESPACE/NAME",
+                "several Services have the label {OUR_LABEL} ({}); set metricrule's with --service NAMESPACE/NAME",
                 names.join(", ")
             )))
         }

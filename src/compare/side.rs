@@ -1,4 +1,4 @@
-//! One pod of one of the two servers, or its address, and how it is asked.
+//! Side of a comparison: one pod of one of the two servers, or its address, and how to ask it.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -70,7 +70,7 @@ impl Side {
                 let certificates = Certificate::from_pem_bundle(pem).unwrap_or_default();
                 if certificates.is_empty() {
                     return Err(unclear(format!(
-                        "{label}: what is to be trusted holds no PEM certificate"
+                        "{label}: the CA bundle contains no PEM certificate"
                     )));
                 }
                 builder.tls_certs_only(certificates)

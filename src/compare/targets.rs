@@ -1,4 +1,4 @@
-//! What an HPA passes over: the part of its target by which a value may be off before it scales. Pure.
+//! Targets of HPAs: the part of a target by which a value may be off before the HPA scales. Pure.
 
 use k8s_openapi::{
     api::autoscaling::v2::{HorizontalPodAutoscaler, MetricSpec, MetricTarget},

@@ -1,4 +1,4 @@
-//! The token that both sides are asked with.
+//! Token for the requests to both sides.
 
 use std::{fmt, path::Path};
 
@@ -110,8 +110,9 @@ async fn of_file(path: &Path) -> Result<HeaderValue, CompareError> {
 }
 
 fn header(token: &str) -> Result<HeaderValue, CompareError> {
-    let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
-        .map_err(|_| CompareError::Unclear("the token holds characters that no token has".to_owned()))?;
+    let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+        CompareError::Unclear("the token contains characters that are not allowed in a token".to_owned())
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }

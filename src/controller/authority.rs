@@ -1,5 +1,5 @@
-//! The operator's own CA, kept in a Secret: made once, rotated by the leader, turned into a serving certificate by each
-//! replica for itself.
+//! Certificate authority of the operator, kept in a Secret: made once, rotated by the leader, turned into a serving certificate
+//! by each replica for itself.
 //!
 //! The chart makes the Secret, empty, so that nobody needs the right to create any; one that is missing is created by POST
 //! where that is allowed. It is changed by a patch that names the `resourceVersion` it was made for: no newer one is
@@ -105,13 +105,12 @@ enum AuthorityError {
     #[error("the CA Secret could not be {0}: {1}")]
     Call(&'static str, CallError),
     #[error(
-        "the CA Secret is missing, and the operator may not create one: install the chart again (helm upgrade), which makes it \
-         empty ({0})"
+        "the CA Secret is missing, and the operator may not create it: run helm upgrade, which creates it empty ({0})"
     )]
     MayNotCreate(CallError),
-    #[error("no CA is issued: {0}")]
+    #[error("the operator cannot issue a CA: {0}")]
     Install(InstallError),
-    #[error("the CA Secret does not decode: {0}")]
+    #[error("the CA Secret cannot be decoded: {0}")]
     Undecodable(Arc<str>),
 }
 
@@ -289,7 +288,7 @@ impl Authority {
         self.metrics.write("secret", outcome(&written));
         match written {
             Ok(_) => {
-                tracing::info!(secret = %self.config.secret, "a new CA was issued");
+                tracing::info!(secret = %self.config.secret, "issued a new CA");
                 self.publish(&state)
             }
             // Another replica was faster: the watch brings what it made.
@@ -316,7 +315,7 @@ impl Authority {
         self.metrics.write("secret", outcome(&written));
         match written {
             Ok(_) => {
-                tracing::info!(secret = %self.config.secret, "a new CA was issued");
+                tracing::info!(secret = %self.config.secret, "issued a new CA");
                 self.written_over.clone_from(&secret.metadata.resource_version);
                 self.publish(&state)
             }
@@ -366,13 +365,13 @@ impl Authority {
         match written {
             Ok(_) => {
                 match step {
-                    Some(Step::Publish) => tracing::info!("the next CA is published in the bundle"),
+                    Some(Step::Publish) => tracing::info!("added the next CA to the bundle"),
                     Some(Step::Revoke) => {
-                        tracing::warn!("the CA is to be revoked: the next one is published in the bundle");
+                        tracing::warn!("revoking the CA: added the next one to the bundle");
                     }
-                    Some(Step::Promote) => tracing::info!("the next CA issues from now on"),
-                    Some(Step::Retire) => tracing::info!("the former CA has left the bundle"),
-                    Some(Step::Replace) => tracing::warn!("the CA had ended; a new one was issued"),
+                    Some(Step::Promote) => tracing::info!("the next CA now issues certificates"),
+                    Some(Step::Retire) => tracing::info!("removed the former CA from the bundle"),
+                    Some(Step::Replace) => tracing::warn!("the CA had expired; issued a new one"),
                     None => {}
                 }
                 if let Some(request) = answered {
@@ -412,7 +411,7 @@ impl Authority {
         if self.leaf.as_ref().is_none_or(|leaf| leaf.is_due(ca, now)) && now < ca.certificate().not_after() {
             let leaf = Leaf::issue(ca, &self.names, now)?;
             let not_after = leaf.serving.not_after;
-            tracing::info!(%not_after, "a serving certificate was issued");
+            tracing::info!(%not_after, "issued a serving certificate");
             self.metrics.certificate_expiry("serving", not_after.as_second());
             self.serving.send_replace(Some(Arc::new(leaf.serving.clone())));
             self.leaf = Some(leaf);

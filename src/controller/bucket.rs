@@ -1,4 +1,4 @@
-//! A token bucket: so many at once, so many in the long run.
+//! Token bucket: so many at once, so many in the long run.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! One call to the API server: its deadline, its error, the back-off after it.
+//! Call to the API server: its deadline, its error, the back-off after it.
 
 use std::{future::Future, time::Duration};
 

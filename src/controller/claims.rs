@@ -1,4 +1,4 @@
-//! The record of claims in the cluster: one `ConfigMap`, read by every replica, written by the one that leads.
+//! Record of claims in the cluster: one `ConfigMap`, read by every replica, written by the one that leads.
 //!
 //! The chart creates it, empty; it is changed by a patch that names the `resourceVersion` it was made for. Where it is not there,
 //! or cannot be read, each replica keeps a record of its own, and decides by what it has listed itself.
@@ -201,16 +201,17 @@ impl Claims {
             Stored::Absent => {
                 let (name, namespace) = (&self.config.name, &self.config.namespace);
                 let text = format!(
-                    "there is no ConfigMap {namespace}/{name}, which the chart creates: each replica remembers claims by \
-                     itself, and forgets them when it ends"
+                    "the ConfigMap {namespace}/{name}, which the chart creates, does not exist: each replica \
+                     remembers claims by itself, and forgets them when it exits"
                 );
                 self.complain(text);
                 self.alone(catalog);
             }
             Stored::Unreadable { version, error } => {
                 let (name, namespace) = (&self.config.name, &self.config.namespace);
-                let text =
-                    format!("the record of claims in ConfigMap {namespace}/{name} is not used: {error}");
+                let text = format!(
+                    "the operator does not use the record of claims in ConfigMap {namespace}/{name}: {error}"
+                );
                 self.complain(text);
                 self.alone(catalog);
                 // Damage is written over; what another version wrote is left to it.
@@ -427,7 +428,7 @@ pub async fn last_write(stop: CancellationToken, written: CancellationToken) {
         .is_err()
     {
         tracing::warn!(
-            "the record of claims was not written in time: the next leader lists the latest changes anew"
+            "the record of claims was not written in time: the next leader has to list the latest changes again"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The wall clock, as a value.
+//! Wall clock, as a value.
 
 use std::{fmt, sync::Arc};
 

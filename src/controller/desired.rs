@@ -1,4 +1,4 @@
-//! What every object's status should be, from the catalog in force; published for the writer, and counted.
+//! Desired statuses of all objects, from the current catalog; published for the writer, and counted.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -174,7 +174,7 @@ fn insert(
     let desired = match desired(observed) {
         Ok(desired) => desired,
         Err(error) => {
-            tracing::error!(%key, %error, "a status could not be written down");
+            tracing::error!(%key, %error, "a status could not be serialized");
             return;
         }
     };

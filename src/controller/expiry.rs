@@ -1,4 +1,4 @@
-//! Warns before a serving certificate ends that nobody has renewed.
+//! Expiry warnings for a serving certificate that nobody has renewed.
 //!
 //! Whoever renews it (cert-manager, or the operator's own CA) does so with a third of its life left. With a sixth left it was
 //! late for half of that time, and there still is time to mend what is wrong.
@@ -95,10 +95,10 @@ fn note(certificate: &ServingCertificate, now: Timestamp) -> Option<String> {
     if left >= not_after.duration_since(*not_before) / LATE {
         return None;
     }
-    let what = "and no successor is there: see what renews it (its Secret, and cert-manager's Certificate if there is one)";
+    let what = "and was not renewed: check whatever is supposed to renew it (its Secret, and cert-manager's Certificate if you use one)";
     if left <= SignedDuration::ZERO {
         return Some(format!(
-            "the serving certificate ended at {not_after}, {what}; the API server no longer reaches the metrics APIs"
+            "the serving certificate expired at {not_after}, {what}; the API server can no longer reach the metrics APIs"
         ));
     }
     let hours = left.as_hours();
@@ -108,7 +108,7 @@ fn note(certificate: &ServingCertificate, now: Timestamp) -> Option<String> {
         format!("{} hours", hours.max(1))
     };
     Some(format!(
-        "the serving certificate ends at {not_after}, in {left}, {what}"
+        "the serving certificate expires at {not_after}, in {left}, {what}"
     ))
 }
 
@@ -141,12 +141,15 @@ mod tests {
         let after = |hours: i64| note(&leaf, start() + SignedDuration::from_hours(hours));
         assert_eq!(after(24 * 25 - 1), None, "30 days, of which 5 are left");
         let text = after(24 * 25 + 1).unwrap();
-        assert!(text.contains("ends at 2026-01-31T00:00:00Z, in 4 days"), "{text}");
+        assert!(
+            text.contains("expires at 2026-01-31T00:00:00Z, in 4 days"),
+            "{text}"
+        );
         let text = after(24 * 30 - 3).unwrap();
         assert!(text.contains("in 3 hours"), "{text}");
         let text = after(24 * 30).unwrap();
         assert!(
-            text.contains("ended at") && text.contains("no longer reaches"),
+            text.contains("expired at") && text.contains("can no longer reach"),
             "{text}"
         );
     }

@@ -1,4 +1,4 @@
-//! An API server for tests that keeps what is written to it: `resourceVersion`s, preconditions, merge patches and
+//! API server for tests that keeps what is written to it: `resourceVersion`s, preconditions, merge patches and
 //! server-side apply as far as the controller uses them, and watches that replay what happened since their list.
 
 use std::{

@@ -1,4 +1,4 @@
-//! Whether this replica may write, as the writers see it.
+//! Leadership, as the writers see it: whether this replica may write.
 
 use std::sync::{
     Arc,
@@ -108,7 +108,7 @@ impl Leadership {
                     Err(gone) => gone,
                 },
             };
-            tracing::debug!(%gone, "the lease's task has ended");
+            tracing::debug!(%gone, "the task of the lease has ended");
             std::future::pending::<()>().await;
         }
     }

@@ -168,7 +168,7 @@ impl Election {
                 self.held = None;
                 tracing::warn!(%lease, %error, "lease could not be read or written");
                 if self.claim.until().is_some_and(|until| Instant::now() >= until) && self.claim.lost() {
-                    tracing::warn!(%lease, %identity, "leadership lost: not renewed in time");
+                    tracing::warn!(%lease, %identity, "leadership lost: the lease was not renewed in time");
                     self.metrics.leader(false);
                 }
             }
@@ -259,7 +259,7 @@ impl Election {
         match written {
             Ok(_) => tracing::info!(lease = %self.config.name, "lease released"),
             Err(error) => {
-                tracing::warn!(lease = %self.config.name, %error, "lease not released; it runs out by itself");
+                tracing::warn!(lease = %self.config.name, %error, "lease not released; it will expire");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The exchange of outcomes: each replica writes what its own queries met under its own key of one `ConfigMap`; the leader
+//! Exchange of outcomes: each replica writes what its own queries met under its own key of one `ConfigMap`; the leader
 //! reads all of them.
 //!
 //! The leader alone writes statuses, and kube-apiserver keeps its connections, so that it often asks one replica only:
@@ -132,7 +132,7 @@ impl OutcomeExchange {
             );
             let farewell = maps.patch(&self.name, &parameters, &body);
             if let Err(error) = within_time(FAREWELL, farewell).await {
-                tracing::debug!(%error, "the own outcomes stay until they are too old");
+                tracing::debug!(%error, "this replica's outcomes stay until they are too old");
             }
         }
     }
@@ -205,7 +205,7 @@ impl OutcomeExchange {
                 Ok(_) => drop(gone.insert(key.clone())),
                 Err(error) => {
                     self.complain(format!(
-                        "the key {key} of the ConfigMap holds no outcomes: {error}"
+                        "the key {key} of the ConfigMap contains no valid outcomes: {error}"
                     ));
                     gone.insert(key.clone());
                 }
@@ -220,8 +220,8 @@ impl OutcomeExchange {
             Observed::Absent => {
                 if !own.is_empty() {
                     self.complain(format!(
-                        "there is no ConfigMap {}: the leader does not hear what other replicas meet; apply \
-                         the chart of this version",
+                        "the ConfigMap {} does not exist: the leader does not learn of failures on other replicas; \
+                         apply the chart of this version",
                         self.name
                     ));
                 }
@@ -243,7 +243,7 @@ impl OutcomeExchange {
         } else if self.is_news(&report, present) {
             match encode(&report) {
                 Ok(text) => drop(data.insert(self.key.clone(), Value::String(text))),
-                Err(error) => return self.complain(format!("outcomes could not be written down: {error}")),
+                Err(error) => return self.complain(format!("outcomes could not be serialized: {error}")),
             }
             next = Some(report);
         }

@@ -1,4 +1,4 @@
-//! Our Service, as Events about what it serves name it.
+//! Service of the operator, as Events about what it serves name it.
 
 use k8s_openapi::api::core::v1::{ObjectReference, Service};
 use kube::{Api, Client};
@@ -31,7 +31,7 @@ impl OwnService {
         let uid = match within(services.get(&self.name)).await {
             Ok(service) => service.metadata.uid,
             Err(error) => {
-                tracing::debug!(%error, service = self.name, "the Event gets no uid");
+                tracing::debug!(%error, service = self.name, "the Event will have no UID");
                 None
             }
         };

@@ -1,4 +1,4 @@
-//! The leader's own look at each backend, so that `kubectl get metricbackends` tells a dead one from an idle one.
+//! Probes of each backend by the leader, so that `kubectl get metricbackends` distinguishes a dead one from an idle one.
 
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 

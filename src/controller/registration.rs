@@ -1,4 +1,4 @@
-//! The registration of our metrics APIs: `APIService`s that point to our Service, made and withdrawn as the rules need.
+//! Registration of our metrics APIs: `APIService`s that point to our Service, made and withdrawn as the rules need.
 //!
 //! **Whose is an `APIService`?** Ours is what points to our Service. Of those, one with the label
 //! `app.kubernetes.io/managed-by: metricrule` is *managed*: kept as it should be, withdrawn when no rule has needed it for
@@ -161,7 +161,7 @@ impl fmt::Display for OtherOwner {
                 f,
                 "the APIService {name} points to the Service {namespace}/{service}"
             )?,
-            None => write!(f, "the APIService {name} is served by kube-apiserver itself")?,
+            None => write!(f, "kube-apiserver itself serves the APIService {name}")?,
         }
         let (namespace, service) = &self.ours;
         write!(

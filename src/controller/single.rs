@@ -1,4 +1,4 @@
-//! A watch of one named object.
+//! Watch of one named object.
 
 use std::{convert::Infallible, fmt, sync::Arc};
 

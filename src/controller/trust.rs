@@ -72,12 +72,12 @@ pub fn judge(anchors: &Anchors, states: &RegistrationState, secret: &str, now: T
         let name = api_service.api_service();
         let carries = |pem: &str| pki::carries(bundle, pem.as_bytes());
         let step = format!(
-            "write `ca.crt` of the Secret {secret} into its `spec.caBundle`, at every rotation, or serve a certificate of your own \
-             (`tls.secretName`)"
+            "write `ca.crt` of the Secret {secret} into its `spec.caBundle` at every rotation, or serve your own \
+             certificate (`tls.secretName`)"
         );
         if !carries(&anchors.current) {
             let message = format!(
-                "kube-apiserver cannot verify the operator by the APIService {name}: its caBundle lacks the operator's CA; {step}"
+                "kube-apiserver cannot verify the operator through the APIService {name}: its caBundle lacks the operator's CA; {step}"
             );
             distrust.insert(*api_service, Ending { at: None, message });
             continue;
@@ -96,8 +96,8 @@ pub fn judge(anchors: &Anchors, states: &RegistrationState, secret: &str, now: T
             format!("{hours} hours")
         };
         let message = format!(
-            "the APIService {name} lacks the operator's next CA: kube-apiserver verifies the operator by it until {}, for {left} \
-             more; {step}",
+            "the APIService {name} lacks the operator's next CA: kube-apiserver can verify the operator through it \
+             until {}, for {left} more; {step}",
             anchors.next_issues_at
         );
         let at = Some(anchors.next_issues_at);

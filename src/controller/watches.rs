@@ -148,7 +148,7 @@ impl Watches {
             };
             tokio::select! {
                 never = rules => return never,
-                () = again => tracing::info!("MetricRules are listed anew: there is room for some that were refused"),
+                () = again => tracing::info!("listing MetricRules again: there is space for some that were refused"),
             }
         }
     }

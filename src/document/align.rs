@@ -1,4 +1,4 @@
-//! From a character of a scalar's decoded text back to where it was written.
+//! Alignment of a scalar's decoded text with its written form: from a character back to where it was written.
 //!
 //! Decoding drops and folds white space and resolves escapes; it never reorders. So both texts are walked side by side: what
 //! is no white space must be met again, white space may have been folded away.

@@ -1,4 +1,4 @@
-//! The part of a line around a place, for people.
+//! Excerpt of a line around a place, for people.
 
 use super::{Position, lines::Lines};
 

@@ -1,5 +1,5 @@
-//! What yaml.v2 reads and the parser here refuses. The parser gets a text with a few characters more, which change no value,
-//! and offsets are told in the text as it is.
+//! Leniency of yaml.v2, which reads texts that the parser here refuses. The parser gets a text with a few more characters, which
+//! change no value; offsets refer to the original text.
 
 use granit_parser::{ErrorKind, ScanError};
 

@@ -73,7 +73,7 @@ pub(super) fn depth(entries: &[(Node, Node)]) -> Result<usize, Fault> {
         if depth > MAX_DEPTH {
             return Err((
                 value.clone(),
-                format!("more than {MAX_DEPTH} mappings are merged one into the other"),
+                format!("more than {MAX_DEPTH} mappings are merged into each other"),
             ));
         }
     }
@@ -101,7 +101,7 @@ fn sources(value: &Node) -> Result<Vec<&Node>, Fault> {
     {
         Some(node) => Err((
             (*node).clone(),
-            format!("<< takes a mapping or a list of mappings, not a {}", node.kind()),
+            format!("<< needs a mapping or a list of mappings, not a {}", node.kind()),
         )),
         None => Ok(sources),
     }
@@ -198,7 +198,7 @@ impl Filler<'_> {
                     let name = key.text().unwrap_or_default();
                     return Err((
                         key.clone(),
-                        format!("{name:?} is there already: what is merged holds it as well"),
+                        format!("{name:?} already exists: a merged mapping also contains it"),
                     ));
                 }
                 Some(old) => match (&mut old.value, &value.value) {

@@ -1,4 +1,4 @@
-//! The values of a document. Clones share what they hold: an alias costs nothing but its place in the list.
+//! Values of a document. Clones share what they hold: an alias costs nothing but its place in the list.
 
 use std::{
     borrow::Borrow,

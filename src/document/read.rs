@@ -1,4 +1,4 @@
-//! From the parser's events to nodes.
+//! Reader of documents: from the parser's events to nodes.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -147,7 +147,7 @@ impl Reader<'_> {
         match event {
             Event::DocumentStart(_, Some(version)) if (version.major, version.minor) != (1, 1) => {
                 let message = format!(
-                    "YAML {}.{} is declared, which kubectl and prometheus-adapter refuse: they read 1.1",
+                    "the document declares YAML {}.{}, but kubectl and prometheus-adapter read only 1.1",
                     version.major, version.minor
                 );
                 Err(self.error(bytes.start, message))
@@ -184,7 +184,7 @@ impl Reader<'_> {
                 let Some((node, weight)) = self.anchors.get(&id).cloned() else {
                     return Err(self.error(
                         bytes.start,
-                        "an alias of something that is not finished".to_owned(),
+                        "an alias refers to a value that contains it".to_owned(),
                     ));
                 };
                 self.written.values += 1;
@@ -256,7 +256,8 @@ impl Reader<'_> {
         // As it is written: a text of several lines has fewer blanks when it is read.
         let text = self.source.text.get(bytes.clone()).unwrap_or_default();
         let Some(at) = text.find('?') else { return Ok(()) };
-        let message = "a ? inside {} or [] stands in quotes: without them, prometheus-adapter and kubectl do not read it";
+        let message =
+            "a ? inside {} or [] needs quotes: prometheus-adapter and kubectl do not read it without them";
         Err(self.error(bytes.start + at, message.to_owned()))
     }
 
@@ -291,15 +292,15 @@ impl Reader<'_> {
         };
         if is_more(self.all.values, self.written.values, MAX_ADDED) {
             let message = format!(
-                "the aliases and merge keys up to here add more than {MAX_ADDED} values, and more than {SHARE} times what is \
-                 written: write fewer of them"
+                "the aliases and merge keys up to here add more than {MAX_ADDED} values, and more than {SHARE} times \
+                 the written ones: use fewer of them"
             );
             return Err(self.error(at, message));
         }
         if is_more(self.all.bytes, self.written.bytes, MAX_ADDED_BYTES) {
             let message = format!(
-                "the aliases up to here add more than {} MiB of text, and more than {SHARE} times what is written: write fewer of \
-                 them",
+                "the aliases up to here add more than {} MiB of text, and more than {SHARE} times the written text: \
+                 use fewer of them",
                 MAX_ADDED_BYTES >> 20
             );
             return Err(self.error(at, message));
@@ -341,7 +342,7 @@ impl Reader<'_> {
             if !seen.insert(text) {
                 return Err(self.error(
                     key.span.start(),
-                    format!("the key {text:?} stands twice in one mapping"),
+                    format!("the key {text:?} appears twice in one mapping"),
                 ));
             }
         }

@@ -1,4 +1,4 @@
-//! What a plain scalar is: the types of YAML 1.1 as Go's yaml.v2 resolves them, which kubectl and prometheus-adapter read
+//! Schema of plain scalars: the types of YAML 1.1 as Go's yaml.v2 resolves them, which kubectl and prometheus-adapter read
 //! with (`resolve.go` of gopkg.in/yaml.v2).
 
 use serde_json::{Number, Value as Json};

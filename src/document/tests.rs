@@ -84,7 +84,7 @@ fn what_is_no_yaml_has_a_place() {
     assert!(error.position.line >= 2, "{error:?}");
     let error = Document::parse_stream("a: 1\nb: 2\na: 3\n").unwrap_err();
     assert_eq!((error.position.line, error.position.column), (3, 1));
-    assert_eq!(error.message, "the key \"a\" stands twice in one mapping");
+    assert_eq!(error.message, "the key \"a\" appears twice in one mapping");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What comes back.
+//! Export, and what comes back from an import of it.
 
 use super::*;
 
@@ -107,11 +107,11 @@ fn defaults_of_a_rule_were_lost_without_a_word() {
     };
     let standard = told("Standard", ", api: External");
     assert!(
-        said(&standard, "spec.negative ", "become Zero by default"),
+        said(&standard, "spec.negative ", "applies Zero by default"),
         "{standard:?}"
     );
     assert!(
-        said(&standard, "spec ", "refresh is 5s here by default"),
+        said(&standard, "spec ", "refresh is 5s by default in metricrule"),
         "{standard:?}"
     );
     let passed = told("Standard", ", api: External, negative: Pass");
@@ -119,7 +119,10 @@ fn defaults_of_a_rule_were_lost_without_a_word() {
     assert!(!said(&told("Standard", ""), "spec.negative ", ""));
 
     let kept = told("PrometheusAdapter", ", refresh: 30s");
-    assert!(said(&kept, "spec.refresh ", "used again for 30s"), "{kept:?}");
+    assert!(
+        said(&kept, "spec.refresh ", "reuses an answer for 30s"),
+        "{kept:?}"
+    );
     assert_eq!(told("PrometheusAdapter", ", refresh: 0s"), []);
     assert_eq!(told("PrometheusAdapter", ", api: External"), []);
 }

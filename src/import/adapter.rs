@@ -60,9 +60,9 @@ pub fn import<F: Borrow<SourceFile>>(files: impl IntoIterator<Item = F>, options
     let has_backend = !import.objects.is_empty();
     convert::rules(&found.rules, options, &mut import);
     if !has_backend && let Some(rule) = found.rules.first() {
-        let message = "there are no flags of prometheus-adapter here, so no MetricBackend is made: rules ask the one that is the \
-                       default. Import the Deployment or the chart's values as well, or write one with the address of \
-                       --prometheus-url";
+        let message = "the input contains no flags of prometheus-adapter, so no MetricBackend was created and the \
+                       rules use the default one. Also import the Deployment or the chart's values, or write a \
+                       MetricBackend with the address of --prometheus-url";
         let place = Place {
             file: rule.part.file.to_string(),
             position: None,

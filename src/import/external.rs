@@ -1,4 +1,4 @@
-//! A query of its own behind one External metric, as KEDA and kube-metrics-adapter have it: the rule that answers with it, and
+//! External metric with its own query, as KEDA and kube-metrics-adapter have it: the rule that answers with it, and
 //! the backend that it is sent to.
 
 use std::collections::BTreeMap;
@@ -84,7 +84,7 @@ impl ExternalMetric<'_> {
         let parsed = promql::parse_with(text, Dialect::SENT).ok();
         if parsed.as_ref().is_some_and(|query| !query.gives_one_row()) {
             let message = format!(
-                "the query may give several rows: {}, and an HPA adds up the values of all rows; aggregate them in the query",
+                "the query may return several rows: {}, and an HPA adds up the values of all rows; aggregate them in the query",
                 self.several_rows
             );
             findings.warn(Reason::DuplicateRows, self.query, message);
@@ -101,9 +101,9 @@ impl ExternalMetric<'_> {
             (None, reach) => {
                 if matches!(reach, Reach::Open) {
                     let message = format!(
-                        "a MetricRule reads the series of its own namespace only: every selector of the query gets \
-                         {NAMESPACE_LABEL}={namespace:?}. If the series are those of another namespace (an ingress controller, a \
-                         broker), make it a ClusterMetricRule"
+                        "a MetricRule reads only the series of its own namespace: every selector of the query gets \
+                         {NAMESPACE_LABEL}={namespace:?}. If the series belong to another namespace (an ingress \
+                         controller, a broker), make it a ClusterMetricRule"
                     );
                     findings.warn(Reason::NotConfinable, self.query, message);
                 }
@@ -132,10 +132,10 @@ impl ExternalMetric<'_> {
         let assumed = if self.namespace.is_some() {
             ""
         } else {
-            ", which was assumed since none is named"
+            ", which import assumed because none is named"
         };
         let message = format!(
-            "{why}: it becomes a ClusterMetricRule for the namespace {namespace:?}{assumed}; the platform team applies those"
+            "{why}, so it became a ClusterMetricRule for the namespace {namespace:?}{assumed}; the platform team has to apply it"
         );
         findings.warn(Reason::NotConfinable, self.query, message);
         for problem in compiled(&rule, None).warnings {
@@ -183,7 +183,7 @@ pub(super) fn backend(
     let backend = MetricBackend::new(&name, spec);
     let violations = backend.violations();
     for Violation { path, message } in &violations {
-        let message = format!("no MetricBackend can say this: {path}: {message}");
+        let message = format!("a MetricBackend cannot express this: {path}: {message}");
         findings.unsupported(address, message);
     }
     if !violations.is_empty() {
@@ -212,7 +212,7 @@ pub(super) fn free(
     );
     let other = format!("{metric}-{}", suffix(&text));
     let message =
-        format!("another HPA of the namespace has the metric {metric:?}: this one is now {other:?}");
+        format!("another HPA in the namespace uses the metric {metric:?}, so this one is now {other:?}");
     findings.warn(Reason::NameTaken, query, message);
     other
 }

@@ -1,4 +1,4 @@
-//! What is said about one document while it is imported.
+//! Findings about one document while it is imported.
 
 use super::{Import, Note, Place, Severity};
 use crate::{

@@ -1,4 +1,4 @@
-//! What the API server takes for an HPA of autoscaling/v2 (pkg/apis/autoscaling/validation of Kubernetes).
+//! HPA validation, as the API server does it for autoscaling/v2 (pkg/apis/autoscaling/validation of Kubernetes).
 
 use k8s_openapi::{
     api::autoscaling::v2::{HPAScalingRules, HorizontalPodAutoscaler, MetricSpec, MetricTarget},
@@ -24,7 +24,10 @@ pub(super) fn faults(hpa: &HorizontalPodAutoscaler) -> Vec<Fault> {
     let mut say = |path: &str, message: String| faults.push((path.to_owned(), message));
     let name = hpa.metadata.name.as_deref().unwrap_or_default();
     if !is_subdomain(name) {
-        say("metadata.name", format!("{name:?} is no name of an object"));
+        say(
+            "metadata.name",
+            format!("{name:?} is not a valid name of an object"),
+        );
     }
     let Some(spec) = &hpa.spec else { return faults };
     let (min, max) = (spec.min_replicas.unwrap_or(1), spec.max_replicas);
@@ -82,8 +85,8 @@ fn wrong_target(target: &MetricTarget) -> Option<String> {
     match given.iter().flatten().copied().collect::<Vec<_>>().as_slice() {
         [] => Some("a target has no value".to_owned()),
         [true] => None,
-        [false] => Some("a target is above 0".to_owned()),
-        _ => Some("a target has one value".to_owned()),
+        [false] => Some("a target must be above 0".to_owned()),
+        _ => Some("a target must have one value".to_owned()),
     }
 }
 
@@ -94,33 +97,42 @@ fn scaling(rules: &HPAScalingRules) -> Vec<Fault> {
     if !(0..=MAX_WINDOW).contains(&window) {
         say(
             "stabilizationWindowSeconds",
-            format!("stabilizationWindowSeconds is from 0 to {MAX_WINDOW}, not {window}"),
+            format!("stabilizationWindowSeconds must be from 0 to {MAX_WINDOW}, not {window}"),
         );
     }
     let select = rules.select_policy.as_deref().unwrap_or("Max");
     if !["Max", "Min", "Disabled"].contains(&select) {
         say(
             "selectPolicy",
-            format!("selectPolicy is Max, Min or Disabled, not {select:?}"),
+            format!("selectPolicy must be Max, Min or Disabled, not {select:?}"),
         );
     }
     if rules.policies.as_ref().is_some_and(Vec::is_empty) {
-        say("policies", "policies are absent, or at least one".to_owned());
+        say(
+            "policies",
+            "policies must be absent, or contain at least one".to_owned(),
+        );
     }
     for (index, policy) in rules.policies.iter().flatten().enumerate() {
         let field = |name: &str| format!("policies[{index}].{name}");
         if !["Pods", "Percent"].contains(&policy.type_.as_str()) {
             say(
                 &field("type"),
-                format!("a policy is of type Pods or Percent, not {:?}", policy.type_),
+                format!(
+                    "a policy must have the type Pods or Percent, not {:?}",
+                    policy.type_
+                ),
             );
         }
         if policy.value < 1 {
-            say(&field("value"), "the value of a policy is above 0".to_owned());
+            say(
+                &field("value"),
+                "the value of a policy must be above 0".to_owned(),
+            );
         }
         if !(1..=MAX_PERIOD).contains(&policy.period_seconds) {
             let message = format!(
-                "periodSeconds is from 1 to {MAX_PERIOD}, not {}",
+                "periodSeconds must be from 1 to {MAX_PERIOD}, not {}",
                 policy.period_seconds
             );
             say(&field("periodSeconds"), message);

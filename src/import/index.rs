@@ -1,4 +1,4 @@
-//! What is looked for among the objects and notes of an import, by what it is looked for.
+//! Index of the objects and notes of an import.
 
 use std::{
     collections::HashMap,
@@ -150,7 +150,7 @@ mod tests {
             import
                 .notes
                 .iter()
-                .filter(|note| note.message.contains("a rule is a mapping"))
+                .filter(|note| note.message.contains("a rule must be a mapping"))
                 .count(),
             50_000
         );

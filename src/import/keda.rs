@@ -45,10 +45,10 @@ pub(super) fn import(document: &Document, file: &str, import: &mut Import) {
             Reason::Imported,
             node,
             format!(
-                "credentials are a part of the MetricBackend (spec.prometheus.auth and tls); nothing is made of a {kind}"
+                "credentials belong to the MetricBackend (spec.prometheus.auth and tls); import does not convert a {kind}"
             ),
         ),
-        _ => findings.unsupported(node, format!("a {kind} has no HPA behind it")),
+        _ => findings.unsupported(node, format!("a {kind} has no HPA")),
     }
 }
 
@@ -88,7 +88,7 @@ fn scaled_object(findings: &mut Findings<'_>) {
     if let Some(node) = formula {
         findings.unsupported(
             node,
-            "scalingModifiers make one metric of several triggers: write the formula as one query, in a rule of its own",
+            "scalingModifiers combine several triggers to one metric: write the formula as one query, in a separate rule",
         );
     }
     let mut metrics = Vec::new();
@@ -100,7 +100,7 @@ fn scaled_object(findings: &mut Findings<'_>) {
         {
             findings.error(
                 node,
-                format!("another trigger has the name {:?} already", trimmed(node)),
+                format!("another trigger already has the name {:?}", trimmed(node)),
             );
             continue;
         }
@@ -112,8 +112,8 @@ fn scaled_object(findings: &mut Findings<'_>) {
             _ => findings.unsupported(
                 trigger.get("type").unwrap_or(trigger),
                 format!(
-                    "a trigger of type {kind:?} does not ask a Prometheus; without it the HPA scales on fewer metrics than \
-                     KEDA did"
+                    "a trigger of type {kind:?} does not query a Prometheus and was left out; without it the HPA \
+                     scales on fewer metrics than KEDA did"
                 ),
             ),
         }
@@ -182,7 +182,10 @@ fn target(trigger: &Node, threshold: &Node, findings: &mut Findings<'_>) -> Opti
         .ok()
         .filter(|number| number.is_finite());
     let Some(number) = number else {
-        findings.error(threshold, format!("{:?} is no number", trimmed(threshold)));
+        findings.error(
+            threshold,
+            format!("{:?} is not a valid number", trimmed(threshold)),
+        );
         return None;
     };
     let quantity = Quantity::parse(&format!("{number:.3}"))
@@ -192,7 +195,7 @@ fn target(trigger: &Node, threshold: &Node, findings: &mut Findings<'_>) -> Opti
         .map(|quantity| quantity.to_string())
         .filter(|text| text != "0")
     else {
-        findings.error(threshold, "an HPA's target is above 0");
+        findings.error(threshold, "an HPA's target must be above 0");
         return None;
     };
     let quantity = Some(TextQuantity(quantity));
@@ -241,7 +244,7 @@ fn resource(name: &str, trigger: &Node, findings: &mut Findings<'_>) -> Option<M
         ("Utilization" | "AverageValue", ..) => {
             findings.error(
                 value,
-                format!("{:?} is no value of a {name} trigger", trimmed(value)),
+                format!("{:?} is not a valid value of a {name} trigger", trimmed(value)),
             );
             return None;
         }

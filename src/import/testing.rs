@@ -1,4 +1,4 @@
-//! What importers of autoscalers are tested with.
+//! Helpers for tests of the importers of autoscalers.
 
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 

@@ -54,7 +54,8 @@ pub(super) fn import(document: &Document, file: &str, import: &mut Import) {
     };
     let version = document.get("apiVersion").unwrap_or(&document.root);
     if !matches!(version.text(), Some("autoscaling/v2" | "autoscaling/v2beta2")) {
-        let message = "an HPA is of autoscaling/v2; read it with kubectl from a cluster, which converts it";
+        let message = "only HPAs of autoscaling/v2 can be imported; read it from a cluster with kubectl, which \
+                       converts it";
         return findings.unsupported(version, message);
     }
     let mut hpa: HorizontalPodAutoscaler = match serde_json::from_value(current(document)) {
@@ -62,7 +63,7 @@ pub(super) fn import(document: &Document, file: &str, import: &mut Import) {
         Err(error) => {
             return findings.error(
                 &document.root,
-                format!("it is no HorizontalPodAutoscaler: {error}"),
+                format!("it is not a valid HorizontalPodAutoscaler: {error}"),
             );
         }
     };
@@ -89,7 +90,7 @@ pub(super) fn import(document: &Document, file: &str, import: &mut Import) {
         .filter_map(|(metric, node)| adapter.metric(metric, node, &configs, &mut findings))
         .collect();
     for config in configs.unused() {
-        let message = "no metric of the HPA has this type and name, so the annotation does nothing";
+        let message = "no metric of the HPA has this type and name, so the annotation has no effect";
         findings.info(Reason::Ineffective, config.node, message);
     }
     if metrics.is_empty() {
@@ -97,7 +98,7 @@ pub(super) fn import(document: &Document, file: &str, import: &mut Import) {
         return findings.info(
             Reason::Imported,
             node,
-            "no metric is left for an HPA, so there is none",
+            "no metric is left for an HPA, so import created none",
         );
     }
     spec.metrics = Some(metrics);
@@ -105,7 +106,7 @@ pub(super) fn import(document: &Document, file: &str, import: &mut Import) {
     for (path, message) in &faults {
         findings.error(
             document.nearest(path).0,
-            format!("the API server takes no such HPA: {message}"),
+            format!("the API server would refuse such an HPA: {message}"),
         );
     }
     if faults.is_empty() {
@@ -166,7 +167,7 @@ impl Adapter<'_> {
                 "AverageValue".clone_into(&mut target.type_);
                 target.average_value = target.value.take();
             }
-            let message = "the object was a stand-in: the metric is about nothing in the cluster, and now of type External";
+            let message = "the object was only a placeholder: the metric describes no object, and now has the type External";
             findings.info(Reason::Imported, node, message);
             let name = self.rule(&object.metric.name, config.get("query"), config, findings)?;
             return Some(MetricSpec {
@@ -194,7 +195,7 @@ impl Adapter<'_> {
         if collector != PROMETHEUS && collector != LEGACY_METRIC {
             refuse(
                 collector,
-                "asks no Prometheus",
+                "does not query a Prometheus",
                 node.get("external").unwrap_or(node),
                 findings,
             );
@@ -228,15 +229,16 @@ impl Adapter<'_> {
         };
         let backend = backend(config, findings)?;
         if let Some(node) = config.get("interval") {
-            let message = "a value is asked for when the HPA asks for it, and not by an interval";
+            let message = "the operator queries a value when the HPA asks for it, not at an interval";
             findings.info(Reason::Imported, node, message);
         }
         let name = external::name(&[self.hpa, metric]);
         // Elsewhere two HPAs may call different queries by one name.
         let taken = external::is_taken(metric, self.namespace, query, backend.as_deref(), findings.import);
         let metric = if taken {
-            let message =
-                format!("another HPA of the namespace has a metric of this name: this one is now {name:?}");
+            let message = format!(
+                "another HPA in the namespace has a metric with this name, so this one is now {name:?}"
+            );
             findings.warn(Reason::NameTaken, query, message);
             external::free(&name, self.namespace, query, backend.as_deref(), findings)
         } else {
@@ -248,7 +250,7 @@ impl Adapter<'_> {
             metric: &metric,
             query,
             backend: backend.as_deref(),
-            several_rows: "kube-metrics-adapter takes any one of them",
+            several_rows: "kube-metrics-adapter uses any one of them",
         }
         .add(findings);
         Some(metric)
@@ -265,12 +267,12 @@ fn backend(config: &Config<'_>, findings: &mut Findings<'_>) -> Option<Option<St
     if let Some(node) = config.get("prometheus-server-alias") {
         let name = external::name(&[node.text().unwrap_or_default()]);
         let message = format!(
-            "make a MetricBackend {name:?} with the address that --additional-prometheus-server gives for this alias"
+            "create a MetricBackend {name:?} with the address that --additional-prometheus-server gives for this alias"
         );
         findings.warn(Reason::BackendNotFound, node, message);
         return Some(Some(name));
     }
-    let message = "the rule uses the default MetricBackend, where --prometheus-server was used";
+    let message = "the rule uses the default MetricBackend instead of --prometheus-server";
     findings.info(Reason::Imported, config.node, message);
     Some(None)
 }
@@ -279,8 +281,8 @@ fn refuse(collector: &str, why: &str, node: &Node, findings: &mut Findings<'_>) 
     findings.unsupported(
         node,
         format!(
-            "a metric of the collector {collector:?} {why}; it is left out, and without it the HPA scales on fewer metrics than \
-             before"
+            "a metric of the collector {collector:?} {why}; it was left out, and without it the HPA scales on fewer \
+             metrics than before"
         ),
     );
 }

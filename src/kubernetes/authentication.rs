@@ -1,4 +1,5 @@
-//! Whom the cluster lets vouch for users: the ConfigMap `kube-system/extension-apiserver-authentication`, as it changes.
+//! Authentication configuration of the cluster: the CAs in the ConfigMap `kube-system/extension-apiserver-authentication`, as it
+//! changes.
 
 mod config;
 
@@ -77,9 +78,7 @@ impl AuthenticationWatch {
             Change::Reset(entries) => entries,
             Change::Apply(entry) => vec![entry],
             Change::Delete(_) => {
-                tracing::warn!(
-                    "the ConfigMap {NAMESPACE}/{NAME} was deleted; its last content stays in force"
-                );
+                tracing::warn!("the ConfigMap {NAMESPACE}/{NAME} was deleted; its last content stays in use");
                 return;
             }
             // Logged and counted by the watch.
@@ -109,8 +108,8 @@ impl AuthenticationWatch {
                 }
                 Ok(Ok(None)) => {
                     tracing::warn!(
-                        "there is no ConfigMap {NAMESPACE}/{NAME}: until it appears, neither the front proxy nor client \
-                         certificates are believed"
+                        "the ConfigMap {NAMESPACE}/{NAME} does not exist: until it appears, the operator trusts \
+                         neither the front proxy nor client certificates"
                     );
                     return Ok(());
                 }
@@ -144,7 +143,7 @@ impl AuthenticationWatch {
                     .requestheader
                     .as_ref()
                     .map_or(0, |proxy| proxy.ca.certificates().len()),
-                "the cluster's authentication was read"
+                "read the cluster's authentication"
             );
             self.sender.send_replace(Some(Arc::new(config)));
         }

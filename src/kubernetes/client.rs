@@ -1,4 +1,4 @@
-//! The client of the API server.
+//! Client of the API server.
 
 use std::{
     ffi::OsString,
@@ -77,7 +77,7 @@ pub enum ClientError {
         source: KubeconfigError,
     },
     /// That of `$KUBECONFIG` or `~/.kube/config`.
-    #[error("the kubeconfig {named} cannot be used: {source}; give another one with --kubeconfig")]
+    #[error("the kubeconfig {named} cannot be used: {source}; set another one with --kubeconfig")]
     Found {
         /// Where it was found.
         named: String,
@@ -86,7 +86,7 @@ pub enum ClientError {
     },
     /// Neither in a cluster nor with a kubeconfig.
     #[error(
-        "no API server is known: not in a cluster ({incluster}), and no usable kubeconfig ({kubeconfig})"
+        "found no API server: this is not a cluster ({incluster}), and no kubeconfig is usable ({kubeconfig})"
     )]
     Nowhere {
         /// What is missing of a pod's environment.
@@ -307,7 +307,7 @@ mod tests {
         };
         for first in [First::Pod, First::Kubeconfig] {
             let said = server(&nowhere, first).await;
-            assert!(said.starts_with("no API server is known"), "{said}");
+            assert!(said.starts_with("found no API server"), "{said}");
         }
     }
 

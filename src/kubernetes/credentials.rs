@@ -136,7 +136,7 @@ impl CredentialWatch {
             Err(invalid) => {
                 let name = invalid.metadata.name.unwrap_or_default();
                 // The decoder's words may quote the data.
-                tracing::warn!(?kind, name, "credentials do not decode and are left out");
+                tracing::warn!(?kind, name, "credentials cannot be decoded, and are ignored");
                 return (name, None);
             }
         };

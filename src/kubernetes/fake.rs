@@ -1,4 +1,4 @@
-//! An API server for tests: a service in place of kube's transport, with lists and watch streams that a test scripts.
+//! API server for tests: a service in place of kube's transport, with lists and watch streams that a test scripts.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -1,4 +1,4 @@
-//! What a `HorizontalPodAutoscaler` asks the metrics APIs: the paths that its controller sends.
+//! HPA requests to the metrics APIs: the paths that the controller of a `HorizontalPodAutoscaler` sends.
 //!
 //! `pkg/controller/podautoscaler/metrics/client.go` of Kubernetes and the clients of k8s.io/metrics are the source.
 
@@ -169,17 +169,20 @@ fn question(
     match metric.type_.as_str() {
         kind @ ("Resource" | "ContainerResource") => Err((
             format!(
-                "a metric of type {kind} is asked of metrics.k8s.io, which no adapter for custom metrics serves"
+                "a metric of type {kind} belongs to metrics.k8s.io, which no adapter for custom metrics serves"
             ),
             true,
         )),
-        kind => Err(wrong(format!("a metric of type {kind:?} without its field"))),
+        kind => Err(wrong(format!("a metric of type {kind:?} lacks its field"))),
     }
 }
 
 fn identifier(metric: &MetricIdentifier) -> Result<(String, Selector), Why> {
     if metric.name.contains('/') {
-        return Err((format!("the metric's name {:?} holds a `/`", metric.name), false));
+        return Err((
+            format!("the metric's name {:?} contains a `/`", metric.name),
+            false,
+        ));
     }
     let selector = selector(metric.selector.as_ref())
         .map_err(|message| (format!("the selector of {}: {message}", metric.name), false))?;

@@ -1,4 +1,4 @@
-//! The cluster's REST mapping, kept up to date: which group-resource a plural or singular name means, and its scope.
+//! Cluster's REST mapping, kept up to date: which group-resource a plural or singular name means, and its scope.
 //!
 //! Read from aggregated discovery in two requests; the singular names are nowhere else. kube's own `Discovery` ends at the
 //! first group that does not answer, which may be the operator's own while it is not ready.
@@ -88,7 +88,7 @@ impl Mapper {
         loop {
             if let Err(error) = self.read().await {
                 self.metrics.watch_restart("discovery");
-                tracing::warn!(%error, "discovery of the cluster's resources failed; what was known stays");
+                tracing::warn!(%error, "discovery of the cluster's resources failed; the last result stays in use");
                 sleep(backoff.next().unwrap_or(INTERVAL)).await;
                 continue;
             }
@@ -110,7 +110,7 @@ impl Mapper {
             let mapping = mapping(&core, &groups, known);
             let changed = **known != mapping;
             if changed {
-                tracing::info!(resources = mapping.iter().count(), "REST mapping read");
+                tracing::info!(resources = mapping.iter().count(), "read the REST mapping");
                 *known = Arc::new(mapping);
             }
             changed

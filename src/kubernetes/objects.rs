@@ -1,4 +1,4 @@
-//! The objects that `*` and label selectors choose from, held by watches: pods from the start, other kinds from the first
+//! Objects that `*` and label selectors choose from, held by watches: pods from the start, other kinds from the first
 //! request for them until nobody has asked for half an hour. Never a LIST per request.
 
 mod light;
@@ -62,17 +62,17 @@ struct Kind {
 pub enum ObjectsError {
     /// The kind is not among those that the operator lists, or RBAC refuses it.
     #[error(
-        "the operator may not list {0}: add it to the chart's rbac.objects, which gives its ClusterRole the verbs list \
-         and watch on the resource {resource:?} of the API group {group:?}; objects by name are answered without",
+        "the operator may not list {0}: add it to the chart's rbac.objects, which gives its ClusterRole the verbs \
+         list and watch on the resource {resource:?} of the API group {group:?}; requests by name work without it",
         resource = .0.resource,
         group = .0.group
     )]
     Forbidden(GroupResource),
     /// The cluster has no such kind, as far as is known.
-    #[error("the cluster has no resource {0}, or its discovery was not read yet")]
+    #[error("the cluster has no resource {0}, or the operator has not read the cluster's discovery yet")]
     Unknown(GroupResource),
     /// The kind was not listed yet.
-    #[error("{0} are not listed yet; try again in a few seconds")]
+    #[error("the operator has not listed {0} yet; try again in a few seconds")]
     NotSynced(GroupResource),
 }
 
@@ -204,7 +204,7 @@ impl Objects {
         self.kinds().retain(|name, kind| {
             let used = *name == pods || now.saturating_duration_since(kind.last_used) < UNUSED;
             if !used {
-                tracing::debug!(resource = %name, "watch of objects ended, for it was not used");
+                tracing::debug!(resource = %name, "ended an unused watch of objects");
                 self.0.metrics.server.objects_gone(&name.to_string());
             }
             used

@@ -1,4 +1,5 @@
-//! The way to a Service from outside of the cluster: through the API server to ready pods of it, as `kubectl port-forward` goes.
+//! Port-forward to a Service from outside of the cluster: through the API server to its ready pods, as `kubectl port-forward`
+//! does it.
 //!
 //! A listener on loopback stands at this end, so that any HTTP client can use it; each connection is a forwarded stream of its
 //! own. It is there for as long as the [`Forward`] is.
@@ -149,7 +150,7 @@ async fn find(client: &Client, to: &ServicePort) -> Result<Vec<Target>, ClusterE
 
 fn no_pod(to: &ServicePort) -> ClusterError {
     let what = format!("the Service {}/{}", to.namespace, to.service);
-    let message = "no pod of it is ready; `kubectl get endpointslices` shows what stands behind it";
+    let message = "none of its pods is ready; `kubectl get endpointslices` shows its endpoints";
     ClusterError::failed(what, message)
 }
 
@@ -263,7 +264,7 @@ impl ServicePort {
     ///
     /// A sentence that says what is wrong with the text.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is not NAMESPACE/NAME or NAMESPACE/NAME:PORT");
+        let wrong = || format!("{text:?} must be NAMESPACE/NAME or NAMESPACE/NAME:PORT");
         let (namespace, rest) = text.split_once('/').ok_or_else(wrong)?;
         let (service, port) = match rest.split_once(':') {
             Some((service, port)) => (service, Some(port)),

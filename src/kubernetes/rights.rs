@@ -1,4 +1,4 @@
-//! What a person may not do: from the API server's refusal to the right that has to be granted.
+//! Permissions that a person lacks: from the API server's refusal to the RBAC rule to grant.
 
 use std::{fmt, time::Duration};
 
@@ -39,7 +39,7 @@ pub enum ClusterError {
         right: Box<Right>,
     },
     /// It does not exist.
-    #[error("{what}: there is none")]
+    #[error("{what}: not found")]
     NotFound {
         /// What was looked for.
         what: String,
@@ -181,7 +181,10 @@ where
         let page = ask(what, right.clone(), api.list(&params)).await?;
         found.extend(page.items);
         if found.len() > MOST {
-            return Err(ClusterError::failed(what, format!("there are more than {MOST}")));
+            return Err(ClusterError::failed(
+                what,
+                format!("the cluster has more than {MOST}"),
+            ));
         }
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params.continue_token = Some(token),

@@ -1,4 +1,4 @@
-//! The targets of `HorizontalPodAutoscaler`s: how large the values of a metric may be before their controller overflows.
+//! Targets of `HorizontalPodAutoscaler`s: how large the values of a metric may be before their controller overflows.
 //!
 //! For the types Pods and Object it makes an int32 of the sum of the values divided by the target, without a check up to
 //! Kubernetes 1.36 at least (`calcPlainMetricReplicas` and `GetObjectPerPodMetricReplicas`, `pkg/controller/podautoscaler`).

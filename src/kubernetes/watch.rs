@@ -1,4 +1,5 @@
-//! One guarded watch, driven for as long as its future is polled: what every kind that is kept in memory goes through.
+//! Watch of one kind, guarded and driven for as long as its future is polled: what every kind that is kept in memory goes
+//! through.
 //!
 //! Three things go wrong with a plain watch, and are dealt with here alone: one object that does not decode ends the
 //! whole stream ([`DeserializeGuard`] isolates it), a relist that is shown object by object lets readers see a half

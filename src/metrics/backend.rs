@@ -78,34 +78,34 @@ impl BackendMetrics {
     fn register_queries(&self, registry: &mut Registry) {
         registry.register(
             "backend_queries",
-            "Queries to a backend by kind and reason, which is empty for a success",
+            "Queries to a backend by kind and reason (empty for a success)",
             self.queries.clone(),
         );
         registry.register_with_unit(
             "backend_query_duration",
-            "Time that a backend took, waiting for a slot not included",
+            "Time that a backend took, without the wait for a slot",
             Unit::Seconds,
             self.duration.clone(),
         );
         registry.register(
             "backend_queries_in_flight",
-            "Queries at a backend now",
+            "Queries in flight at a backend",
             self.in_flight.clone(),
         );
         registry.register(
             "backend_queries_waiting",
-            "Queries that wait for a slot of a backend now",
+            "Queries that are waiting for a slot of a backend",
             self.queued.clone(),
         );
         registry.register_with_unit(
             "backend_wait",
-            "Time that a query waited for a slot of a backend and for its rate",
+            "Time that a query waited for a slot of a backend and for its rate limit",
             Unit::Seconds,
             self.waited.clone(),
         );
         registry.register(
             "backend_queries_joined",
-            "Queries that shared the answer of an identical one that was on its way",
+            "Queries that shared the answer of an identical query in flight",
             self.joined.clone(),
         );
     }
@@ -113,44 +113,44 @@ impl BackendMetrics {
     fn register_protection(&self, registry: &mut Registry) {
         registry.register(
             "backend_throttled",
-            "Queries that failed (Throttled) because a ceiling of the MetricBackend left them no time, by ceiling",
+            "Queries that failed with Throttled because a ceiling of the MetricBackend left them no time, by ceiling",
             self.throttled.clone(),
         );
         registry.register(
             "backend_ceiling_wanted",
-            "The value with which a ceiling of the MetricBackend that held queries up would not have done so",
+            "The value at which a ceiling of the MetricBackend would not have delayed queries",
             self.wanted.clone(),
         );
         registry.register(
             "backend_circuit",
-            "1 for the state of a backend's breaker (closed, half_open, open); unless it is closed queries fail at once",
+            "1 for the state of a backend's circuit breaker (closed, half_open, open); queries fail at once unless it is closed",
             self.circuit.clone(),
         );
         registry.register(
             "backend_held_back",
-            "Queries that were not sent as usual because the backend, the query itself or others of its namespace did not answer in time, by cause (backend, query, namespace)",
+            "Queries that were held back because the backend, the query itself or others of its namespace timed out, by cause (backend, query, namespace)",
             self.refused.clone(),
         );
         registry.register(
             "backend_failures_held",
-            "Queries of a backend whose timeout is remembered, so that they are asked more rarely",
+            "Queries of a backend that are sent less often because they timed out",
             self.failures_held.clone(),
         );
         registry.register_with_unit(
             "backend_clock_offset",
-            "How far a backend's clock is ahead of this replica's, negative where it is behind; 0 within about a second",
+            "How far a backend's clock is ahead of this replica's, negative if it is behind; 0 within about a second",
             Unit::Seconds,
             self.clock_offset.clone(),
         );
         registry.register_with_unit(
             "budget_used",
-            "Memory that answers in flight and listings hold of their budget",
+            "Memory that answers in flight and listings use of their budget",
             Unit::Bytes,
             self.budget_used.clone(),
         );
         registry.register(
             "budget_refusals",
-            "Answers and listings that were given up because their namespace held its share of the budget",
+            "Answers and listings that were aborted because their namespace had used its share of the budget",
             self.budget_refusals.clone(),
         );
     }
@@ -158,18 +158,18 @@ impl BackendMetrics {
     fn register_listings(&self, registry: &mut Registry) {
         registry.register_with_unit(
             "relist_duration",
-            "Time that one relist of a backend's selectors took",
+            "Time that one listing of all selectors of a backend took",
             Unit::Seconds,
             self.relist_duration.clone(),
         );
         registry.register(
             "relist_last_success_timestamp_seconds",
-            "When every selector of a backend was last listed without an error, in Unix time",
+            "When all selectors of a backend were last listed without an error, in Unix time",
             self.relist_success.clone(),
         );
         registry.register(
             "relist_errors",
-            "Selectors that could not be listed and kept their last good series, by reason",
+            "Selectors that could not be listed and kept the series of their last successful listing, by reason",
             self.relist_errors.clone(),
         );
     }

@@ -21,17 +21,17 @@ impl ClaimMetrics {
         };
         registry.register(
             "claims_recorded",
-            "Claims in the record that this replica decides by",
+            "Claims in the record that this replica uses",
             metrics.recorded.clone(),
         );
         registry.register(
             "claims_left_out",
-            "Claims that the record has no room for, on the leader; replicas decide these by their own listings",
+            "Claims that found no room in the record, on the leader; each replica decides these by its own listings",
             metrics.left_out.clone(),
         );
         registry.register(
             "claims_shared",
-            "1 while the record is the cluster's; 0 before it was read, and where it is absent or unreadable and each replica keeps its own",
+            "1 while the replicas share the record in the cluster; 0 before it was read, and if it is absent or unreadable, so that each replica keeps its own",
             metrics.shared.clone(),
         );
         metrics

@@ -80,12 +80,12 @@ impl ControllerMetrics {
         );
         registry.register(
             "watch_restarts",
-            "Watches that failed and were started again after a back-off, by kind",
+            "Watches that failed and were restarted after a back-off, by kind",
             metrics.watch_restarts.clone(),
         );
         registry.register(
             "writes",
-            "Writes to the API server by what was written (status, apiservice, secret, configmap, claims, lease, event) and outcome",
+            "Writes to the API server by kind (status, apiservice, secret, configmap, claims, lease, event) and outcome",
             metrics.writes.clone(),
         );
         registry.register(
@@ -95,12 +95,12 @@ impl ControllerMetrics {
         );
         registry.register(
             "certificate_expiry_timestamp_seconds",
-            "When a certificate in use ends (serving, ca), in Unix time",
+            "When a certificate in use expires (serving, ca), in Unix time",
             metrics.certificate_expiry.clone(),
         );
         registry.register(
             "apiservice_trust_end_timestamp_seconds",
-            "When kube-apiserver stops to verify the operator by an APIService that lacks its CA, in Unix time; 0 where it has stopped, none where all is well",
+            "When kube-apiserver can no longer verify the operator through an APIService that lacks its CA, in Unix time; 0 if it already can't, absent if all is well",
             metrics.trust_ends.clone(),
         );
         registry.register(
@@ -110,7 +110,7 @@ impl ControllerMetrics {
         );
         registry.register(
             "certificate_reloads",
-            "Changes of the files of the serving certificate by outcome (ok, error); after an error the former one stays in force",
+            "Reloads of the serving certificate's files by outcome (ok, error); after an error the old certificate stays in use",
             metrics.certificate_reloads.clone(),
         );
         metrics

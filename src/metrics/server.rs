@@ -92,23 +92,19 @@ impl ServerMetrics {
         );
         registry.register_with_unit(
             "request_duration",
-            "Time from the request's head to the reply, by route",
+            "Time from the head of a request to its reply, by route",
             Unit::Seconds,
             metrics.duration.clone(),
         );
         registry.register(
             "requests_in_flight",
-            "Requests being answered now",
+            "Requests in flight",
             metrics.in_flight.clone(),
         );
-        registry.register(
-            "connections",
-            "TLS connections open now",
-            metrics.connections.clone(),
-        );
+        registry.register("connections", "Open TLS connections", metrics.connections.clone());
         registry.register(
             "connection_errors",
-            "Connections that failed or were ended, by stage (accept, handshake, serve) or cause (crowded, abuse)",
+            "Connections that failed or were closed, by stage (accept, handshake, serve) or cause (crowded, abuse)",
             metrics.connection_errors.clone(),
         );
         registry.register(
@@ -118,27 +114,27 @@ impl ServerMetrics {
         );
         registry.register(
             "rows_dropped",
-            "Rows of a backend that did not fit what was asked, by reason",
+            "Rows of a backend that did not match the request, by reason",
             metrics.rows_dropped.clone(),
         );
         registry.register(
             "values_clamped",
-            "Values beyond what a quantity in milli-units can carry, cut to its limit",
+            "Values that were cut to the limit of a quantity in milli-units",
             metrics.values_clamped.clone(),
         );
         registry.register(
             "values_negative",
-            "Values below 0 that a query gave, whatever the rule makes of them",
+            "Negative values that queries returned, whatever the rule does with them",
             metrics.values_negative.clone(),
         );
         registry.register(
             "answers",
-            "Answers that a rule's refresh lets be served again, by outcome (hit, miss)",
+            "Lookups of answers that a rule's refresh allows to be served again, by outcome (hit, miss)",
             metrics.answers.clone(),
         );
         registry.register_with_unit(
             "answers_held",
-            "Size of the answers that are held to be served again",
+            "Memory of the answers that are kept to be served again",
             Unit::Bytes,
             metrics.answers_held.clone(),
         );

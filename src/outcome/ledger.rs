@@ -1,4 +1,4 @@
-//! The ledger of one replica: the last outcome of each rule's queries, while there is something to say of it.
+//! Ledger of one replica: the last outcome of each rule's queries, while there is something to say of it.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -307,7 +307,7 @@ proptest::proptest! {
 fn the_value_to_set_does_not_follow_each_lull_and_is_the_one_of_the_replica_that_needs_most() {
     assert_eq!(
         throttle(50, 781).to_string(),
-        "limits.queriesPerSecond: 50 holds queries up; set it to 790 or more"
+        "limits.queriesPerSecond: 50 delays queries; set it to 790 or more"
     );
     assert_eq!(
         throttle(50, 60).after(Some(&throttle(50, 781))),

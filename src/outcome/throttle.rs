@@ -64,7 +64,7 @@ impl Throttle {
 impl std::fmt::Display for Throttle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { field, limit, wanted } = self;
-        write!(f, "{field}: {limit} holds queries up; set it to {wanted} or more")
+        write!(f, "{field}: {limit} delays queries; set it to {wanted} or more")
     }
 }
 

@@ -1,4 +1,4 @@
-//! The text in which one replica tells its outcomes to the leader: a value of a `ConfigMap`, bounded, versioned, and checked
+//! Text in which one replica tells its outcomes to the leader: a value of a `ConfigMap`, bounded, versioned, and checked
 //! on reading.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -60,7 +60,7 @@ pub enum WireError {
     #[error("it is longer than {MAX} bytes")]
     Long,
     /// Not of this form. Not serde's words: they quote what is there.
-    #[error("it does not read as outcomes (line {line}, column {column})")]
+    #[error("it does not contain valid outcomes (line {line}, column {column})")]
     Garbled {
         /// Where.
         line: usize,

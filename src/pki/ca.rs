@@ -47,34 +47,34 @@ impl CaCertificate {
     /// Reads all certificates of a PEM text; text around them is passed over, as RFC 7468 §2 allows. On failure: what is
     /// wrong, to be put after the name of where the text stands.
     pub(super) fn parse_all(text: &[u8]) -> Result<Vec<Self>, String> {
-        let text = std::str::from_utf8(text).map_err(|_| "is not text".to_owned())?;
+        let text = std::str::from_utf8(text).map_err(|_| "is not valid text".to_owned())?;
         let mut rest = text;
         let mut certificates = Vec::new();
         while let Some(begin) = rest.find(BEGIN) {
             let length = rest[begin..]
                 .find(END)
-                .ok_or("holds a certificate without an end")?
+                .ok_or("contains an incomplete certificate")?
                 + END.len();
             certificates.push(Self::parse(&rest[begin..begin + length])?);
             rest = &rest[begin + length..];
         }
         if certificates.is_empty() {
-            return Err("holds no certificate in PEM".to_owned());
+            return Err("contains no PEM certificate".to_owned());
         }
         Ok(certificates)
     }
 
     fn parse(pem: &str) -> Result<Self, String> {
         let der = CertificateDer::from_pem_slice(pem.as_bytes())
-            .map_err(|_| "holds a certificate that is not PEM".to_owned())?;
+            .map_err(|_| "contains a certificate that is not valid PEM".to_owned())?;
         let (_, parsed) = x509_parser::parse_x509_certificate(&der)
-            .map_err(|error| format!("holds a certificate that is not X.509 ({error})"))?;
+            .map_err(|error| format!("contains a certificate that is not valid X.509 ({error})"))?;
         if !parsed.is_ca() {
-            return Err("holds a certificate that is not a CA's".to_owned());
+            return Err("contains a certificate that is not a CA's".to_owned());
         }
         let time = |seconds: i64| {
             Timestamp::from_second(seconds)
-                .map_err(|_| "holds a certificate with an impossible date".to_owned())
+                .map_err(|_| "contains a certificate with a date that is not valid".to_owned())
         };
         Ok(Self {
             not_before: time(parsed.validity().not_before.timestamp())?,
@@ -159,14 +159,14 @@ impl CaPair {
     pub(super) fn parse(certificate: &[u8], key: &[u8]) -> Result<Self, Result<String, String>> {
         let mut certificates = CaCertificate::parse_all(certificate).map_err(Ok)?;
         if certificates.len() != 1 {
-            return Err(Ok("holds more than one certificate".to_owned()));
+            return Err(Ok("contains more than one certificate".to_owned()));
         }
         let certificate = certificates.remove(0);
-        let key = std::str::from_utf8(key).map_err(|_| Err("is not text".to_owned()))?;
+        let key = std::str::from_utf8(key).map_err(|_| Err("is not valid text".to_owned()))?;
         // Without the parser's words: they must never carry a part of a key into a log.
-        let key = KeyPair::from_pem(key).map_err(|_| Err("holds no private key in PEM".to_owned()))?;
+        let key = KeyPair::from_pem(key).map_err(|_| Err("contains no PEM private key".to_owned()))?;
         if key.public_key_raw() != certificate.public_key {
-            return Err(Err("is not the key of its certificate".to_owned()));
+            return Err(Err("does not match its certificate".to_owned()));
         }
         Ok(Self {
             certificate,

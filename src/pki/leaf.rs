@@ -1,4 +1,4 @@
-//! The serving certificate that a replica issues for itself.
+//! Leaf certificate: the serving certificate that a replica issues for itself.
 
 use jiff::Timestamp;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};

@@ -1,4 +1,4 @@
-//! When the CA takes its next step.
+//! Rotation of the CA: when it takes its next step.
 
 use std::str::FromStr;
 
@@ -32,7 +32,7 @@ pub enum Asked {
 
 /// Not a word for a rotation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} asks for nothing known: `now` rotates, `revoke` rotates and drops the former CA")]
+#[error("{0:?} is not a known value: `now` rotates, `revoke` rotates and drops the former CA")]
 pub struct UnknownRequest(String);
 
 /// One step of the rotation.

@@ -1,4 +1,4 @@
-//! A serving certificate as the listener takes it, wherever it came from.
+//! Serving certificate as the listener takes it, wherever it came from.
 
 use std::fmt;
 
@@ -26,16 +26,16 @@ pub struct ServingCertificate {
 #[derive(Debug, thiserror::Error)]
 pub enum ServingError {
     /// Not PEM, or cut off. Without the reader's words: they can quote a line, and a key may stand in the wrong file.
-    #[error("the {0} is not PEM, or is cut off")]
+    #[error("the {0} is not valid PEM, or is truncated")]
     Pem(&'static str),
     /// PEM without a certificate in it.
-    #[error("the certificate file holds no certificate")]
+    #[error("the certificate file contains no certificate")]
     NoCertificate,
     /// The leaf is not an X.509 certificate.
     #[error("the certificate cannot be read: {0}")]
     Certificate(String),
     /// The key is of a kind that is not supported, or another certificate's.
-    #[error("the private key does not serve this certificate: {0}")]
+    #[error("the private key does not match this certificate: {0}")]
     Key(tokio_rustls::rustls::Error),
 }
 
@@ -173,9 +173,9 @@ mod tests {
                 .unwrap_err()
                 .to_string()
         };
-        assert!(read(&certificate, &other).starts_with("the private key does not serve this certificate"));
-        assert_eq!(read("", &key), "the certificate file holds no certificate");
-        assert!(read(&certificate, "").starts_with("the private key is not PEM"));
+        assert!(read(&certificate, &other).starts_with("the private key does not match this certificate"));
+        assert_eq!(read("", &key), "the certificate file contains no certificate");
+        assert!(read(&certificate, "").starts_with("the private key is not valid PEM"));
         let half = &certificate[..certificate.len() / 2];
         assert!(read(half, &key).starts_with("the certificate"));
     }

@@ -1,4 +1,4 @@
-//! What the CA Secret holds.
+//! State of the CA: the content of its Secret.
 
 use std::collections::BTreeMap;
 
@@ -169,7 +169,7 @@ impl CaState {
                 key: ROTATION,
                 // Not serde's words: they quote what is there, and a key may stand in the wrong place.
                 problem: format!(
-                    "does not read as JSON of this kind (line {}, column {})",
+                    "is not valid JSON of this kind (line {}, column {})",
                     error.line(),
                     error.column()
                 ),
@@ -197,7 +197,7 @@ impl CaState {
             if former.len() == before {
                 return Err(PkiError::Garbled {
                     key: BUNDLE_KEY,
-                    problem: "lacks a CA that the Secret has the key of".to_owned(),
+                    problem: "lacks a CA whose key is in the Secret".to_owned(),
                 });
             }
         }
@@ -235,6 +235,6 @@ fn pair(
 fn time(text: &str) -> Result<Timestamp, PkiError> {
     text.parse().map_err(|_| PkiError::Garbled {
         key: ROTATION,
-        problem: "holds a time that is not RFC 3339".to_owned(),
+        problem: "contains a time that is not valid RFC 3339".to_owned(),
     })
 }

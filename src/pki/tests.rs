@@ -126,51 +126,47 @@ fn garbled_secrets_say_what_to_do() {
         (
             "not a key",
             with("current.key", Some(b"hello")),
-            "`current.key` of the CA Secret holds no private key",
+            "`current.key` of the CA Secret contains no PEM private key",
         ),
         (
             "another's key",
             with("current.key", Some(&other["current.key"])),
-            "`current.key` of the CA Secret is not the key of its certificate",
+            "`current.key` of the CA Secret does not match its certificate",
         ),
         ("no next", with("next.crt", None), "has no key `next.crt`"),
         (
             "not UTF-8",
             with(BUNDLE_KEY, Some(b"\xff")),
-            "`ca.crt` of the CA Secret is not text",
+            "`ca.crt` of the CA Secret is not valid text",
         ),
         (
             "no PEM",
             with(BUNDLE_KEY, Some(b"x")),
-            "holds no certificate in PEM",
+            "contains no PEM certificate",
         ),
         (
             "another's bundle",
             with(BUNDLE_KEY, Some(&other[BUNDLE_KEY])),
-            "lacks a CA that the Secret has the key of",
+            "lacks a CA whose key is in the Secret",
         ),
         (
             "cut short",
             with("current.crt", Some(&good["current.crt"][..60])),
-            "a certificate without an end",
+            "an incomplete certificate",
         ),
-        (
-            "no JSON",
-            with("rotation.json", Some(b"{")),
-            "does not read as JSON",
-        ),
+        ("no JSON", with("rotation.json", Some(b"{")), "is not valid JSON"),
         (
             "no time",
             with(
                 "rotation.json",
                 Some(br#"{"format":1,"currentSince":"yesterday"}"#),
             ),
-            "not RFC 3339",
+            "not valid RFC 3339",
         ),
         (
             "newer",
             with("rotation.json", Some(br#"{"format":2,"currentSince":""}"#)),
-            "of a newer version",
+            "from a newer version",
         ),
     ];
     for (case, data, expected) in cases {

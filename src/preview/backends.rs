@@ -1,4 +1,5 @@
-//! The way to a backend from outside of the cluster: its own address, or a port-forward where that is a Service's.
+//! Backends as a preview reaches them from outside of the cluster: by their own address, or by a port-forward if that is a
+//! Service's.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -88,7 +89,7 @@ pub(super) async fn reach(
     }
     Ok(Reachable {
         spec,
-        way: format!("{address} by a port-forward to the pod {}", opened.pod()),
+        way: format!("{address} through a port-forward to the pod {}", opened.pod()),
         forward: Some(opened),
     })
 }
@@ -167,14 +168,14 @@ impl TokenSource for NoTokens {
         _: Arc<str>,
         _: Duration,
     ) -> BoxFuture<'_, Result<IssuedToken, BackendError>> {
-        async { Err(no_token("without a cluster there is nobody to issue one")) }.boxed()
+        async { Err(no_token("without a cluster, nobody can issue one")) }.boxed()
     }
 }
 
 fn no_token(detail: &str) -> BackendError {
     BackendError::new(
         Reason::CredentialsNotFound,
-        "no token of the backend's ServiceAccount was issued",
+        "the API server issued no token for the backend's ServiceAccount",
     )
     .with_detail(&Said::ours(detail))
 }

@@ -1,4 +1,4 @@
-//! Which rule answers for a metric, now and with the rules that are looked at.
+//! Claims on a metric: the rule that answers now, and with the previewed rules.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Reads what a cluster has: kinds, namespaces, backends, rules, HPAs; opens the ways to the backends.
+//! Cluster as a preview sees it: reads kinds, namespaces, backends, rules, HPAs; opens the ways to the backends.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -174,7 +174,7 @@ async fn hpas(client: &Client, notes: &mut Vec<String>) -> Option<Vec<Horizontal
     match list("the list of HorizontalPodAutoscalers", right, api, None).await {
         Ok(hpas) => Some(hpas),
         Err(error) => {
-            notes.push(format!("{error}; which HPAs use the rule is not known"));
+            notes.push(format!("{error}; preview cannot show which HPAs use the rule"));
             None
         }
     }
@@ -220,7 +220,7 @@ impl Ways<'_> {
         let home = self.home().await;
         let namespace = home.namespace.clone();
         let unreached = |error: ClusterError| Reached {
-            problem: Some(format!("{error}; or give its address with --backend URL")),
+            problem: Some(format!("{error}; or set its address with --backend URL")),
             ..Reached::default()
         };
         let sent = trust::sent(&record.spec, &namespace);
@@ -264,9 +264,9 @@ impl Ways<'_> {
 fn untrusted(spec: &MetricBackendSpec, sent: &[String]) -> String {
     let address = spec.prometheus.as_ref().map(|prometheus| prometheus.url.as_str());
     format!(
-        "nothing is sent: {} would go to {:?}, where no MetricBackend of the cluster sends them (with the same address, tls, headers \
-         and auth); if you trust whoever wrote the file, repeat with --with-credentials, or ask an address without credentials by \
-         --backend URL",
+        "preview sends nothing: {} would go to {:?}, where no MetricBackend in the cluster sends them (with the same \
+         address, tls, headers and auth); if you trust the author of the file, repeat with --with-credentials, or \
+         query an address without credentials with --backend URL",
         sent.join(" and "),
         address.unwrap_or_default(),
     )
@@ -278,7 +278,7 @@ impl Home {
     fn nowhere(namespace: &str) -> Self {
         Self {
             namespace: namespace.to_owned(),
-            accounts: Err("where the operator is was not looked up".to_owned()),
+            accounts: Err("preview did not look up the operator's namespace".to_owned()),
         }
     }
 
@@ -297,12 +297,12 @@ impl Home {
         };
         let deployments: Api<Deployment> = Api::namespaced(client.clone(), &namespace);
         let right = Right::new("list", "apps", "deployments", Some(&namespace));
-        let what = "the operator's Deployment, whose ServiceAccount no backend is given a token of";
+        let what = "the operator's Deployment, whose ServiceAccount must not give a token to a backend";
         let found = list(what, right, deployments, Some(OUR_LABEL)).await;
         let accounts = match found {
             Err(error) => Err(error.to_string()),
             Ok(found) if found.is_empty() => Err(format!(
-                "{what}: there is none in the namespace {namespace:?}; give the operator's by --operator-namespace"
+                "{what} does not exist in the namespace {namespace:?}; set the operator's namespace with --operator-namespace"
             )),
             Ok(found) => Ok(found.into_iter().map(account).collect()),
         };

@@ -1,4 +1,4 @@
-//! The Secrets and `ConfigMaps` that backends name, read once from the operator's namespace.
+//! Secrets and `ConfigMaps` that backends name, read once from the operator's namespace.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -73,8 +73,7 @@ pub(super) async fn read(
     };
     let labels = meta.labels.unwrap_or_default();
     if labels.get(BACKEND_LABEL).map(String::as_str) != Some("true") {
-        let message =
-            format!("it lacks the label {BACKEND_LABEL}=true, without which the operator does not read it");
+        let message = format!("it lacks the label {BACKEND_LABEL}=true, so the operator does not read it");
         return Err(ClusterError::failed(
             format!("{kind:?} {namespace}/{name}"),
             message,

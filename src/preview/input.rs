@@ -1,4 +1,4 @@
-//! From the text of a file to rules and backends, with where everything stands.
+//! Input files: their rules and backends, with the place of everything.
 
 use kube::{Resource, api::ObjectMeta};
 use serde::de::DeserializeOwned;
@@ -162,5 +162,5 @@ fn decode<K>(document: &Document) -> Result<K, String>
 where
     K: Resource<DynamicType = ()> + DeserializeOwned,
 {
-    manifest::decode(&document.root).map_err(|error| format!("the object does not decode: {error}"))
+    manifest::decode(&document.root).map_err(|error| format!("the object cannot be decoded: {error}"))
 }

@@ -1,4 +1,4 @@
-//! The objects that series name. Pure.
+//! Objects that series name. Pure.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,4 @@
-//! What a preview shows, for people and programs alike.
+//! Report of a preview, for people and programs alike.
 
 use std::collections::BTreeMap;
 

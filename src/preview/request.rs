@@ -1,4 +1,4 @@
-//! Requests for a metric that are played through, and what is sent for each.
+//! Requests for a metric that a preview plays through, and what is sent for each.
 
 use language::selector::Selector;
 

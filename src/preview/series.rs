@@ -1,4 +1,4 @@
-//! Lists the series of the rules that are looked at, and of those that may claim the same metrics.
+//! Series for a preview: lists those of the previewed rules, and of the rules that may claim the same metrics.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -126,7 +126,7 @@ impl Listings {
             String::new()
         };
         Some(format!(
-            "the series of {}{more} could not be listed, so conflicts with them are not known",
+            "the series of {}{more} could not be listed, so preview cannot show conflicts with them",
             names.join(", ")
         ))
     }

@@ -222,7 +222,7 @@ async fn an_external_rule_and_a_static_one_need_no_objects() {
         );
     let fixed = made_up.replace("<<.Series>>", "http_requests_total");
     let text = look(&fixed, &server.uri(), Options::default()).await.to_string();
-    for expected in ["    rps of pods\n", "pod=\"example\"", "no object is known"] {
+    for expected in ["    rps of pods\n", "pod=\"example\"", "preview knows no object"] {
         assert!(text.contains(expected), "no {expected:?} in\n{text}");
     }
 }

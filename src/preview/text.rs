@@ -1,4 +1,4 @@
-//! A preview for people.
+//! Text output of a preview, for people.
 
 use std::fmt::{self, Write as _};
 
@@ -60,7 +60,7 @@ impl fmt::Display for RuleReport {
         }
         let Some(hpas) = &self.hpas else { return Ok(()) };
         if hpas.is_empty() {
-            line(f, format_args!("  HPAs: none asks for a metric of this rule"))?;
+            line(f, format_args!("  HPAs: none uses a metric of this rule"))?;
         } else {
             line(f, format_args!("  HPAs:"))?;
         }

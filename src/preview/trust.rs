@@ -1,4 +1,4 @@
-//! Whether credentials of the cluster may go where a backend says. Pure.
+//! Trust in a backend's address: whether the cluster's credentials may go there. Pure.
 //!
 //! A file is not the cluster: whoever wrote it need have no right there. So a credential goes only where a `MetricBackend` of the
 //! cluster, which only its platform team can write, sends this very credential already.
@@ -16,7 +16,7 @@ pub(super) fn sent(spec: &MetricBackendSpec, home: &str) -> Vec<String> {
     if let Some(auth) = &prometheus.auth {
         if let Some(basic) = &auth.basic {
             let name = &basic.secret_ref.name;
-            sent.push(format!("user name and password of the Secret {home}/{name}"));
+            sent.push(format!("the user name and password in the Secret {home}/{name}"));
         }
         if let Some(bearer) = &auth.bearer {
             let name = &bearer.secret_ref.name;
@@ -43,7 +43,7 @@ pub(super) fn sent(spec: &MetricBackendSpec, home: &str) -> Vec<String> {
         .and_then(|tls| tls.certificate_ref.as_ref())
     {
         sent.push(format!(
-            "the client certificate of the Secret {home}/{}",
+            "the client certificate in the Secret {home}/{}",
             certificate.name
         ));
     }
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(told(ca), "");
         assert_eq!(
             told(basic()),
-            "user name and password of the Secret home/prom-creds"
+            "the user name and password in the Secret home/prom-creds"
         );
         let both = json!({"url": "https://p", "tls": {"certificateRef": {"name": "client"}}, "auth": {
             "type": "ServiceAccountToken",
@@ -179,7 +179,7 @@ mod tests {
         }});
         assert_eq!(
             told(both),
-            "a token of the ServiceAccount home/reader for the audience \"prom\"; the client certificate of the Secret home/client"
+            "a token of the ServiceAccount home/reader for the audience \"prom\"; the client certificate in the Secret home/client"
         );
         // Half written is not nothing.
         assert_eq!(

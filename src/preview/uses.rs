@@ -1,4 +1,4 @@
-//! The HPAs of the cluster that ask for a metric of the rule. Pure.
+//! HPAs of the cluster that ask for a metric of the rule. Pure.
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! The queries of a rule's metrics for the objects that its series name, and what the backend answers now.
+//! Queries of a rule's metrics for the objects that its series name, and what the backend answers now.
 
 use std::{collections::BTreeSet, fmt::Display, sync::Arc, time::Duration};
 
@@ -73,12 +73,12 @@ pub(super) async fn of_rule(
             .ok()
             .and_then(|backend| world.reached.get(&backend.name)?.problem.as_ref());
         if let Some(refusal) = rule.refusal() {
-            report.note = Some(format!("requests are answered with {}", refusal.reason.code()));
+            report.note = Some(format!("requests fail with {}", refusal.reason.code()));
         } else if unreached.is_some() {
-            report.note = Some("no values, for the backend was not reached".to_owned());
+            report.note = Some("no values, because the backend was not reached".to_owned());
         } else if index >= METRICS && options.metrics.is_empty() {
             report.note = Some(format!(
-                "no queries and values beyond {METRICS} metrics; name some with --metric"
+                "preview shows queries and values for only {METRICS} metrics; select metrics with --metric"
             ));
         } else {
             let served = Served {
@@ -104,7 +104,7 @@ async fn play(
 ) {
     let trials = trials(world, served, objects, options);
     if trials.is_empty() {
-        report.note = Some("no object and no namespace is known; name one with --namespace".to_owned());
+        report.note = Some("preview knows no object and no namespace; set one with --namespace".to_owned());
     }
     let example = objects.values().all(BTreeSet::is_empty) && served.metric.kind().is_some();
     for trial in trials {
@@ -118,12 +118,12 @@ async fn play(
         report.queries.extend(queries);
         if example {
             report.note = Some(format!(
-                "no object is known; the queries are for one named {EXAMPLE:?}, and nothing was asked"
+                "preview knows no object; the queries are for one named {EXAMPLE:?}, and were not sent"
             ));
             continue;
         }
         if Instant::now() >= until {
-            let late = format!("not everything was asked within {ALL:?}; name some metrics with --metric");
+            let late = format!("not all queries were sent within {ALL:?}; select metrics with --metric");
             if !report.failures.contains(&late) {
                 report.failures.push(late);
             }

@@ -1,4 +1,4 @@
-//! What the rules are looked at in: the tables without them and with them, and how the backends are reached.
+//! Snapshot for a preview: the tables without and with its rules, and the connections to the backends.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -145,8 +145,8 @@ pub(super) fn alone(rules: &[Given], backends: Vec<BackendObject>, options: &Opt
         reached,
         hpas: None,
         notes: vec![
-            "without a cluster: the kinds are those of every cluster, namespaces have no labels, and neither rules nor HPAs are \
-             compared"
+            "without a cluster, preview knows only the kinds of every cluster, no labels of namespaces, no other \
+             rules and no HPAs"
                 .to_owned(),
         ],
     }

@@ -206,8 +206,8 @@ fn matcher(requirement: &Requirement) -> Result<Matcher, Failure> {
         return Err(Failure::new(
             Reason::InvalidSelector,
             format!(
-                "{key:?} in the metric's selector is no label name of a metric ([a-zA-Z_][a-zA-Z0-9_]*); select by the \
-                 labels of the metric, not of a Kubernetes object"
+                "{key:?} in the metric's selector is not a valid label name of a metric ([a-zA-Z_][a-zA-Z0-9_]*); \
+                 select by the labels of the metric, not of a Kubernetes object"
             ),
         ));
     }
@@ -225,7 +225,7 @@ fn matcher(requirement: &Requirement) -> Result<Matcher, Failure> {
         Operator::Exists => Matcher::new(key, MatchOp::NotEqual, ""),
         Operator::DoesNotExist => Matcher::equal(key, ""),
         Operator::GreaterThan | Operator::LessThan => {
-            let message = format!("`<` and `>` ({key:?}) compare numbers, which labels of metrics are not");
+            let message = format!("`<` and `>` ({key:?}) compare numbers, but labels of metrics are strings");
             return Err(Failure::new(Reason::InvalidSelector, message));
         }
     })
@@ -253,7 +253,7 @@ fn ask(served: &Served, ingredients: &Ingredients) -> Result<Ask, Failure> {
             reason => Failure::new(
                 reason,
                 format!(
-                    "the query of the rule {}{place} cannot be made for this request: {}",
+                    "the query of the rule {}{place} cannot be rendered for this request: {}",
                     rule.key(),
                     error.message
                 ),

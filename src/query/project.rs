@@ -162,7 +162,7 @@ fn leave_out<T>(rows: &mut Rows<'_>, values: &mut Vec<Valued<'_, T>>) -> Option<
     });
     let left_out = before - values.len();
     rows.warnings.push(format!(
-        "{left_out} values are left out, for they {}",
+        "{left_out} values are left out, because they {}",
         share.fault
     ));
     Some(share)

@@ -81,14 +81,14 @@ pub fn may_answer(table: &RuleTable, served: &Served, namespace: Option<&str>) -
         .map_err(|problem| Failure::new(problem.reason, problem.message))?;
     let because = |failure: Option<Reason>| {
         failure.map_or_else(String::new, |reason| {
-            format!(" (the last look failed: {})", reason.code())
+            format!(" (the last listing failed: {})", reason.code())
         })
     };
     let waits_for = match served.standing {
         Standing::Answers => return Ok(()),
-        Standing::Unrecorded => "its claim is recorded, for another rule may make it as well".to_owned(),
+        Standing::Unrecorded => "its claim is recorded, because another rule may make it too".to_owned(),
         Standing::Edited(failure) => {
-            format!("its series are listed for its new spec{}", because(failure))
+            format!("the series of its new spec are listed{}", because(failure))
         }
         Standing::Unlisted(failure) => format!("its series are listed{}", because(failure)),
     };
@@ -106,34 +106,33 @@ impl Refusal {
     pub fn failure(&self, request: &MetricRequest) -> Failure {
         let cause = match self {
             Self::NotSynced => {
-                let cause =
-                    "the rules and their claims have not been read yet; this replica started a moment ago";
+                let cause = "this replica has just started, and has not read the rules and their claims yet";
                 return Failure::new(Reason::NotSynced, cause);
             }
             Self::UnknownKind(kind) => {
                 format!(
-                    "the cluster has no resource {kind}; a resource of a group is named like deployments.apps"
+                    "the cluster has no resource {kind}; write a resource of a group like deployments.apps"
                 )
             }
             Self::NoNamespace(kind) => {
-                format!("{kind} live in namespaces: ask below /namespaces/{{namespace}}/")
+                format!("{kind} are namespaced: request them below /namespaces/{{namespace}}/")
             }
             Self::UnknownMetric { others, near } => {
                 let cause = match request {
                     MetricRequest::External(_) => {
-                        "no rule makes an external metric of that name for this namespace; `kubectl get \
+                        "no rule makes an external metric with that name for this namespace; `kubectl get \
                          metricrules,clustermetricrules -A` shows the rules"
                             .to_owned()
                     }
                     MetricRequest::Custom(_) if others.is_empty() => {
                         "no rule makes it for this request; `kubectl get metricrules,clustermetricrules -A` shows the \
-                         rules, and their conditions what became of their series"
+                         rules, and their conditions show what happened to their series"
                             .to_owned()
                     }
                     MetricRequest::Custom(_) => {
                         let others: Vec<String> = others.iter().map(ToString::to_string).collect();
                         format!(
-                            "no rule makes it for this kind of object; there are rules that make it for {}",
+                            "no rule makes it for this kind of object; other rules make it for {}",
                             others.join(", ")
                         )
                     }
@@ -141,7 +140,7 @@ impl Refusal {
                 // Nothing of a rule's text.
                 let near = near.iter().map(|(rule, reason)| {
                     let reason = reason.code();
-                    format!("; the {rule} is not in force ({reason}) and may make it")
+                    format!("; the {rule} is not active ({reason}) and may make it")
                 });
                 std::iter::once(cause).chain(near).collect()
             }

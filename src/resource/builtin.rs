@@ -1,4 +1,4 @@
-//! The kinds that every cluster has, for work without one (`check`, `import`, `preview` on files).
+//! Built-in kinds that every cluster has, for work without one (`check`, `import`, `preview` on files).
 
 use super::{
     GroupResource, ResourceInfo, Resources,

@@ -1,4 +1,4 @@
-//! What an author should know about a rule that works: the mistakes that give a number, but not the one that is meant.
+//! Advice on a rule that works: mistakes that return a number, but not the intended one.
 //!
 //! Found when the rule is compiled, from its spec alone, so that the controller, `check` and `preview` say the same. Each finding
 //! has a reason of its own and a place in the author's text. Advice is given only where it is certain, or as good as that: who is
@@ -93,7 +93,7 @@ fn reads_all_series(rule: &CompiledRule) -> Option<Problem> {
         most => format!("up to limits.maxSeries, {most}"),
     };
     let message = format!(
-        "no matcher narrows the series, so that each look reads every series of the backend and keeps the names of their metrics and labels, {most}"
+        "no matcher narrows the series, so each listing reads every series of the backend and keeps the names of their metrics and labels, {most}"
     );
     Some(
         Problem::new(Reason::ReadsAllSeries, "spec.seriesQuery", message)

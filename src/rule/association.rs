@@ -1,4 +1,4 @@
-//! Which label names which kind of object, in both directions.
+//! Association of labels with kinds of objects, in both directions.
 
 use std::collections::BTreeMap;
 
@@ -67,7 +67,7 @@ impl Association {
         for (label, named) in &mapping.overrides {
             let path = format!("spec.resources.overrides[{label}]");
             if !is_label_name(label) {
-                let message = format!("{label:?} is not a label name ([a-zA-Z_][a-zA-Z0-9_]*)");
+                let message = format!("{label:?} is not a valid label name ([a-zA-Z_][a-zA-Z0-9_]*)");
                 return Err(Problem::new(Reason::InvalidSpec, path, message));
             }
             let Some(info) = resources.find(named.group.as_deref(), &named.resource) else {
@@ -80,8 +80,8 @@ impl Association {
                     Reason::UnknownResource,
                     format!("{path}.resource"),
                     format!(
-                        "the cluster has no resource {:?}{group}; the label is not used until it appears \
-                         (`kubectl api-resources` lists them)",
+                        "the cluster has no resource {:?}{group}, so the operator ignores the label until the \
+                         resource appears (`kubectl api-resources` lists all resources)",
                         named.resource
                     ),
                 );
@@ -96,8 +96,8 @@ impl Association {
                 }
                 // There the choice between them is random, from start to start.
                 let message = format!(
-                    "{first} and {label} both name {kind}; series are found by either, and queries use {first}, the first in \
-                     the order of labels"
+                    "{first} and {label} both name {kind}; either finds series, but queries use {first}, the first \
+                     in label order"
                 );
                 let problem = Problem::new(Reason::DuplicateResource, path, message);
                 association.doubled.push(problem);

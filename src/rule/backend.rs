@@ -1,4 +1,4 @@
-//! A `MetricBackend` as rules see it.
+//! `MetricBackend` as rules see it.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -62,7 +62,7 @@ impl BackendRecord {
         if let Some(label) = namespace_labels.iter().find(|label| !is_label_name(label)) {
             return Err(invalid(
                 "spec.labels.namespaces",
-                format!("{label:?} is not a label name"),
+                format!("{label:?} is not a valid label name"),
             ));
         }
         let allowed = match spec.allowed_namespaces.from {
@@ -128,7 +128,7 @@ pub fn resolve(backends: &Backends, named: Option<&str>) -> Result<Arc<BackendRe
                 Reason::BackendNotFound,
                 path,
                 format!(
-                    "there is no MetricBackend {name:?}; `kubectl get metricbackends` lists those that exist"
+                    "the MetricBackend {name:?} does not exist; `kubectl get metricbackends` lists those that exist"
                 ),
             )),
         };
@@ -142,15 +142,15 @@ pub fn resolve(backends: &Backends, named: Option<&str>) -> Result<Arc<BackendRe
         (None, _) => Err(Problem::new(
             Reason::BackendNotFound,
             path,
-            "no MetricBackend carries the annotation metricrule.dev/is-default: \"true\"; name one in \
-             spec.backendRef or annotate one",
+            "no MetricBackend has the annotation metricrule.dev/is-default: \"true\"; name one in spec.backendRef, \
+             or annotate one",
         )),
         (Some(first), Some(second)) => Err(Problem::new(
             Reason::AmbiguousDefault,
             path,
             format!(
-                "the MetricBackends {:?} and {:?} both carry metricrule.dev/is-default: \"true\"; name one in \
-                 spec.backendRef or take the annotation off all but one",
+                "the MetricBackends {:?} and {:?} both have the annotation metricrule.dev/is-default: \"true\"; name \
+                 one in spec.backendRef, or remove the annotation from all but one",
                 first.name, second.name
             ),
         )),

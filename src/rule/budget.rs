@@ -1,4 +1,4 @@
-//! The budget of memory that all rules share: a namespace's `MetricRule`s beyond its share are refused, the youngest first.
+//! Budget of memory that all rules share: a namespace's `MetricRule`s beyond its share are refused, the youngest first.
 //!
 //! The decision depends on specs, ages and names alone, so that every replica comes to the same one. The rules of the platform
 //! team (`ClusterMetricRule`) are not counted.

@@ -1,4 +1,4 @@
-//! The ceilings that a `MetricBackend` has for `MetricRules`: what a rule asks for beyond them is cut to them, with a warning.
+//! Ceilings that a `MetricBackend` has for `MetricRules`: what a rule asks for beyond them is cut to them, with a warning.
 
 use std::time::Duration;
 
@@ -66,8 +66,8 @@ fn default_of(field: &str) -> u32 {
 
 fn above(path: &str, asked: impl std::fmt::Display, field: &str, holds: impl std::fmt::Display) -> Problem {
     let message = format!(
-        "{asked} is beyond limits.{field} of the MetricBackend, which allows a MetricRule {holds}, and that holds; ask the \
-         platform team, or write {holds}"
+        "{asked} exceeds limits.{field} of the MetricBackend, so {holds} applies instead; ask the platform team, or \
+         write {holds}"
     );
     Problem::new(Reason::AboveCeiling, path, message)
 }

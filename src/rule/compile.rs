@@ -1,4 +1,4 @@
-//! From a spec to a [`CompiledRule`].
+//! Compiler of rules: from a spec to a [`CompiledRule`].
 
 use std::{sync::Arc, time::Duration};
 
@@ -235,8 +235,8 @@ impl CompiledRule {
         match mapped {
             Some(label) if self.is_namespaced() && !trusted.contains(&label) => {
                 let message = format!(
-                    "{label:?} is mapped to namespaces, but the MetricBackend {:?} trusts only {} to hold one; map one \
-                     of those, or leave the mapping out",
+                    "{label:?} is mapped to namespaces, but the MetricBackend {:?} trusts only {}; map one of those, \
+                     or remove the mapping",
                     backend.name,
                     trusted.join(", ")
                 );
@@ -420,7 +420,7 @@ fn match_all(is_namespaced: bool) -> Problem {
         ", or set limits.allowMatchAll"
     };
     let message = format!(
-        "no matcher narrows the series: give a name, a label with a value, or a pattern that does not match everything{hint}"
+        "no matcher narrows the series: add a name, a label with a value, or a pattern that does not match everything{hint}"
     );
     Problem::new(Reason::MatchAll, "spec.seriesQuery", message)
 }

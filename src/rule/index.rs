@@ -1,4 +1,4 @@
-//! Everything that the watches have seen, compiled once.
+//! Index of everything that the watches have seen, compiled once.
 //!
 //! Synchronous and owned by one task: `apply`, `delete` and `reset` take what a watch says, [`Index::table`] gives the
 //! whole. It knows no client, no clock and no channel, so that every race of a watch is a plain test.
@@ -251,8 +251,8 @@ impl Index {
     fn no_room(&self) -> Problem {
         let share = self.budget.share() >> 20;
         let message = format!(
-            "the namespace's rules take more than the {share} MiB of memory that it may have, and this is one of the \
-             youngest: make them fewer, or their patterns simpler and their queries shorter"
+            "the rules of the namespace take more than its {share} MiB of memory, and this rule is one of the \
+             youngest: use fewer rules, simpler patterns or shorter queries"
         );
         Problem::new(Reason::QuotaExceeded, "spec", message)
     }

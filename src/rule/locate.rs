@@ -1,4 +1,4 @@
-//! From a place in a rendered query back to the place in the template that it came from.
+//! Location in a template, found from a place in a query that was rendered from it.
 
 use language::{
     span::{Origin, Span},

@@ -101,7 +101,7 @@ impl MetricsQuery {
             .map_err(|error| Problem::new(Reason::InvalidTemplate, PATH, error.message).at(error.position))?;
         let references = template.references();
         if let Some(position) = references.field("Series").filter(|_| !setting.has_series) {
-            let message = "a rule without seriesQuery is static: it has no series to put for .Series";
+            let message = "a rule without seriesQuery is static: it has no value for .Series";
             return Err(Problem::new(Reason::InvalidTemplate, PATH, message).at(position));
         }
         let provided = [setting.object_label, setting.namespace_label];
@@ -140,7 +140,7 @@ impl MetricsQuery {
             let ingredients = sentinels(setting, &optional, 2);
             if let Err(error) = query.render(&ingredients) {
                 let message = format!(
-                    "requests for several objects at once, as an HPA makes them for pods, will fail: {}",
+                    "requests for several objects at once, which an HPA sends for pods, will fail: {}",
                     error.message
                 );
                 warnings.push(error.problem(message));
@@ -167,7 +167,7 @@ impl MetricsQuery {
                 reason: Reason::SelectorRequired,
                 position: None,
                 message: format!(
-                    "the rule's query needs a value for {key:?}; add {key}=… to the metric's selector"
+                    "the rule's query needs a value for {key:?}: add {key}=… to the metric's selector"
                 ),
             });
         }
@@ -184,7 +184,7 @@ impl MetricsQuery {
         let unread = || RenderError {
             reason: Reason::BadRequest,
             position: None,
-            message: "with these values it is not a query that a backend takes".to_owned(),
+            message: "with these values the query is not valid PromQL".to_owned(),
         };
         match &self.confinement {
             Some(matcher) => {
@@ -218,7 +218,7 @@ impl MetricsQuery {
         let most = self.max_range?;
         let range = range.filter(|range| *range > most)?;
         Some(format!(
-            "the query reads {} back, and limits.perRule.maxRange of the MetricBackend allows a MetricRule {}",
+            "the query reads {} back, but limits.perRule.maxRange of the MetricBackend allows a MetricRule only {}",
             duration(range),
             duration(most)
         ))
@@ -334,7 +334,7 @@ impl MetricsQuery {
         let Some(matcher) = &self.confinement else {
             if let Err(error) = judged {
                 let mut problem = invalid(&error);
-                problem.message += "; it is sent as it is, and the backend judges it";
+                problem.message += "; the operator sends it unchanged, and the backend decides";
                 warnings.push(problem);
             }
             return Ok(parsed.ok());

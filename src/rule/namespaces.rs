@@ -1,4 +1,4 @@
-//! Which namespaces a rule or a backend is for.
+//! Namespaces of a rule or a backend.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -90,7 +90,7 @@ impl NamespaceScope {
                 "Exists" => (Operator::Exists, false),
                 "DoesNotExist" => (Operator::DoesNotExist, false),
                 other => {
-                    let message = format!("{other:?} is none of In, NotIn, Exists and DoesNotExist");
+                    let message = format!("{other:?} is not valid; use In, NotIn, Exists or DoesNotExist");
                     return Err(invalid(index, "operator", message));
                 }
             };
@@ -98,7 +98,7 @@ impl NamespaceScope {
                 let must = if wants_values {
                     "must not be empty"
                 } else {
-                    "must be left out"
+                    "must be absent"
                 };
                 let message = format!("`values` {must} with the operator {}", expression.operator);
                 return Err(invalid(index, "values", message));

@@ -1,4 +1,5 @@
-//! The part of a rule that claims: which series it is about, what its metrics are called, whom they describe.
+//! Naming of a rule's metrics, by which it makes its claims: the series, the names of the metrics, the objects that they
+//! describe.
 
 use std::sync::Arc;
 
@@ -227,7 +228,7 @@ impl Filter {
                 return Err(Problem::new(
                     Reason::InvalidSpec,
                     path,
-                    "exactly one of is and isNot must be set",
+                    "set exactly one of is and isNot",
                 ));
             }
         };
@@ -258,7 +259,7 @@ impl Rename {
             (None, 1) => "$1".to_owned(),
             (None, more) => {
                 let message = format!(
-                    "matches has {more} capture groups; say in spec.name.as how to make one name of them"
+                    "matches has {more} capture groups: set spec.name.as to combine them into one name"
                 );
                 return Err(Problem::new(Reason::InvalidPattern, "spec.name.matches", message));
             }
@@ -278,7 +279,7 @@ impl Rename {
             Reference::Name(name) => name.clone(),
         };
         let message =
-            format!("name.matches has no capture group {group:?}, so nothing is put there, as Go does it");
+            format!("name.matches has no capture group {group:?}, so it is replaced with nothing, as in Go");
         let problem = Problem::new(Reason::Ineffective, "spec.name.as", message);
         let text = name?.r#as.as_deref()?;
         let at = [format!("${{{group}}}"), format!("${group}")]
@@ -335,20 +336,20 @@ pub(super) fn static_name(spec: &RuleSpec) -> Result<String, Problem> {
         .and_then(|name| name.matches.as_deref())
         .is_some_and(|matches| !matches.is_empty())
     {
-        let message = "a rule without seriesQuery is static: there is no series whose name could match";
+        let message = "a rule without seriesQuery is static: it has no series name to match";
         return Err(Problem::new(Reason::InvalidSpec, "spec.name.matches", message));
     }
     let Some(metric) = name
         .and_then(|name| name.r#as.clone())
         .filter(|metric| !metric.is_empty())
     else {
-        let message = "a rule without seriesQuery is static: name its metric here";
+        let message = "a rule without seriesQuery is static: set the name of its metric here";
         return Err(Problem::new(Reason::InvalidSpec, "spec.name.as", message));
     };
     if metric.contains('$') || !is_servable(&metric) {
         let message = format!(
-            "{metric:?} cannot be a metric's name: it is not empty, has at most {NAME_MAX} bytes and no `$`, `/`, `%` \
-             or control character"
+            "{metric:?} is not a valid name of a metric: use 1 to {NAME_MAX} bytes without `$`, `/`, `%` and control \
+             characters"
         );
         return Err(Problem::new(Reason::InvalidName, "spec.name.as", message));
     }

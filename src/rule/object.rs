@@ -128,5 +128,5 @@ fn decode<K: DeserializeOwned>(object: &mut DynamicObject) -> Result<K, String> 
     }
     serde_json::to_value(object)
         .and_then(serde_json::from_value)
-        .map_err(|error| format!("the object does not decode: {error}; apply the CRDs of this version"))
+        .map_err(|error| format!("the object cannot be decoded: {error}; apply the CRDs of this version"))
 }

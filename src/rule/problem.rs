@@ -1,4 +1,4 @@
-//! What is wrong with a rule, and where.
+//! Problems of a rule: what is wrong, and where.
 
 use std::fmt;
 

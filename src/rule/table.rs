@@ -1,4 +1,4 @@
-//! The table that everything downstream reads: immutable, published whole.
+//! Table of compiled rules that everything downstream reads: immutable, published whole.
 
 use std::{cmp::Ordering, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! What a spec compiles to, and what the index makes of events in whatever order.
+//! Compiled specs, and the index after events in any order.
 
 mod adapter;
 mod budget;

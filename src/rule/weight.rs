@@ -1,4 +1,4 @@
-//! The weight of a rule: what it takes of a replica's memory, estimated from its spec alone, so that it is the same on every
+//! Weight of a rule: what it takes of a replica's memory, estimated from its spec alone, so that it is the same on every
 //! replica.
 
 use super::{CompiledRule, RuleObject};

@@ -48,7 +48,7 @@ pub enum AuthnError {
     Busy,
     /// It wants to act as someone else: 403, with this text for the client.
     #[error(
-        "impersonation is not supported here: ask through the cluster's API server, which resolves Impersonate-* headers"
+        "impersonation is not supported here: send the request through the cluster's API server, which resolves Impersonate-* headers"
     )]
     Impersonation {
         /// Who asked.
@@ -91,7 +91,7 @@ impl Authenticator {
             Ok(_) => peer.set_known(),
             Err(error) => {
                 if let Some(left_out) = self.complaints.line(Instant::now()) {
-                    tracing::warn!(peer = %peer.addr(), %error, left_out, "request refused: not authenticated");
+                    tracing::warn!(peer = %peer.addr(), %error, left_out, "refused a request that is not authenticated");
                 }
                 peer.close();
             }

@@ -101,7 +101,7 @@ impl Limits {
             tracing::warn!(
                 descriptors,
                 connections,
-                "few files may be open (ulimit -Hn), so that fewer connections are served"
+                "the limit on open files is low (ulimit -Hn), so the server accepts fewer connections"
             );
         }
         let share = |part: usize| (part * connections / self.connections.max(1)).max(1);
@@ -214,7 +214,7 @@ impl Listener {
             tracing::warn!(
                 connections = connections.len(),
                 ?grace,
-                "connections cut: their requests did not end in time"
+                "closed connections whose requests did not finish in time"
             );
             connections.shutdown().await;
         }

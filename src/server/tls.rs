@@ -39,7 +39,7 @@ pub enum TlsError {
         source: std::io::Error,
     },
     /// The pair of files cannot be served with.
-    #[error("{certificate} and {key} cannot be served with: {source}")]
+    #[error("{certificate} and {key} cannot be used for serving: {source}")]
     Files {
         /// The certificate's.
         certificate: String,
@@ -104,7 +104,7 @@ impl TlsConfigs {
             }
             match build(&mut self.serving, &mut self.authentication, &self.metrics) {
                 Ok(config) => _ = self.sender.send_replace(Arc::new(config)),
-                Err(error) => tracing::error!(%error, "the former TLS configuration stays in force"),
+                Err(error) => tracing::error!(%error, "the old TLS configuration stays in use"),
             }
         }
     }

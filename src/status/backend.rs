@@ -1,4 +1,4 @@
-//! From the last probe of a backend to the status that it should carry.
+//! Status of a backend, from its last probe.
 
 use jiff::Timestamp;
 
@@ -6,7 +6,7 @@ use crate::{
     api::metric_backend::BackendCondition,
     outcome::{Failing, Outcomes, Throttle},
     reason::Reason,
-    rule::{Problem, RuleTable},
+    rule::{CompiledRule, Problem, RuleTable},
 };
 
 /// What the last probe came to.
@@ -54,7 +54,7 @@ pub struct DesiredBackend {
 
 /// The longest `lastError.message`, in bytes.
 const MESSAGE_MAX: usize = 256;
-const TAKES_CREDENTIALS: &str = "it takes the credentials, or needs none";
+const TAKES_CREDENTIALS: &str = "the backend accepts the credentials, or needs none";
 /// The condition `Ready` speaks of clocks that are at least so many seconds apart.
 const NOTED: u64 = 5;
 
@@ -64,16 +64,28 @@ fn ready(clock_offset: Option<i64>, throttle: Option<&Throttle>) -> (Reason, Str
     let off = clock_offset
         .filter(|offset| offset.unsigned_abs() >= NOTED)
         .map(off_by);
-    let parts = [Some("it answers queries".to_owned()), throttled, off];
+    let parts = [Some("the backend answers queries".to_owned()), throttled, off];
     let message: Vec<String> = parts.into_iter().flatten().collect();
     let reason = throttle.map_or(Reason::Ready, |_| Reason::Throttled);
     (reason, message.join("; "))
 }
 
+/// A problem with the backend, as a condition of a rule says it. One of the backend as a whole names it, because its own status
+/// says more.
+pub(super) fn named(rule: &CompiledRule, reason: Reason, message: &str) -> String {
+    match &rule.backend {
+        Ok(backend) if reason.is_outage() => format!(
+            "MetricBackend {:?}: {message}; see `kubectl describe metricbackend {}`",
+            backend.name, backend.name
+        ),
+        _ => message.to_owned(),
+    }
+}
+
 fn off_by(offset: i64) -> String {
     let side = if offset < 0 { "behind" } else { "ahead of" };
     format!(
-        "its clock is {} s {side} the operator's, which is taken into account: set both by NTP",
+        "its clock is {} s {side} the operator's; the operator compensates for that, but set both by NTP",
         offset.unsigned_abs()
     )
 }
@@ -117,7 +129,7 @@ pub fn desired_backend(
         .and_then(|backend| backend.as_ref().err());
     if let Some(problem) = invalid {
         let message = problem.to_string();
-        let pending = "it is not asked until its spec is valid";
+        let pending = "the operator does not query it until its spec is valid";
         all(
             [None, None, Some(false)],
             [Reason::Pending, Reason::Pending, problem.reason],
@@ -127,7 +139,7 @@ pub fn desired_backend(
     }
     match probe {
         None => {
-            let pending = "the first probe has not ended";
+            let pending = "the first probe has not finished";
             all([None; 3], [Reason::Pending; 3], [pending; 3]);
         }
         Some(Probe::Answered {
@@ -138,7 +150,7 @@ pub fn desired_backend(
             all(
                 [Some(true); 3],
                 [Reason::Reachable, Reason::Authenticated, reason],
-                ["it answers", TAKES_CREDENTIALS, &message],
+                ["the backend answers", TAKES_CREDENTIALS, &message],
             );
             desired.version = version.clone().map(super::bounded);
             desired.clock_offset = *clock_offset;
@@ -167,12 +179,12 @@ pub fn desired_backend(
                 [reachable.1, authenticated.1, *reason],
                 [
                     if reachable.0 == Some(true) {
-                        "it answers"
+                        "the backend answers"
                     } else {
                         message
                     },
                     match authenticated.0 {
-                        None => "not known while it does not answer",
+                        None => "unknown while the backend does not answer",
                         Some(true) => TAKES_CREDENTIALS,
                         Some(false) => message,
                     },

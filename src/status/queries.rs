@@ -1,4 +1,4 @@
-//! What the queries of a rule came to, as its status says it.
+//! Query outcomes of a rule, in its status.
 
 use super::{Facts, bounded};
 use crate::{
@@ -21,7 +21,7 @@ pub(super) fn failing_text(failing: &Failing) -> String {
         .as_ref()
         .map_or_else(String::new, |said| format!("; the backend said: {said}"));
     format!(
-        "requests for its metric {:?} have failed since {}: {}{said}",
+        "requests for the metric {:?} have failed since {}: {}{said}",
         failing.metric, failing.since, failing.cause
     )
 }
@@ -36,7 +36,7 @@ pub(super) fn met(warned: &Warned) -> Warning {
         reason: warned.reason,
         path: QUERY_PATH.to_owned(),
         message: bounded(format!(
-            "seen in answers for the metric {:?}: {}{said}",
+            "found in answers for the metric {:?}: {}{said}",
             warned.metric,
             warned.reason.text()
         )),

@@ -1,4 +1,4 @@
-//! The status that facts call for.
+//! Status that facts call for.
 
 use std::sync::Arc;
 
@@ -98,6 +98,11 @@ fn a_backend_that_is_down_leaves_a_stale_rule_or_one_that_serves_nothing() {
         ("Discovered", Some(false), Reason::BackendDown)
     );
     assert_eq!(conditions(&stale)[5], ("Ready", Some(true), Reason::Stale));
+    assert_eq!(
+        stale.conditions[2].message,
+        "MetricBackend \"default\": connection refused; see `kubectl describe metricbackend default`; the operator keeps the series of \
+         the last successful listing"
+    );
     assert_eq!(stale.error, Some((Reason::BackendDown, None)));
     let never = status(
         "shop/r",
@@ -197,8 +202,8 @@ fn a_backend_that_refuses_the_credentials_is_reachable() {
 fn a_backend_whose_clock_is_off_says_so_and_stays_ready() {
     let table = index().table();
     for (clock_offset, words) in [
-        (None, "it answers queries"),
-        (Some(4), "it answers queries"),
+        (None, "the backend answers queries"),
+        (Some(4), "the backend answers queries"),
         (Some(60), "its clock is 60 s ahead of the operator's"),
         (Some(-5), "its clock is 5 s behind the operator's"),
     ] {
@@ -395,8 +400,8 @@ fn a_backend_that_throttles_says_so_with_the_value_to_set() {
     assert_eq!((*is_ready, *reason), (Some(true), Reason::Throttled));
     assert_eq!(
         message,
-        "it answers queries; limits.queriesPerSecond: 50 holds queries up; set it to 790 or more; its clock is 7 s behind the \
-         operator's, which is taken into account: set both by NTP"
+        "the backend answers queries; limits.queriesPerSecond: 50 delays queries; set it to 790 or more; its clock is 7 s behind \
+         the operator's; the operator compensates for that, but set both by NTP"
     );
     // A backend that does not answer has another care.
     let gone = Probe::Failed {

@@ -26,7 +26,7 @@ const WEAKNESSES: &[(u8, &str)] = &[
     (57, "`/apis` and `/apis/{group}` list v1beta1 only"),
     (
         90,
-        "an empty name is `*`, an empty namespace is none, lengths and control characters are not looked at",
+        "an empty name is `*`, an empty namespace is none, lengths and control characters are not checked",
     ),
     (100, "404 or an empty list"),
 ];
@@ -51,7 +51,7 @@ pub(crate) fn described() -> String {
     text.push_str(
         "The test adapter of sigs.k8s.io/custom-metrics-apiserver, over the same data, passes all `url` points but these:\n\n",
     );
-    text.push_str("| point | what it does |\n|--:|---|\n");
+    text.push_str("| Point | What it does |\n|--:|---|\n");
     for (number, why) in WEAKNESSES {
         let _ = writeln!(text, "| {number} | {why} |");
     }

@@ -27,14 +27,14 @@ const SECTIONS: [(u8, &str); 11] = [
 const HEAD: &str = "\
 # Conformance
 
-What a server of `custom.metrics.k8s.io` and `external.metrics.k8s.io` has to do for kube-apiserver, the HPA controller, kubectl
-and client-go, in 110 points, and how metricrule does it. Written by `make conformance` from its run: each point is a test of
-`tests/conformance`, called `point_NNN`, and `make test` fails when a result is not what stands here.
+This page lists, in 110 points, what a server of `custom.metrics.k8s.io` and `external.metrics.k8s.io` has to do for kube-apiserver,
+the HPA controller, kubectl and client-go, and how metricrule does it. `make conformance` writes it from its run. Each point is a test
+in `tests/conformance`, called `point_NNN`, and `make test` fails if a result differs from this page.
 
-A point is of the kind `url` when requests to any metrics API server can show it: `make conformance URL=https://host:port CA=file
-CERT=file KEY=file` asks them of the server at that URL, which must hold the data of `tests/conformance/data.json` (or of `DATA=file`).
-`lab` points rotate, count and stop things in the testbed; `unit` points look at a part of the server. Where several kinds stand, the
-first shows most of it, and of another server that alone is asked.
+Requests to any metrics API server can test a point of the kind `url`: `make conformance URL=https://host:port CA=file CERT=file
+KEY=file` sends them to the server at that URL, which must hold the data of `tests/conformance/data.json` (or of `DATA=file`). `lab`
+points rotate, count and stop things in the testbed; `unit` points test a part of the server. If a point has several kinds, the first
+covers most of it, and only that one is used for another server.
 ";
 
 /// The table of a run.
@@ -44,7 +44,7 @@ pub(crate) fn render(points: &[&Point], results: &Results) -> String {
         let next = SECTIONS.get(position + 1).map_or(u8::MAX, |(next, _)| *next);
         let _ = write!(
             text,
-            "\n## {title}\n\n| point | says | kind | result |\n|--:|---|---|---|\n"
+            "\n## {title}\n\n| Point | Requirement | Kind | Result |\n|--:|---|---|---|\n"
         );
         for point in points
             .iter()
@@ -61,11 +61,11 @@ pub(crate) fn render(points: &[&Point], results: &Results) -> String {
             );
         }
     }
-    text.push_str("\n## Where Go's server does something else\n\n");
+    text.push_str("\n## Where Go's server differs\n\n");
     text.push_str(
-        "Go's server is one made with k8s.io/apiserver and sigs.k8s.io/custom-metrics-apiserver.\n\n",
+        "Go's server means one made with k8s.io/apiserver and sigs.k8s.io/custom-metrics-apiserver.\n\n",
     );
-    text.push_str("| point | Go's server, and why not ours |\n|--:|---|\n");
+    text.push_str("| Point | What Go's server does, and why metricrule doesn't |\n|--:|---|\n");
     for (number, beyond) in points
         .iter()
         .filter_map(|point| Some((point.number, point.beyond?)))

@@ -306,7 +306,7 @@ impl Scene<'_> {
         eventually(PATIENCE, "the 404 names the rule", || async {
             let answer = ask(&self.client, &path).await?;
             let named = format!(
-                "the MetricRule {}/pattern is not in force (BackendNotFound)",
+                "the MetricRule {}/pattern is not active (BackendNotFound)",
                 self.namespace
             );
             ensure!(

@@ -191,7 +191,7 @@ impl<'a> Scene<'a> {
             !said.success
                 && said
                     .stderr
-                    .contains("the namespace \"no-such-namespace\": there is none"),
+                    .contains("the namespace \"no-such-namespace\": not found"),
             "{said:?}"
         );
         // Without HPAs.
@@ -257,9 +257,13 @@ impl<'a> Scene<'a> {
             .await?;
         ensure!(!said.success, "{said:?}");
         ensure!(
-            ["INCOMPLETE", "the peer refuses: ", "our server refuses: "]
-                .iter()
-                .all(|text| said.stdout.contains(text)),
+            [
+                "INCOMPLETE",
+                "the peer refuses access: ",
+                "metricrule refuses access: "
+            ]
+            .iter()
+            .all(|text| said.stdout.contains(text)),
             "{said:?}"
         );
         ensure!(

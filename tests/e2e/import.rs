@@ -65,7 +65,10 @@ async fn play(testbed: &Testbed, namespace: &str) -> Result<()> {
     );
 
     let none = import(admin, &from("--from-helm-release", "none")).await?;
-    ensure!(!none.success && none.stderr.contains("there is none"), "{none:?}");
+    ensure!(
+        !none.success && none.stderr.contains("does not exist"),
+        "{none:?}"
+    );
     let nobody = impersonating(admin, &folder.join("nobody.kubeconfig"))?;
     let nobody = import(Path::new(&nobody), &from("--from-helm-release", "old")).await?;
     ensure!(

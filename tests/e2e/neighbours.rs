@@ -160,7 +160,10 @@ async fn beside_a_backend_that_hangs(testbed: &Testbed, namespace: &str) -> Resu
     let answer = ask(&client, &stuck).await?;
     let took = started.elapsed();
     ensure!(answer.refuses(503, "BackendTimeout"), "{answer:?}");
-    ensure!(answer.message.contains("nobody was answered since"), "{answer:?}");
+    ensure!(
+        answer.message.contains("the backend has not answered since"),
+        "{answer:?}"
+    );
     ensure!(took <= SOON, "it took {took:?}");
     for value in [11.0, 12.0, 13.0] {
         follows(&client, namespace, &good, value, FOLLOWS).await?;

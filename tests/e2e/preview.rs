@@ -139,9 +139,9 @@ async fn stolen(testbed: &Testbed, namespace: &str, own: &Value) -> Result<()> {
     let said = preview(testbed, namespace, &files("prometheus"), &[]).await?;
     ensure!(
         !said.success
-            && said
-                .stdout
-                .contains("nothing is sent: a token of the ServiceAccount metricrule-system/preview-reader")
+            && said.stdout.contains(
+                "preview sends nothing: a token of the ServiceAccount metricrule-system/preview-reader"
+            )
             && said.stdout.contains("--with-credentials"),
         "{said:?}"
     );
@@ -192,7 +192,7 @@ async fn forwarded(testbed: &Testbed, namespace: &str, own: &Value) -> Result<()
             let said = preview(testbed, namespace, &files, &[]).await?;
             ensure!(said.success, "{said:?}");
             for expected in [
-                " by a port-forward to the pod web-",
+                " through a port-forward to the pod web-",
                 &format!("{namespace}/a = 1500m"),
             ] {
                 ensure!(

@@ -68,6 +68,29 @@ fn help_names_every_command() -> Result<()> {
 }
 
 #[test]
+fn help_is_for_people_and_its_examples_can_be_copied() -> Result<()> {
+    for command in ["serve", "check", "import", "export", "preview", "compare", "crds"] {
+        let text = help(&[command, "--help"])?;
+        ensure!(!text.contains('`'), "{command}: a raw backtick: {text}");
+        ensure!(
+            !text.contains("--version"),
+            "{command}: -V is the program's own: {text}"
+        );
+        let Some((_, below)) = text.split_once("\nExamples:\n") else {
+            continue;
+        };
+        ensure!(below.contains("\nExit codes:\n  0   "), "{command}: {below}");
+        // A line that was wrapped goes on at the margin.
+        let wrapped: Vec<_> = below
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with("  ") && !line.ends_with([':', '.']))
+            .collect();
+        ensure!(wrapped.is_empty(), "{command}: {wrapped:#?}");
+    }
+    Ok(())
+}
+
+#[test]
 fn check_ends_by_what_it_finds() -> Result<()> {
     let broken = |name: &str| {
         format!(
@@ -129,9 +152,9 @@ fn an_export_of_no_rule_was_an_empty_configuration() -> Result<()> {
     for (text, said) in [
         (
             "{kind: List, apiVersion: v1, items: []}\n",
-            "there is no ClusterMetricRule",
+            "the input contains no ClusterMetricRule",
         ),
-        ("foo: bar\n", "there is no ClusterMetricRule"),
+        ("foo: bar\n", "the input contains no ClusterMetricRule"),
         ("a: [\n", "not YAML"),
     ] {
         let file = folder.write("none.yaml", text)?;
@@ -330,9 +353,9 @@ fn a_start_names_the_file_that_it_cannot_use() -> Result<()> {
     with(
         &other_file,
         &key_file,
-        &[&other_file, &key_file, "cannot be served with"],
+        &[&other_file, &key_file, "cannot be used for serving"],
     )?;
-    with(&half_file, &key_file, &[&half_file, "cannot be served with"])?;
+    with(&half_file, &key_file, &[&half_file, "cannot be used for serving"])?;
     with(&key_file, &key_file, &[&key_file, "no certificate"])?;
 
     for (bundle, word) in [

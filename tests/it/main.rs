@@ -1,4 +1,4 @@
-//! What the repository promises about itself: who imports whom, how long a file may be, what the chart grants.
+//! Promises of the repository about itself: imports, file lengths, plain words, the permissions of the chart.
 
 mod adapter;
 mod chart;
@@ -17,3 +17,4 @@ mod repository;
 #[path = "../differential/select.rs"]
 mod select;
 mod source;
+mod words;

@@ -96,10 +96,11 @@ fn docs_metrics_md_is_up_to_date() -> Result<()> {
     let families = families(&filled().encode())?;
     let mut document = String::from(
         "<!-- Written by `make crds` from src/metrics. Do not edit. -->\n\n# Metrics\n\n\
-         On the plain HTTP port (8080 by default) at `/metrics`, in the OpenMetrics text format. The pods of the chart carry\n\
-         `prometheus.io/scrape` annotations for it. A counter's samples end in `_total`; durations are in seconds. The values of\n\
-         `reason` are those of [reasons.md](reasons.md), and empty for a success. No label holds a value that a client chose.\n\n\
-         | metric | type | labels | meaning |\n|---|---|---|---|\n",
+         The operator serves its own metrics on the plain HTTP port (8080 by default) at `/metrics`, in the OpenMetrics text format.\n\
+         The chart's pods carry `prometheus.io/scrape` annotations for it. Samples of counters end in `_total`; durations are in\n\
+         seconds. The label `reason` has the values of [reasons.md](reasons.md), and is empty for a success. No label contains a value\n\
+         that a client chose.\n\n\
+         | Metric | Type | Labels | Meaning |\n|---|---|---|---|\n",
     );
     for (name, family) in &families {
         let labels: Vec<String> = family.labels.iter().map(|label| format!("`{label}`")).collect();

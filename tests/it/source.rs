@@ -228,7 +228,7 @@ fn resolve(path: Vec<String>, module: &[String]) -> Vec<String> {
 }
 
 /// Where the item after an attribute ends: behind its `;` or its braces; a field or an arm ends behind its comma.
-fn item_end(tokens: &[TokenTree], attribute: usize) -> usize {
+pub(crate) fn item_end(tokens: &[TokenTree], attribute: usize) -> usize {
     const ITEMS: [&str; 15] = [
         "pub",
         "fn",
@@ -267,7 +267,7 @@ fn item_end(tokens: &[TokenTree], attribute: usize) -> usize {
     at
 }
 
-fn is_cfg_test(attribute: &TokenStream) -> bool {
+pub(crate) fn is_cfg_test(attribute: &TokenStream) -> bool {
     let words = flat(attribute.clone());
     let has = |word: &str| words.iter().any(|found| found == word);
     words.first().is_some_and(|first| first == "cfg") && has("test") && !has("not")
@@ -283,7 +283,7 @@ fn flat(tokens: TokenStream) -> Vec<String> {
     words.collect()
 }
 
-fn group(tokens: &[TokenTree], at: usize, delimiter: Delimiter) -> Option<TokenStream> {
+pub(crate) fn group(tokens: &[TokenTree], at: usize, delimiter: Delimiter) -> Option<TokenStream> {
     match tokens.get(at) {
         Some(TokenTree::Group(group)) if group.delimiter() == delimiter => Some(group.stream()),
         _ => None,

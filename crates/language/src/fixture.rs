@@ -1,4 +1,4 @@
-//! What Go made of things, for the tests.
+//! Fixtures of the tests: results that Go computed.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! The languages that rules and requests are written in: text in, values out.
+//! Languages of rules and requests: text in, values out.
 //!
 //! Nothing here knows a clock, a client or a Kubernetes object. Each module parses once and hands back a value
 //! that can only be well formed.

@@ -1,4 +1,4 @@
-//! The part of Go's text/template that prometheus-adapter's configurations use, with the delimiters `<<` and `>>`:
+//! Template language: the part of Go's text/template that prometheus-adapter's configurations use, with the delimiters `<<` and `>>`:
 //! fields, `index printf print len eq ne lt le gt ge and or not`, pipelines, parentheses, `if`, `range`, `with`,
 //! variables, trim markers, comments. Syntax and meaning are Go's (<https://pkg.go.dev/text/template>); the output is
 //! not a string but spans that know where they came from (see [`crate::span`]).

@@ -1,4 +1,4 @@
-//! The bounds that no derived type states: those of Kubernetes' own types, and of what the operator itself writes.
+//! Bounds that no derived type states: those of Kubernetes' own types, and of what the operator itself writes.
 //!
 //! A string, a list, a map or a key without a bound is memory that whoever may write one object takes from every replica.
 

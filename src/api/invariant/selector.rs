@@ -1,4 +1,4 @@
-//! A label selector's bounds: those of labels, since longer keys and values select nothing.
+//! Label selector's bounds: those of labels, since longer keys and values select nothing.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 

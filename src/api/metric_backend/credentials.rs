@@ -1,5 +1,5 @@
-//! How a backend's server is trusted, and how the operator proves who it is. Every `Secret` and `ConfigMap` named here is
-//! in the operator's own namespace and carries the label `metricrule.dev/backend: "true"`.
+//! Credentials of a backend: how to verify its server, and how the operator authenticates. Every `Secret` and `ConfigMap` named
+//! here is in the operator's own namespace and carries the label `metricrule.dev/backend: "true"`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 use super::invariants;
 use crate::api::{duration::Duration, invariant};
 
-/// How the server is trusted, and the client certificate.
+/// How to verify the server, and the client certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = invariant::into_schema(invariants::TLS))]
 pub struct TlsSpec {
-    /// The certificates of the authorities that the server's certificate may come from. Default: those of the
-    /// operator's image. A change is taken up without a restart.
+    /// The CA certificates that the server's certificate may come from. Default: those of the operator's image. The operator picks
+    /// up a change without a restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_ref: Option<CaRef>,
 
-    /// The client certificate and its key. Default: none. A change is taken up without a restart.
+    /// The client certificate and its key. Default: none. The operator picks up a change without a restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_ref: Option<CertificateRef>,
 
@@ -27,12 +27,13 @@ pub struct TlsSpec {
     #[schemars(length(min = 1, max = 253))]
     pub server_name: Option<String>,
 
-    /// Takes any certificate: whoever is on the way can read and change everything. For a test only. Default: `false`.
+    /// Accepts any certificate, so that anyone on the network path can read and change everything. Only for tests. Default:
+    /// `false`.
     #[serde(default)]
     pub insecure_skip_verify: bool,
 }
 
-/// Certificates of authorities, as PEM text.
+/// CA certificates, as PEM text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct CaRef {
     /// `Secret` or `ConfigMap`. Required.
@@ -49,7 +50,7 @@ pub struct CaRef {
     pub key: String,
 }
 
-/// Where certificates of authorities are kept.
+/// The kind of object that holds CA certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum CaRefKind {
     /// A `Secret`.
@@ -73,7 +74,7 @@ pub struct CertificateRef {
 #[schemars(transform = invariant::into_schema(invariants::AUTH))]
 pub struct AuthSpec {
     /// `Basic`: user name and password. `Bearer`: a token from a Secret. `ServiceAccountToken`: a token that the
-    /// API server issues for a `ServiceAccount`. The field of that name holds the settings. Required.
+    /// API server issues for a `ServiceAccount`. The field with that name holds the settings. Required.
     pub r#type: AuthType,
 
     /// User name and password. Required with `type: Basic`, and only with it.
@@ -104,7 +105,7 @@ pub enum AuthType {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BasicAuth {
-    /// The Secret that holds them. Required. A change is taken up without a restart.
+    /// The Secret that holds them. Required. The operator picks up a change without a restart.
     pub secret_ref: BasicSecretRef,
 }
 
@@ -132,7 +133,7 @@ pub struct BasicSecretRef {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BearerAuth {
-    /// The Secret that holds it. Required. A change is taken up without a restart.
+    /// The Secret that holds it. Required. The operator picks up a change without a restart.
     pub secret_ref: BearerSecretRef,
 }
 
@@ -158,12 +159,12 @@ pub struct ServiceAccountTokenAuth {
     /// The `ServiceAccount` that the token is for. Required.
     pub service_account_ref: ServiceAccountRef,
 
-    /// Who the token is meant for; the backend must expect it. Never the API server's own audience: the backend could
-    /// use the token there. Required. Example: `prometheus.example.org`.
+    /// The audience of the token; the backend must expect it. It must not be the API server's own audience, because the backend
+    /// could then use the token there. Required. Example: `prometheus.example.org`.
     #[schemars(length(min = 1, max = 1024))]
     pub audience: String,
 
-    /// How long a token is valid; it is renewed before that. `10m` to `24h`. Default: `1h`.
+    /// How long a token is valid. The operator renews it before it expires. `10m` to `24h`. Default: `1h`.
     #[serde(default = "token_expiration")]
     pub expiration: Duration,
 }
@@ -171,7 +172,7 @@ pub struct ServiceAccountTokenAuth {
 /// A `ServiceAccount` by name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceAccountRef {
-    /// The name of a `ServiceAccount` in the operator's namespace, not the operator's own. Required.
+    /// The name of a `ServiceAccount` in the operator's namespace. It must not be the operator's own. Required.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 }

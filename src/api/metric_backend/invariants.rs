@@ -1,4 +1,4 @@
-//! What `OpenAPI` cannot say about a backend: which fields need, or exclude, which others.
+//! Invariants of a backend that `OpenAPI` cannot express: fields that require, or exclude, each other.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -43,13 +43,13 @@ pub(super) const BACKEND: &[Invariant<MetricBackendSpec>] = &[Invariant {
 pub(super) const PROMETHEUS: &[Invariant<PrometheusSpec>] = &[
     Invariant {
         at: ".url",
-        message: "an http:// or https:// address without user-info, query or fragment",
+        message: "must be an http:// or https:// address without user-info, query or fragment",
         cel: r"self.url.matches('^https?://[^/?#@\\s]+(/[^?#\\s]*)?$')",
         holds: |spec| is_plain_url(&spec.url),
     },
     Invariant {
         at: ".timeout",
-        message: "from 100ms to 60s",
+        message: "must be from 100ms to 60s",
         cel: "duration(self.timeout) >= duration('100ms') && duration(self.timeout) <= duration('60s')",
         holds: |spec| {
             (StdDuration::from_millis(100)..=StdDuration::from_mins(1)).contains(&spec.timeout.get())
@@ -57,13 +57,13 @@ pub(super) const PROMETHEUS: &[Invariant<PrometheusSpec>] = &[
     },
     Invariant {
         at: ".headers",
-        message: "names must be header names, and not Authorization (use auth) or Host",
+        message: "names must be valid header names other than Authorization (use auth) and Host",
         cel: r"!has(self.headers) || self.headers.all(name, name.matches('^[-!#$%&*+.^_|~0-9A-Za-z]+$') && !(name.lowerAscii() in ['authorization', 'host']))",
         holds: |spec| spec.headers.keys().all(|name| is_header_name(name)),
     },
     Invariant {
         at: ".queryParams",
-        message: "not query, time, timeout, match[], start or end: the operator sets them",
+        message: "must not contain query, time, timeout, match[], start or end: the operator sets them",
         cel: "!has(self.queryParams) || self.queryParams.all(name, !(name in ['query', 'time', 'timeout', \
               'match[]', 'start', 'end']))",
         holds: |spec| {
@@ -86,7 +86,7 @@ pub(super) const PROMETHEUS: &[Invariant<PrometheusSpec>] = &[
     },
     Invariant {
         at: ".tls",
-        message: "only with an https:// address",
+        message: "allowed only with an https:// address",
         cel: "!has(self.tls) || self.url.startsWith('https://')",
         holds: |spec| spec.tls.is_none() || spec.url.starts_with("https://"),
     },
@@ -102,7 +102,7 @@ pub(super) const PROMETHEUS: &[Invariant<PrometheusSpec>] = &[
 
 pub(super) const TLS: &[Invariant<TlsSpec>] = &[Invariant {
     at: ".insecureSkipVerify",
-    message: "not together with caRef, which would not be used",
+    message: "must not be combined with caRef, which would have no effect",
     cel: "!(has(self.caRef) && self.insecureSkipVerify)",
     holds: |tls| !(tls.ca_ref.is_some() && tls.insecure_skip_verify),
 }];
@@ -130,14 +130,14 @@ pub(super) const AUTH: &[Invariant<AuthSpec>] = &[
 
 pub(super) const SERVICE_ACCOUNT_TOKEN: &[Invariant<ServiceAccountTokenAuth>] = &[Invariant {
     at: ".expiration",
-    message: "from 10m to 24h",
+    message: "must be from 10m to 24h",
     cel: "duration(self.expiration) >= duration('10m') && duration(self.expiration) <= duration('24h')",
     holds: |token| is_between(token.expiration, 10 * MINUTE, 24 * HOUR),
 }];
 
 pub(super) const LABELS: &[Invariant<BackendLabels>] = &[Invariant {
     at: ".namespaces",
-    message: "each label once",
+    message: "must list each label only once",
     cel: "self.namespaces.all(label, self.namespaces.exists_one(other, other == label))",
     holds: |labels| labels.namespaces.iter().collect::<BTreeSet<_>>().len() == labels.namespaces.len(),
 }];
@@ -161,13 +161,13 @@ pub(super) const ALLOWED_NAMESPACES: &[Invariant<AllowedNamespaces>] = &[
 pub(super) const DISCOVERY: &[Invariant<DiscoverySettings>] = &[
     Invariant {
         at: ".interval",
-        message: "from 1s to 1h",
+        message: "must be from 1s to 1h",
         cel: "duration(self.interval) >= duration('1s') && duration(self.interval) <= duration('1h')",
         holds: |discovery| is_between(discovery.interval, 1, HOUR),
     },
     Invariant {
         at: ".lookback",
-        message: "from 1s to 24h",
+        message: "must be from 1s to 24h",
         cel: "duration(self.lookback) >= duration('1s') && duration(self.lookback) <= duration('24h')",
         holds: |discovery| is_between(discovery.lookback, 1, 24 * HOUR),
     },
@@ -176,13 +176,13 @@ pub(super) const DISCOVERY: &[Invariant<DiscoverySettings>] = &[
 pub(super) const PER_RULE: &[Invariant<PerRuleLimits>] = &[
     Invariant {
         at: ".maxRange",
-        message: "1s or more",
+        message: "must be 1s or more",
         cel: "duration(self.maxRange) >= duration('1s')",
         holds: |limits| limits.max_range.get() >= StdDuration::from_secs(1),
     },
     Invariant {
         at: ".minRefresh",
-        message: "60s at most",
+        message: "must be 60s or less",
         cel: "duration(self.minRefresh) <= duration('60s')",
         holds: |limits| is_between(limits.min_refresh, 0, MINUTE),
     },
@@ -212,7 +212,7 @@ impl MetricBackend {
         if !(1..=8).contains(&labels.len()) || !labels.iter().all(|label| is_label_name(label)) {
             found.push(Violation {
                 path: "spec.labels.namespaces".into(),
-                message: "1 to 8 label names".into(),
+                message: "must have 1 to 8 label names".into(),
             });
         }
         let (limits, rule) = (&spec.limits, &spec.limits.per_rule);
@@ -233,7 +233,7 @@ impl MetricBackend {
             if !(1..=max).contains(&value) {
                 found.push(Violation {
                     path: format!("spec.limits.{field}"),
-                    message: format!("from 1 to {max}"),
+                    message: format!("must be from 1 to {max}"),
                 });
             }
         }

@@ -1,4 +1,4 @@
-//! A server with the HTTP API of Prometheus.
+//! Prometheus settings of a `MetricBackend`: any server with the HTTP API of Prometheus.
 
 use std::collections::BTreeMap;
 
@@ -12,34 +12,35 @@ use super::{
 };
 use crate::api::{duration::Duration, invariant};
 
-/// How a Prometheus is reached.
+/// How to reach a Prometheus.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = invariant::into_schema(invariants::PROMETHEUS))]
 pub struct PrometheusSpec {
-    /// The address, to which `/api/v1/query` is appended: http or https, without user-info, query or fragment.
-    /// Redirects are not followed. Required, at most 2048 characters.
+    /// The address, http or https, without user-info, query or fragment. The operator appends `/api/v1/query` to it, and follows
+    /// no redirects. Required, at most 2048 characters.
     /// Example: `http://prometheus.monitoring.svc:9090`.
     #[schemars(length(min = 1, max = 2048))]
     pub url: String,
 
-    /// The HTTP method of queries, `POST` or `GET`; `GET` is for old proxies and limits the length of a query.
+    /// The HTTP method of queries, `POST` or `GET`. `GET` is for old proxies, and limits the length of a query.
     /// Default: `POST`.
     #[serde(default)]
     pub method: HttpMethod,
 
-    /// How long one request to the backend may take; the backend is told as well. `100ms` to `60s`. Default: `8s`.
+    /// How long one request to the backend may take. The operator also sends this timeout to the backend. `100ms` to `60s`.
+    /// Default: `8s`.
     #[serde(default = "default_timeout")]
     pub timeout: Duration,
 
-    /// What a partial answer is, which Thanos and others give when a part of them is down, and Prometheus where a `limit`
-    /// cuts rows off. `Fail`: an error. `Accept`: an answer, with a warning; rules of `api: External`, whose rows an HPA
-    /// adds up, fail all the same unless they say `missingRows: Accept`. Default: `Fail`.
+    /// What to do with a partial answer. Thanos and others give one when a part of them is down; Prometheus does if a `limit` cuts
+    /// rows off. `Fail`: fail the request. `Accept`: use the answer, with a warning. Rules with `api: External`, whose rows an
+    /// HPA adds up, still fail unless they set `missingRows: Accept`. Default: `Fail`.
     #[serde(default)]
     pub partial_response: PartialResponse,
 
-    /// Headers of every request to the backend, but not Authorization (see `auth`) and Host. At most 16. The values
-    /// are readable by all who can read this object: keep secrets out. Default: none.
+    /// Headers of every request to the backend, except Authorization (see `auth`) and Host. At most 16. Everyone who can read this
+    /// object can read the values, so keep secrets out. Default: none.
     /// Example: `{X-Scope-OrgID: platform}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16, "additionalProperties" = json!({
@@ -47,14 +48,14 @@ pub struct PrometheusSpec {
     })))]
     pub headers: BTreeMap<String, String>,
 
-    /// Parameters of every request to the backend, but not those that the operator sets itself: `query`, `time`,
+    /// Parameters of every request to the backend, except those that the operator sets itself: `query`, `time`,
     /// `timeout`, `match[]`, `start`, `end`. At most 16. Default: none. Example: `{dedup: "true"}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16, "additionalProperties" = json!({ "type": "string", "maxLength": 1024 })))]
     pub query_params: BTreeMap<String, String>,
 
-    /// How the server is trusted, and the client certificate, with an https address. Default: the certificates of
-    /// the operator's image, no client certificate.
+    /// How to verify the server, and the client certificate, for an https address. Default: the certificates of the operator's
+    /// image, and no client certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSpec>,
 
@@ -62,7 +63,7 @@ pub struct PrometheusSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<AuthSpec>,
 
-    /// Lets `auth` be sent to an http address, where everyone on the way can read it. Default: `false`.
+    /// Allows `auth` over plain http. Anyone on the network path can read it. Default: `false`.
     #[serde(default)]
     pub allow_plaintext_credentials: bool,
 }
@@ -78,13 +79,13 @@ pub enum HttpMethod {
     Get,
 }
 
-/// What a partial answer is.
+/// What to do with a partial answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum PartialResponse {
-    /// An error.
+    /// Fail the request.
     #[default]
     Fail,
-    /// An answer, with a warning.
+    /// Use the answer, with a warning.
     Accept,
 }
 

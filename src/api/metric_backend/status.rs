@@ -1,4 +1,4 @@
-//! The status of a `MetricBackend`.
+//! Status of a `MetricBackend`.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
@@ -6,30 +6,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::{api::rule_status::known_one, reason::Reason};
 
-/// Whether the backend works, from the operator's own probe. Written by the operator.
+/// Whether the backend works, according to the operator's own probe. The operator writes it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MetricBackendStatus {
-    /// `Reachable`: the server answers. `Authenticated`: it takes the credentials. `Ready`: it answers queries. The
-    /// reasons are listed in docs/reasons.md.
+    /// `Reachable`: the server answers. `Authenticated`: it accepts the credentials. `Ready`: it answers queries. docs/reasons.md
+    /// lists the reasons.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 
-    /// The version that the server says it has. Absent if it says none.
+    /// The version that the server reports. Absent if it reports none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 
-    /// How many seconds the server's clock is ahead of the operator's, negative where it is behind; queries take it into
-    /// account. Measured from the `Date` of its replies; absent where the clocks agree within about a second.
+    /// How many seconds the server's clock is ahead of the operator's; negative if it is behind. The operator measures it from the
+    /// `Date` of the replies, and adjusts its queries. Absent if the clocks agree within about a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_offset: Option<i64>,
 
-    /// How many rules, of both kinds, use it.
+    /// The number of rules, of both kinds, that use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<u64>,
 
-    /// The last failure. It stays when the failure is over, and is written again only when the reason changes.
+    /// The last failure. It stays after the failure is over; the operator replaces it only when the reason changes.
     #[serde(
         default,
         deserialize_with = "known_one",
@@ -37,7 +37,7 @@ pub struct MetricBackendStatus {
     )]
     pub last_error: Option<BackendError>,
 
-    /// The `metadata.generation` that this status speaks of.
+    /// The `metadata.generation` that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 }
@@ -45,15 +45,15 @@ pub struct MetricBackendStatus {
 /// A failure of the backend.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BackendError {
-    /// What kind of failure it is.
+    /// The kind of failure.
     #[schemars(with = "String")]
     pub reason: Reason,
 
-    /// What the server, or the connection to it, said: at most 256 bytes, without credentials.
+    /// The error of the server or of the connection to it: at most 256 bytes, without credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 
-    /// When it was seen first.
+    /// When the failure was first seen.
     pub time: Time,
 }
 
@@ -62,7 +62,7 @@ pub struct BackendError {
 pub enum BackendCondition {
     /// The server answers.
     Reachable,
-    /// The server takes the credentials.
+    /// The server accepts the credentials.
     Authenticated,
     /// The server answers queries.
     Ready,

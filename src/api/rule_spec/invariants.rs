@@ -1,4 +1,4 @@
-//! What `OpenAPI` cannot say about a rule: which fields need, or exclude, which others.
+//! Invariants of a rule that `OpenAPI` cannot express: fields that require, or exclude, each other.
 
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ const MAX_RESOURCE: usize = 63;
 pub(super) const RULE: &[Invariant<RuleSpec>] = &[
     Invariant {
         at: ".name.as",
-        message: "a rule without seriesQuery is static: name it here, by a plain name without $",
+        message: "a rule without seriesQuery is static: set the name of its metric here, without $",
         cel: "has(self.seriesQuery) || (has(self.name) && has(self.name.__as__) && self.name.__as__ != '' && \
               !self.name.__as__.contains('$'))",
         holds: |spec| !spec.is_static() || as_text(spec).is_some_and(|text| !text.contains('$')),
     },
     Invariant {
         at: ".name.matches",
-        message: "a rule without seriesQuery is static: there is no series name to match",
+        message: "a rule without seriesQuery is static: it has no series name to match",
         cel: "has(self.seriesQuery) || !has(self.name) || !has(self.name.matches) || self.name.matches == ''",
         holds: |spec| {
             !spec.is_static()
@@ -40,7 +40,7 @@ pub(super) const RULE: &[Invariant<RuleSpec>] = &[
     },
     Invariant {
         at: ".seriesFilters",
-        message: "a rule without seriesQuery is static: there are no series to filter",
+        message: "a rule without seriesQuery is static: it has no series to filter",
         cel: "has(self.seriesQuery) || !has(self.seriesFilters) || size(self.seriesFilters) == 0",
         holds: |spec| !spec.is_static() || spec.series_filters.is_empty(),
     },
@@ -52,7 +52,7 @@ pub(super) const RULE: &[Invariant<RuleSpec>] = &[
     },
     Invariant {
         at: ".resources",
-        message: "a rule with api Custom needs resources.template or resources.overrides, to know whose metric it is",
+        message: "a rule with api Custom needs resources.template or resources.overrides to find the described objects",
         cel: "self.api == 'External' || (has(self.resources) && (has(self.resources.template) || \
               (has(self.resources.overrides) && size(self.resources.overrides) > 0)))",
         holds: |spec| {
@@ -65,26 +65,26 @@ pub(super) const RULE: &[Invariant<RuleSpec>] = &[
     },
     Invariant {
         at: ".resources.namespaced",
-        message: "only a rule with api External may say false",
+        message: "only a rule with api External may set this to false",
         cel: "self.api == 'External' || !has(self.resources) || !has(self.resources.namespaced) || \
               self.resources.namespaced",
         holds: |spec| spec.api == MetricsApi::External || is_namespaced(spec),
     },
     Invariant {
         at: ".missingRows",
-        message: "only a rule with api External may say it",
+        message: "only a rule with api External may set this",
         cel: "self.api == 'External' || !has(self.missingRows)",
         holds: |spec| spec.api == MetricsApi::External || spec.missing_rows.is_none(),
     },
     Invariant {
         at: ".refresh",
-        message: "from 0s to 60s",
+        message: "must be from 0s to 60s",
         cel: "!has(self.refresh) || duration(self.refresh) <= duration('60s')",
         holds: |spec| refresh(spec).is_none_or(|refresh| refresh <= MAX_REFRESH),
     },
     Invariant {
         at: ".retainAfterIdle",
-        message: "from 0s to 720h, 30 days",
+        message: "must be from 0s to 720h (30 days)",
         cel: "!has(self.retainAfterIdle) || duration(self.retainAfterIdle) <= duration('720h')",
         holds: |spec| retain(spec).is_none_or(|retain| retain <= MAX_RETAIN),
     },
@@ -94,13 +94,13 @@ pub(super) const RULE: &[Invariant<RuleSpec>] = &[
 pub(crate) const METRIC_RULE: &[Invariant<RuleSpec>] = &[
     Invariant {
         at: ".resources.namespaced",
-        message: "only a ClusterMetricRule may say false",
+        message: "only a ClusterMetricRule may set this to false",
         cel: "!has(self.resources) || !has(self.resources.namespaced) || self.resources.namespaced",
         holds: is_namespaced,
     },
     Invariant {
         at: ".limits",
-        message: "only a ClusterMetricRule may say 0, no limit",
+        message: "only a ClusterMetricRule may set 0 (no limit)",
         cel: "!has(self.limits) || (self.limits.maxSeries > 0 && self.limits.maxMetrics > 0 && \
               self.limits.maxSamples > 0)",
         holds: |spec| {
@@ -110,13 +110,13 @@ pub(crate) const METRIC_RULE: &[Invariant<RuleSpec>] = &[
     },
     Invariant {
         at: ".limits.allowMatchAll",
-        message: "only a ClusterMetricRule may say true",
+        message: "only a ClusterMetricRule may set this to true",
         cel: "!has(self.limits) || !self.limits.allowMatchAll",
         holds: |spec| !spec.effective_limits().allow_match_all,
     },
     Invariant {
         at: ".refresh",
-        message: "only a ClusterMetricRule may say 0s, ask anew for every request",
+        message: "only a ClusterMetricRule may set 0s, which asks anew for every request",
         cel: "!has(self.refresh) || duration(self.refresh) > duration('0s')",
         holds: |spec| refresh(spec).is_none_or(|refresh| !refresh.is_zero()),
     },
@@ -126,7 +126,7 @@ pub(crate) const METRIC_RULE: &[Invariant<RuleSpec>] = &[
 pub(crate) const CLUSTER_METRIC_RULE: &[Invariant<RuleSpec>] = &[
     Invariant {
         at: ".namespaceSelector",
-        message: "with resources.namespaced false it must be written out; {} selects all namespaces",
+        message: "required with resources.namespaced false; {} selects all namespaces",
         cel: "!has(self.resources) || !has(self.resources.namespaced) || self.resources.namespaced || \
               has(self.namespaceSelector)",
         holds: |spec| is_namespaced(spec) || spec.namespace_selector.is_some(),
@@ -156,7 +156,7 @@ pub(super) const RESOURCES: &[Invariant<ResourceMapping>] = &[Invariant {
 /// One item of `seriesFilters`.
 pub(super) const SERIES_FILTER: &[Invariant<SeriesFilter>] = &[Invariant {
     at: "",
-    message: "exactly one of is and isNot",
+    message: "set exactly one of is and isNot",
     cel: "has(self.is) != has(self.isNot)",
     holds: |filter| filter.is.is_some() != filter.is_not.is_some(),
 }];

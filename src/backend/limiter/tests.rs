@@ -282,7 +282,7 @@ async fn a_rate_that_bites_is_told_with_the_value_to_set() {
                 throttled
                     .unwrap()
                     .to_string()
-                    .starts_with("limits.queriesPerSecond: 50 holds queries up")
+                    .starts_with("limits.queriesPerSecond: 50 delays queries")
             );
         } else {
             assert!(took < Duration::from_secs(5), "{took:?}");

@@ -1,4 +1,4 @@
-//! What ceilings cost lately, and the values with which they would have cost nothing.
+//! Throttling report: the recent cost of the ceilings, and the values at which they would have cost nothing.
 
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ impl Throttle {
     /// At the end of a period, and at the first refusal of one: the ceiling that costs most, or that none does.
     #[expect(
         clippy::option_option,
-        reason = "that there is no news is not the news that no ceiling holds queries up"
+        reason = "no news is not the news that no ceiling delays queries"
     )]
     pub(super) fn tell(&mut self, now: Instant, limits: &BackendLimits) -> Option<Option<Throttled>> {
         let is_over = now.saturating_duration_since(self.since) >= Throttled::PERIOD;

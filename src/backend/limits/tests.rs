@@ -212,7 +212,7 @@ async fn answers_are_back_within_seconds_of_the_backend() {
         let (error, took) = bench.ask("shop", "up").await;
         let error = error.unwrap();
         assert!(
-            took.is_zero() && error.cause().contains("nobody was answered since"),
+            took.is_zero() && error.cause().contains("the backend has not answered since"),
             "{error}"
         );
         let probed = bench.backend.probed.load(Ordering::SeqCst);

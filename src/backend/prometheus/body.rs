@@ -79,7 +79,7 @@ pub(super) struct TooLong;
 
 /// What is deeper than anything that the API sends.
 #[derive(Debug, thiserror::Error)]
-#[error("it is too deep")]
+#[error("it is nested too deeply")]
 struct TooDeep;
 
 /// Decodes the body of `response` with `decode`; `max_text` is the longest string that it meets in a long body.

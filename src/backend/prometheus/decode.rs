@@ -1,4 +1,4 @@
-//! The JSON of the Prometheus HTTP API, read with bounds: <https://prometheus.io/docs/prometheus/latest/querying/api/>.
+//! Decoder of the JSON of the Prometheus HTTP API, with bounds: <https://prometheus.io/docs/prometheus/latest/querying/api/>.
 //!
 //! Rows and their bytes are counted while they are read, so that an answer that is too large costs no more memory than one
 //! that is not. Nothing of a body goes into an error but what the API has for that, and that without credentials.
@@ -91,7 +91,7 @@ pub(super) fn instant(source: Source, meter: &Meter) -> Result<Answer<InstantVec
     };
     if histograms > 0 {
         warnings.push(format!(
-            "{histograms} rows are native histograms and were left out: use histogram_quantile, histogram_count, …"
+            "{histograms} rows are native histograms and were dropped: use histogram_quantile, histogram_count, …"
         ));
     }
     let value = InstantVector {

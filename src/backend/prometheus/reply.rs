@@ -1,4 +1,6 @@
-//! What a reply without an answer means: one place turns status, error type and connection errors into reasons.
+//! Replies without an answer: one place turns status, error type and connection errors into reasons.
+
+use std::io::{self, ErrorKind};
 
 use http::StatusCode;
 
@@ -20,7 +22,7 @@ pub(super) fn refusal(
     let (reason, cause) = match (code, kind) {
         (300..=399, _) => (
             Reason::RedirectRefused,
-            "the backend answered with a redirect, which is not followed",
+            "the backend answered with a redirect, which the operator does not follow",
         ),
         (401 | 403, _) => (
             Reason::Unauthenticated,
@@ -30,19 +32,19 @@ pub(super) fn refusal(
         (_, "execution") => (Reason::QueryRejected, "the backend could not execute the query"),
         (408 | 504, _) | (_, "timeout" | "canceled") => (
             Reason::BackendTimeout,
-            "the backend gave the query up after its timeout",
+            "the backend aborted the query after its timeout",
         ),
         (_, "unavailable") | (502 | 503, _) => (Reason::BackendDown, "the backend is unavailable"),
         (400 | 422, _) if complaint.is_some() => (Reason::QueryRejected, "the backend refused the query"),
         (413 | 414, _) => (
             Reason::QueryRejected,
-            "the query is too long for the backend, or for a proxy before it",
+            "the query is too long for the backend, or for a proxy in front of it",
         ),
         (404 | 405, _) => (
             Reason::BackendError,
-            "there is no Prometheus API at the backend's address",
+            "the backend's address does not serve the Prometheus API",
         ),
-        (429, _) => (Reason::BackendError, "the backend has too many queries"),
+        (429, _) => (Reason::BackendError, "the backend received too many queries"),
         _ => (Reason::BackendError, "the backend answered with an error"),
     };
     let said = match (complaint, location) {
@@ -66,29 +68,30 @@ pub(super) fn undecodable(error: Undecodable) -> BackendError {
         Undecodable::Failed(complaint) => refusal(StatusCode::OK, None, Some(&complaint)),
         Undecodable::Type(kind) => BackendError::new(
             Reason::UnexpectedResult,
-            format!("the query gives a {kind}, not an instant vector"),
+            format!("the query returns a {kind}, not an instant vector"),
         ),
         Undecodable::Over(over) => BackendError::new(Reason::LimitExceeded, over.to_string()),
         Undecodable::Page => BackendError::new(
             Reason::BackendError,
-            "the backend answered with a page, not with the Prometheus API",
+            "the backend answered with an HTML page, not with the Prometheus API",
         ),
         Undecodable::Garbage(words) => BackendError::new(
             Reason::BackendError,
-            "the backend's answer is not that of the Prometheus API",
+            "the backend's answer is not a valid answer of the Prometheus API",
         )
         .with_detail(&Said::ours(words)),
         Undecodable::Betrayal => BackendError::new(
             Reason::BackendError,
-            "the backend's answer repeats the operator's credentials, and is not passed on",
+            "the backend's answer repeats the operator's credentials, so the operator does not pass it on",
         ),
     }
 }
 
 /// A request that got no reply, or half of one.
 pub(super) fn broken(error: reqwest::Error, redactor: &Redactor) -> BackendError {
+    let words = unconnected(&error);
     let error = error.without_url();
-    let detail = redactor.said(&chain(&error));
+    let detail = redactor.said(&words.unwrap_or_else(|| chain(&error)));
     // A server that wants a client certificate says so after the handshake; HTTP/2 hands only the words of that on.
     let alerted = detail.as_str().contains("received fatal alert");
     if alerted || caused_by::<tokio_rustls::rustls::Error>(&error) {
@@ -96,15 +99,45 @@ pub(super) fn broken(error: reqwest::Error, redactor: &Redactor) -> BackendError
             .with_detail(&detail);
     }
     if error.is_decode() {
-        return BackendError::new(Reason::BackendError, "the backend's answer cannot be unpacked")
-            .with_detail(&detail);
+        return BackendError::new(
+            Reason::BackendError,
+            "the backend's answer cannot be decompressed",
+        )
+        .with_detail(&detail);
     }
     let cause = if error.is_connect() {
         "the backend cannot be reached"
     } else {
-        "the backend broke the connection off"
+        "the backend closed the connection"
     };
     BackendError::new(Reason::BackendDown, cause).with_detail(&detail)
+}
+
+/// Why no connection was made, in the system's words and with the server that it should have led to: `connection refused:
+/// prometheus.monitoring.svc:9090`. `None` where the system has no word of its own for it, such as for a name that does not exist.
+fn unconnected(error: &reqwest::Error) -> Option<String> {
+    if !error.is_connect() {
+        return None;
+    }
+    let kind = find::<io::Error>(error)?.kind();
+    let named = matches!(
+        kind,
+        ErrorKind::ConnectionRefused
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::TimedOut
+    );
+    let url = error.url().filter(|_| named)?;
+    Some(format!(
+        "{kind}: {}:{}",
+        url.host_str()?,
+        url.port_or_known_default()?
+    ))
+}
+
+/// The first error of a type in a chain.
+fn find<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
+    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
 }
 
 /// The messages of an error and its sources; reqwest's own says only that there was one.
@@ -127,9 +160,7 @@ fn caused_by<E: std::error::Error + 'static>(error: &(dyn std::error::Error + 's
     let mut next = Some(error);
     while let Some(error) = next {
         // An io::Error's own source skips the error that it wraps.
-        let wrapped = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         if error.is::<E>() || wrapped.is_some_and(|wrapped| caused_by::<E>(wrapped)) {
             return true;
         }
@@ -242,6 +273,6 @@ mod tests {
         ] {
             assert_eq!(undecodable(error.clone()).reason(), reason, "{error:?}");
         }
-        assert!(undecodable(Undecodable::Page).cause().contains("a page"));
+        assert!(undecodable(Undecodable::Page).cause().contains("an HTML page"));
     }
 }

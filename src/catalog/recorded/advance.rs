@@ -1,4 +1,4 @@
-//! The next record: what the leader's listings make of the last one.
+//! Next record of claims: what the leader's listings make of the last one.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

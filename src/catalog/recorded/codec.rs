@@ -1,4 +1,4 @@
-//! The record as bytes: JSON, gzipped. The sum at the end of gzip's format is checked on reading, and so is every bound.
+//! Codec of the record: JSON, gzipped. The checksum at the end of gzip's format is checked on reading, and so is every bound.
 
 use std::{
     collections::BTreeSet,
@@ -27,13 +27,13 @@ pub enum RecordError {
     #[error("it has more than {0} bytes")]
     TooLarge(usize),
     /// Another version of the operator wrote it.
-    #[error("it has the format {0}, and this version reads {VERSION} alone")]
+    #[error("it has the format {0}, but this version reads only {VERSION}")]
     Version(u32),
     /// It is no gzip, or its sum is wrong.
     #[error("its bytes are damaged: {0}")]
     Damaged(#[from] std::io::Error),
     /// It is not what was written.
-    #[error("its text is not that of a record: {0}")]
+    #[error("its text is not a valid record: {0}")]
     Text(#[from] serde_json::Error),
 }
 

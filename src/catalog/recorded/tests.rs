@@ -1,4 +1,4 @@
-//! What is recorded, for how long, and in how much room.
+//! Record of claims: its content, lifetimes and size.
 
 mod accidents;
 

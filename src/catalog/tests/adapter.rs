@@ -1,4 +1,4 @@
-//! What `semantics: PrometheusAdapter` lists: `SetSeries` of `pkg/custom-provider/series_registry.go` and
+//! Listings with `semantics: PrometheusAdapter`: `SetSeries` of `pkg/custom-provider/series_registry.go` and
 //! `ResourcesForSeries` of `pkg/naming/resource_converter.go`.
 
 use super::*;

@@ -1,4 +1,4 @@
-//! A claim through what happens to its rule: who has the metric, and why it is not answered.
+//! Claims through what happens to their rules: who has the metric, and why it is not answered.
 
 use super::*;
 use crate::{

@@ -1,4 +1,4 @@
-//! For programs of one's own.
+//! JSON output, for your own programs.
 
 use language::terminal;
 use serde_json::{Value, json};

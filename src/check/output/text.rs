@@ -1,4 +1,4 @@
-//! For a terminal.
+//! Text output, for a terminal.
 
 use std::fmt::Write as _;
 

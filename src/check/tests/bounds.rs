@@ -149,7 +149,7 @@ fn a_file_that_cannot_be_read_is_in_every_output() {
     assert_eq!(report.count(Severity::Error), 1);
     assert!(
         output::text(&report, &files)
-            .starts_with("gone.yaml:1:1: error[Undecodable]: this cannot be read: No such")
+            .starts_with("gone.yaml:1:1: error[Undecodable]: this file cannot be read: No such")
     );
     assert!(output::github(&report, &files).starts_with("::error file=gone.yaml,"));
     let json: serde_json::Value = serde_json::from_str(&output::json(&report, &files)).unwrap();

@@ -1,4 +1,4 @@
-//! A folder that nothing leads out of.
+//! Folder that nothing leads out of.
 
 use std::{
     collections::BTreeSet,
@@ -17,7 +17,7 @@ use rustix::{
 /// How deep folders may stand in each other.
 const MAX_DEPTH: usize = 32;
 
-/// A folder, held open: what its path means later is of no matter.
+/// A folder, held open, so that a later change of its path does not matter.
 pub(super) struct Folder {
     root: OwnedFd,
     /// Without links.
@@ -44,9 +44,9 @@ impl Folder {
         Ok(Self { root, path })
     }
 
-    /// The `.yaml`, `.yml` and `.json` files below it, at most so many, in the order of their names, so that the same folder gives
-    /// the same everywhere. What is hidden is passed over: `.git` holds nothing that was meant. So are links to folders, which
-    /// could lead back up. A link to a file is followed where that is in the folder, and unless it is read anyway.
+    /// The `.yaml`, `.yml` and `.json` files below it, at most `most`, sorted by name, so that the same folder gives the same
+    /// everywhere. Hidden files are ignored, because nobody means `.git`, and so are links to folders, which could lead back up. A
+    /// link to a file is followed if the file is in the folder and is not read anyway.
     pub(super) fn list(&self, most: usize) -> Vec<Listed> {
         let mut walk = Walk {
             listed: Vec::new(),
@@ -91,7 +91,7 @@ impl Folder {
     fn target(&self, link: &Path) -> Result<Option<PathBuf>, String> {
         let target = fs::canonicalize(self.path.join(link)).map_err(|error| error.to_string())?;
         let Ok(target) = target.strip_prefix(&self.path) else {
-            return Err("a link that leads out of the folder".to_owned());
+            return Err("this link leads out of the folder".to_owned());
         };
         // A mounted ConfigMap's files are links into `..data`.
         let hidden = |part: Component<'_>| {
@@ -99,7 +99,7 @@ impl Folder {
             name.starts_with(b".") && !name.starts_with(b"..")
         };
         if target.components().any(hidden) {
-            return Err("a link to what is hidden".to_owned());
+            return Err("this link leads to a hidden file".to_owned());
         }
         let found = fs::symlink_metadata(self.path.join(target)).map_err(|error| error.to_string())?;
         Ok((!found.is_dir()).then(|| target.to_path_buf()))
@@ -111,11 +111,11 @@ impl Folder {
         for part in path.components() {
             match part {
                 Component::Normal(name) => parts.push(name),
-                _ => return Err(io::Error::other("a path that leads out of the folder")),
+                _ => return Err(io::Error::other("this path leads out of the folder")),
             }
         }
         let Some((name, above)) = parts.split_last() else {
-            return Err(io::Error::other("the folder itself"));
+            return Err(io::Error::other("this is the folder itself"));
         };
         let mut at: Option<OwnedFd> = None;
         for part in above {

@@ -86,7 +86,7 @@ fn a_link_out_of_the_folder_is_not_followed() {
         ]
     );
     assert!(
-        unread[0].ends_with("a link that leads out of the folder"),
+        unread[0].ends_with("this link leads out of the folder"),
         "{unread:?}"
     );
 }
@@ -120,7 +120,7 @@ fn a_link_inside_the_folder_is_followed_once() {
     place.link(".git/config", "rules/token.yaml");
     let (read, unread) = place.read("rules");
     assert_eq!(read, ["rules/a.yaml", "rules/c.yaml"]);
-    assert_eq!(unread, ["rules/token.yaml: a link to what is hidden"]);
+    assert_eq!(unread, ["rules/token.yaml: this link leads to a hidden file"]);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn a_pipe_is_not_waited_for() {
     for path in ["rules", "rules/p.yaml"] {
         let (_, unread) = place.read(path);
         assert!(
-            unread.len() == 1 && unread[0].starts_with("rules/p.yaml: a named pipe and not a regular file"),
+            unread.len() == 1 && unread[0].starts_with("rules/p.yaml: a named pipe, not a regular file"),
             "{unread:?}"
         );
     }
@@ -165,7 +165,7 @@ fn one_file_is_in_memory_at_a_time_and_all_of_them_have_a_bound() {
     );
     let unread = files.unread();
     assert!(
-        unread.len() == 1 && unread[0].why.contains("more than 256 MiB together"),
+        unread.len() == 1 && unread[0].why.contains("all files together exceed 256 MiB"),
         "{}",
         unread[0]
     );

@@ -1,4 +1,4 @@
-//! What a live cluster holds of prometheus-adapter.
+//! Configuration of prometheus-adapter in a live cluster.
 
 use clap::Args;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -12,14 +12,14 @@ use crate::{
     kubernetes::rights::{Right, ask, list},
 };
 
-/// Which objects to read.
+/// The objects to read.
 #[derive(Debug, Args)]
 pub(super) struct FromArgs {
-    /// Read this ConfigMap of the cluster. Needs get on that ConfigMap.
+    /// Read this ConfigMap from the cluster. Needs the permission to get it.
     #[arg(long, value_name = "NAMESPACE/NAME", value_parser = object)]
     from_configmap: Vec<(String, String)>,
 
-    /// Read the values of this Helm release of the cluster: the last one that is deployed. Needs list on Secrets of
+    /// Read the values of the latest deployed revision of this Helm release from the cluster. Needs the permission to list Secrets in
     /// that namespace.
     #[arg(long, value_name = "NAMESPACE/NAME", value_parser = object)]
     from_helm_release: Vec<(String, String)>,
@@ -77,7 +77,7 @@ async fn config_map(client: &Client, namespace: &str, name: &str) -> anyhow::Res
     })
 }
 
-/// Helm keeps each revision in a Secret of its own; the deployed one is what runs.
+/// Helm keeps each revision in its own Secret; the deployed one is the one that runs.
 async fn release(client: &Client, namespace: &str, name: &str) -> anyhow::Result<SourceFile> {
     let what = format!("Helm release {namespace}/{name}");
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
@@ -91,8 +91,9 @@ async fn release(client: &Client, namespace: &str, name: &str) -> anyhow::Result
         )
     };
     let last = found.iter().max_by_key(revision);
-    let last =
-        last.ok_or_else(|| anyhow::anyhow!("{what}: there is none; `helm list -n {namespace}` lists them"))?;
+    let last = last.ok_or_else(|| {
+        anyhow::anyhow!("{what} does not exist; `helm list -n {namespace}` lists the releases")
+    })?;
     let data = last.data.as_ref().and_then(|data| data.get("release"));
     let data = data.ok_or_else(|| anyhow::anyhow!("{what}: its Secret has no key release"))?;
     let text = release_text(&data.0).map_err(|error| anyhow::anyhow!("{what}: {error}"))?;

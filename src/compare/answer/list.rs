@@ -1,4 +1,4 @@
-//! A list of values as JSON: what is read of it, and how much at most.
+//! List of values as JSON: what is read of it, and how much at most.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -72,9 +72,9 @@ struct Labels(String);
 pub(super) fn read(body: &[u8]) -> Result<Values, String> {
     let list: List = serde_json::from_slice(body).map_err(|error| {
         if error.is_data() {
-            format!("it is not a list of values: {error}")
+            format!("it is not a valid list of values: {error}")
         } else {
-            "the body is not JSON".to_owned()
+            "the body is not valid JSON".to_owned()
         }
     })?;
     let items = list.items.ok_or("it has no list `items`")?;
@@ -244,12 +244,12 @@ mod tests {
     #[test]
     fn what_is_not_a_list_says_what_it_is() {
         for (body, expected) in [
-            ("<html>", "the body is not JSON"),
-            (r#"{"items":"#, "the body is not JSON"),
+            ("<html>", "the body is not valid JSON"),
+            (r#"{"items":"#, "the body is not valid JSON"),
             ("{}", "it has no list `items`"),
             (r#"{"items":null}"#, "it has no list `items`"),
-            (r#"{"items":{}}"#, "it is not a list of values"),
-            (r#"{"items":[{"value":1}]}"#, "it is not a list of values"),
+            (r#"{"items":{}}"#, "it is not a valid list of values"),
+            (r#"{"items":[{"value":1}]}"#, "it is not a valid list of values"),
             (r#"{"items":[{}]}"#, "has no value"),
             (r#"{"items":[{"value":"x"}]}"#, "is not a quantity"),
         ] {

@@ -80,7 +80,7 @@ fn a_server_that_was_down_in_all_rounds_but_the_last_was_the_same() {
             );
             let text = report.to_string();
             assert!(
-                text.contains("of 4 rounds ")
+                text.contains("  4 rounds: ")
                     && !text.contains("the same")
                     && !text.contains("1 answered alike"),
                 "{text}"

@@ -1,4 +1,4 @@
-//! A comparison for people.
+//! Text output of a comparison, for people.
 
 use std::fmt;
 
@@ -60,7 +60,7 @@ fn question(f: &mut fmt::Formatter<'_>, path: &str, asked: &Asked) -> fmt::Resul
     if asked.samples > 1 {
         writeln!(
             f,
-            "  of {} rounds {} differed, and {} by rounding alone; in {} we gave no answer, in {} the peer gave none",
+            "  {} rounds: {} differed, and {} only by rounding; metricrule gave no answer in {}, the peer in {}",
             asked.samples, asked.different, asked.coarse, asked.failed_ours, asked.failed_peer
         )?;
     }
@@ -78,7 +78,7 @@ impl Report {
     fn absent(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut absent = self.questions.values().filter(|asked| asked.refused).peekable();
         if absent.peek().is_some() {
-            writeln!(f, "\nrefused by both:")?;
+            writeln!(f, "\nrefused by both servers:")?;
         }
         for asked in absent {
             let hpas = asked.hpas.join(", ");
@@ -123,15 +123,12 @@ impl Report {
         if unsteady > 0 {
             write!(
                 f,
-                "; {unsteady} of the questions differed in a round and no more two seconds later"
+                "; {unsteady} of the questions differed in a round, but not two seconds later"
             )?;
         }
         writeln!(f)?;
         if self.verdict == Verdict::Nothing {
-            writeln!(
-                f,
-                "neither of the two had a value, so nothing is known of how they answer"
-            )?;
+            writeln!(f, "neither server had a value, so nothing was compared")?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Which Service is the peer's, and what is said where a right is lacking.
+//! Services of both servers, and the messages about missing permissions.
 
 use serde_json::json;
 
@@ -61,7 +61,7 @@ fn the_peer_is_whoever_is_registered_and_not_ourselves() {
         );
     }
     let error = peer_service(&[ours], CUSTOM, Some(&own)).unwrap_err();
-    assert!(error.contains("lead to our own Service already"), "{error}");
+    assert!(error.contains("already point to metricrule's Service"), "{error}");
     assert!(
         peer_service(&[], CUSTOM, Some(&own))
             .unwrap_err()
@@ -172,11 +172,11 @@ async fn what_is_not_known_has_its_flag() {
     crate::backend::install_crypto();
     let fake = cluster();
     let said = outcome(&fake, &options()).await;
-    assert!(said.contains("give ours by --service"), "{said}");
+    assert!(said.contains("set metricrule's with --service"), "{said}");
     let mut given = options();
     given.ours.url = Some("https://127.0.0.1:1".parse().unwrap());
     let said = outcome(&fake, &given).await;
-    assert!(said.contains("give --peer-service"), "{said}");
+    assert!(said.contains("set --peer-service"), "{said}");
 }
 
 #[tokio::test]
@@ -194,7 +194,8 @@ async fn who_is_not_reached_is_no_difference() {
         "{said}"
     );
     assert!(
-        said.contains("the peer was not reached: ") && said.contains("external metric queue (HPA shop/web)"),
+        said.contains("the peer cannot be reached: ")
+            && said.contains("external metric queue (HPA shop/web)"),
         "{said}"
     );
     assert!(
@@ -234,7 +235,7 @@ async fn a_token_went_over_plain_http_without_a_word() {
         place.url = Some(plain.clone());
         let said = outcome(&fake, &given).await;
         assert!(
-            said.contains("no token is sent over plain http") && said.contains("--insecure-plain-http"),
+            said.contains("compare sends no token over plain http") && said.contains("--insecure-plain-http"),
             "{said}"
         );
         assert!(
@@ -256,7 +257,7 @@ async fn a_token_went_to_any_certificate_since_the_apiservice_says_so() {
     given.ours.url = Some("https://127.0.0.1:1".parse().unwrap());
     let said = outcome(&fake, &given).await;
     for expected in [
-        "v1beta1.external.metrics.k8s.io says insecureSkipTLSVerify",
+        "v1beta1.external.metrics.k8s.io has insecureSkipTLSVerify",
         "--peer-ca",
         "--insecure-skip-tls-verify",
     ] {
@@ -266,7 +267,7 @@ async fn a_token_went_to_any_certificate_since_the_apiservice_says_so() {
     given.insecure = true;
     let said = outcome(&fake, &given).await;
     assert!(
-        said.contains("the Service monitoring/adapter: there is none"),
+        said.contains("the Service monitoring/adapter: not found"),
         "{said}"
     );
 }
@@ -284,7 +285,7 @@ async fn a_namespace_that_is_misspelt_was_the_same() {
         &[],
     );
     let said = outcome(&fake, &given).await;
-    assert_eq!(said, "the namespace \"shpo\": there is none");
+    assert_eq!(said, "the namespace \"shpo\": not found");
     // One without HPAs is no error, but nothing is known by it.
     fake.set("/api/v1/namespaces/shpo", json!({"metadata": {"name": "shpo"}}));
     let said = outcome(&fake, &given).await;

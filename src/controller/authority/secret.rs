@@ -1,4 +1,4 @@
-//! The Secret of the CA: what is read of it, and what is written.
+//! Secret of the CA: what is read of it, and what is written.
 
 use std::collections::BTreeMap;
 
@@ -53,14 +53,14 @@ pub(super) fn patch(secret: &Secret, state: &CaState, answered: bool) -> Value {
 /// Says in the log what becomes of a request for a rotation that begins none.
 pub(super) fn answer(request: &str, step: Option<Step>, before: &CaState) {
     match request.parse::<Asked>() {
-        Err(error) => tracing::error!("the annotation {ROTATE} of the CA Secret was taken off: {error}"),
+        Err(error) => tracing::error!("removed the annotation {ROTATE} of the CA Secret: {error}"),
         Ok(_) if step.is_some() => {}
         Ok(_) if before.has_next() => {
-            tracing::warn!("no other CA is issued: a rotation is under way already");
+            tracing::warn!("the operator issues no other CA: a rotation is already in progress");
         }
         Ok(_) => tracing::error!(
-            "no other CA is issued: {MAX_FORMER} former ones are trusted until their last certificates run out; \
-             {ROTATE}=revoke drops them"
+            "the operator issues no other CA: {MAX_FORMER} former ones are trusted until their last certificates \
+             expire; {ROTATE}=revoke drops them"
         ),
     }
 }

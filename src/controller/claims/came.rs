@@ -1,5 +1,5 @@
-//! What a leader had listed before it came to lead: older, perhaps, than what the one before it has recorded. Series that are
-//! missing there may have come since, so for as long as it takes to list them again that is no word on any claim.
+//! Listings from before a replica became the leader. They may be older than the former leader's record. Series that are missing
+//! in them may have appeared since, so they say nothing about any claim until they are repeated.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

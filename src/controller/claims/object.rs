@@ -1,4 +1,4 @@
-//! The `ConfigMap` of the record: what is read of it, and what is written.
+//! `ConfigMap` of the record: what is read of it, and what is written.
 
 use std::sync::Arc;
 
@@ -48,9 +48,9 @@ pub(super) enum Stored {
 
 #[derive(Debug, thiserror::Error)]
 enum StoredError {
-    #[error("its sum is wrong")]
+    #[error("its checksum is wrong")]
     Sum,
-    #[error("it has the format {0:?}, and this version reads {VERSION} alone")]
+    #[error("it has the format {0:?}, but this version reads only {VERSION}")]
     Format(String),
     #[error(transparent)]
     Record(#[from] RecordError),

@@ -1,4 +1,4 @@
-//! How often the record is written: a burst of changes once, a few changes at once, many about once a second.
+//! Pace of writing the record: a burst of changes once, a few changes at once, many about once a second.
 
 use std::time::Duration;
 

@@ -43,9 +43,9 @@ fn ready() -> Value {
             "lastTransitionTime": THEN})
     };
     json!({"observedGeneration": 1, "rules": 0, "conditions": [
-        condition("Reachable", "it answers"),
-        condition("Authenticated", "it takes the credentials, or needs none"),
-        condition("Ready", "it answers queries")]})
+        condition("Reachable", "the backend answers"),
+        condition("Authenticated", "the backend accepts the credentials, or needs none"),
+        condition("Ready", "the backend answers queries")]})
 }
 
 impl World {

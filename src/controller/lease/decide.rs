@@ -1,4 +1,4 @@
-//! Whether the lease may be written, and what.
+//! Decision about the lease: whether to write it, and what.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The way back from a take-over: an `APIService` becomes what it was, as [`FORMER`](super::FORMER) keeps it.
+//! Give-back after a take-over: an `APIService` becomes what it was, as [`FORMER`](super::FORMER) keeps it.
 
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::OwnerReference,

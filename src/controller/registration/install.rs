@@ -1,4 +1,4 @@
-//! What must be there before anything is written: our Service, and the install's `ClusterRole`.
+//! Installation objects that must exist before anything is written: the operator's Service and its `ClusterRole`.
 
 use k8s_openapi::{
     api::{core::v1::Service, rbac::v1::ClusterRole},
@@ -15,7 +15,7 @@ const PORT: &str = "https";
 /// Why nothing may be written now.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::controller) enum InstallError {
-    #[error("{0} does not exist: the operator is being uninstalled, or was given another's name")]
+    #[error("{0} does not exist: the operator is being uninstalled, or has the wrong name for it")]
     Absent(String),
     #[error("{0} is being deleted: the operator is being uninstalled")]
     Leaving(String),

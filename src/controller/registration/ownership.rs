@@ -1,4 +1,4 @@
-//! Whose an `APIService` is.
+//! Ownership of an `APIService`.
 
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::OwnerReference,

@@ -1,4 +1,4 @@
-//! What to write, and how things stand: pure.
+//! Plan of a registration: what to write, and the resulting state. Pure.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -101,10 +101,10 @@ impl<'a> View<'a> {
                 }
                 Ownership::Managed(object) => self
                     .drift(member, object, install, wanted, now)
-                    .map(|patch| Action::Patch(member, "put right", patch)),
+                    .map(|patch| Action::Patch(member, "corrected", patch)),
                 Ownership::Adopted(object) => self
                     .missing_bundle(object)
-                    .map(|patch| Action::Patch(member, "given our CA", patch)),
+                    .map(|patch| Action::Patch(member, "updated with the operator's CA", patch)),
                 Ownership::Absent
                 | Ownership::Given(_)
                 | Ownership::Unknown
@@ -277,7 +277,7 @@ impl<'a> View<'a> {
                     Some(Ok(())) => {}
                     Some(Err(why)) => {
                         return unavailable(format!(
-                            "kube-apiserver does not reach {}: {why}",
+                            "kube-apiserver cannot reach {}: {why}",
                             member.api_service()
                         ));
                     }

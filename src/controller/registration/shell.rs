@@ -1,4 +1,4 @@
-//! The loop that watches, reads, plans and writes.
+//! Loop of the registration: it watches, reads, plans and writes.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -114,7 +114,7 @@ impl Registration {
     pub async fn run(mut self, shutdown: CancellationToken) {
         if self.config.cluster_role.is_none() && self.config.mode != RegisterMode::Never {
             tracing::warn!(
-                "no --cluster-role: the APIServices get no owner, and an uninstall leaves them behind; delete them then"
+                "no --cluster-role: the APIServices have no owner, so an uninstall leaves them behind; delete them then"
             );
         }
         let api: Api<DeserializeGuard<APIService>> = Api::all(self.client.clone());
@@ -203,7 +203,7 @@ impl Registration {
                 Ok(()) => tracing::info!(api_service = target.api_service(), "APIService {}", action.verb()),
                 // Somebody was faster; the watch brings what it is now.
                 Err(error) if error.is_conflict() || error.is_not_found() => {
-                    tracing::debug!(api_service = target.api_service(), %error, "APIService changed meanwhile");
+                    tracing::debug!(api_service = target.api_service(), %error, "the APIService has changed meanwhile");
                 }
                 Err(error) => self.in_trouble(format!(
                     "{} could not be {}: {error}",
@@ -251,7 +251,7 @@ impl Registration {
 
     fn in_trouble(&mut self, trouble: String) {
         if self.trouble.as_ref() != Some(&trouble) {
-            tracing::warn!(%trouble, "APIServices are left as they are");
+            tracing::warn!(%trouble, "the operator leaves the APIServices unchanged");
             self.trouble = Some(trouble);
         }
     }
@@ -345,8 +345,8 @@ fn log(api: MetricsApi, before: &ApiState, now: &ApiState) {
         now if now == before => {}
         ApiState::OwnedByOther(owner) => tracing::warn!(reason = Reason::OwnedByOther.code(), "{owner}"),
         ApiState::Unavailable { message } => tracing::warn!(reason = Reason::Unavailable.code(), "{message}"),
-        ApiState::Registered => tracing::info!("{group} is registered and reached"),
-        ApiState::NotNeeded => tracing::info!("{group} is not needed by any rule"),
+        ApiState::Registered => tracing::info!("{group} is registered, and kube-apiserver reaches it"),
+        ApiState::NotNeeded => tracing::info!("no rule needs {group}"),
         ApiState::Pending | ApiState::NotManaged => {}
     }
 }

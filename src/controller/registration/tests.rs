@@ -201,7 +201,7 @@ async fn what_a_rule_needs_is_registered_and_nothing_else() {
     world.check(V1, "True", "Passed");
     world.check(V2, "False", "FailedDiscoveryCheck");
     until("unavailable", || matches!(world.custom(), ApiState::Unavailable { message }
-        if message == "kube-apiserver does not reach v1beta2.custom.metrics.k8s.io: FailedDiscoveryCheck: as checked")).await;
+        if message == "kube-apiserver cannot reach v1beta2.custom.metrics.k8s.io: FailedDiscoveryCheck: as checked")).await;
     world.check(V2, "True", "Passed");
     until("registered", || world.custom() == ApiState::Registered).await;
     world.needs.send_replace(BOTH.into());

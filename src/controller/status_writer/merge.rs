@@ -1,4 +1,4 @@
-//! The status to write, from the one that is and the one that should be.
+//! Merge of the present status and the desired one: the status to write.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};

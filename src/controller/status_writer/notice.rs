@@ -1,4 +1,4 @@
-//! Which transitions are worth an Event.
+//! Events for transitions of conditions: which of them are worth one.
 
 use super::{StatusKey, Transition};
 use crate::{controller::events::Notice, reason::Reason};

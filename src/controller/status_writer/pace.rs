@@ -1,4 +1,4 @@
-//! How soon a status is written: by what changed in it, and by how many others change likewise.
+//! Pace of a status write: it depends on what changed, and on how many others change in the same way.
 
 use std::time::Duration;
 

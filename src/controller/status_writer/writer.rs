@@ -1,4 +1,4 @@
-//! The loop that writes.
+//! Writer of statuses: the loop that writes.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What the author of a rule should know before the switch.
+//! Advice for the author of a rule before the switch.
 
 use language::template::{Fields, Template};
 use promql::{
@@ -43,7 +43,7 @@ pub(super) fn matchers(raw: &RawRule, found: &[Problem], notes: &mut Vec<Note>) 
     } else {
         "the objects and the namespace"
     };
-    let message = format!("the query has no <<.LabelMatchers>>, so {subject} of a request are not asked for");
+    let message = format!("the query has no <<.LabelMatchers>>, so it ignores {subject} of a request");
     let place = raw.part.place("metricsQuery", None);
     notes.push(Note::new(
         Severity::Warning,
@@ -81,7 +81,7 @@ impl Advice<'_> {
         match series {
             Some(series) if !matches.is_empty() && !pattern.is_match(series) => {
                 let message = format!(
-                    "it is not found in {series}, the only series of the rule, so the rule has no metrics"
+                    "it does not match {series}, the only series of the rule, so the rule has no metrics"
                 );
                 self.warn("name.matches", Reason::NeverWorked, message);
             }
@@ -89,13 +89,13 @@ impl Advice<'_> {
             None => {
                 let constant = !r#as.is_empty() && expansion.references().next().is_none();
                 if constant {
-                    let message = "the rule can find several series, and all of them get this one name: which of them answers, \
-                                   prometheus-adapter leaves to chance; here it is the first in lexical order";
+                    let message = "the rule can find several series, and all of them get this one name: \
+                                   prometheus-adapter answers with a random one, metricrule with the first in \
+                                   lexical order";
                     self.warn("name.as", Reason::Duplicate, message);
                 }
                 if !matches.is_empty() && !pattern.is_match("") {
-                    let message =
-                        "it is a filter as well: a series in whose name it is not found makes no metric";
+                    let message = "it is also a filter: a series whose name does not match makes no metric";
                     self.say(Severity::Info, "name.matches", Reason::NameNotMatched, message);
                 }
             }
@@ -104,8 +104,8 @@ impl Advice<'_> {
 
     fn query(&mut self) {
         if self.raw.metrics_query.is_empty() {
-            let message =
-                "without metricsQuery an empty query is sent, which Prometheus refuses: every request fails";
+            let message = "without metricsQuery, prometheus-adapter sends an empty query, which Prometheus refuses: every \
+                 request fails";
             self.warn("", Reason::NeverWorked, message);
         }
     }
@@ -123,8 +123,8 @@ impl Advice<'_> {
                 .values()
                 .any(|named| namespaces.is_some() && mapped(named) == namespaces);
         if self.raw.api == MetricsApi::External && !has_namespace && self.raw.namespaced != Some(false) {
-            let message = "no label is mapped to namespaces, and prometheus-adapter answers every request for the rule with 500; map one in \
-                           resources.overrides, or set resources.namespaced to false";
+            let message = "no label is mapped to namespaces, so prometheus-adapter answers every request for the \
+                           rule with 500; map one in resources.overrides, or set resources.namespaced to false";
             self.warn("", Reason::NeverWorked, message);
         }
     }

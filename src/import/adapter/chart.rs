@@ -51,8 +51,8 @@ pub(super) fn read(
     let existing = part.text("rules.existing").filter(|name| !name.is_empty());
     if let Some(name) = existing {
         let message = format!(
-            "the chart leaves the rules to the ConfigMap {name:?}: import that as well (--from-configmap); the rules of these \
-             values are not used"
+            "the chart takes the rules from the ConfigMap {name:?} and ignores the rules in these values: also \
+             import that ConfigMap (--from-configmap)"
         );
         let place = part.place("rules.existing", None);
         notes.push(Note::new(Severity::Warning, place, Reason::Ineffective, message));
@@ -75,11 +75,10 @@ fn unknown_keys(own: &Part, notes: &mut Vec<Note>) {
         let name = key.text().unwrap_or_default();
         if !KEYS.contains(&name) {
             let meant = config::closest(name, &KEYS).map_or_else(
-                || format!("there are {}", KEYS.join(", ")),
-                |meant| format!("{meant:?} is meant?"),
+                || format!("the keys are {}", KEYS.join(", ")),
+                |meant| format!("did you mean {meant:?}?"),
             );
-            let message =
-                format!("the chart knows no rules.{name}, and leaves it out without a word; {meant}");
+            let message = format!("the chart has no rules.{name}, and silently ignores it; {meant}");
             let place = own.place_of(key);
             notes.push(Note::new(Severity::Warning, place, Reason::Ineffective, message));
         }
@@ -99,8 +98,8 @@ fn default_rules(part: &Part, rules: &mut Vec<RawRule>, notes: &mut Vec<Note>) {
         ", which is the chart's default"
     };
     let message = format!(
-        "rules.default is true{said}: the chart's own {} rules are imported as well. The last three read every series that has a \
-         namespace; without need for them, set it to false before the import",
+        "rules.default is true{said}, so the chart's own {} rules were imported too. The last three read every \
+         series that has a namespace; if you don't need them, set it to false before the import",
         defaults::COUNT
     );
     notes.push(Note::new(Severity::Warning, place, Reason::MatchAll, message));

@@ -1,4 +1,4 @@
-//! The file that prometheus-adapter reads, as strictly as it does (`pkg/config/loader.go`: yaml.v2, `UnmarshalStrict`).
+//! Configuration file of prometheus-adapter, read as strictly as it does (`pkg/config/loader.go`: yaml.v2, `UnmarshalStrict`).
 
 use std::collections::BTreeMap;
 
@@ -76,7 +76,7 @@ pub(super) fn list(part: &Part, api: MetricsApi, rules: &mut Vec<RawRule>, notes
         return;
     };
     if !matches!(node.value, Value::Sequence(_)) {
-        let message = format!("a list of rules is expected here, not a {}", node.kind());
+        let message = format!("expected a list of rules here, not a {}", node.kind());
         notes.push(Note::new(
             Severity::Error,
             part.place_of(node),
@@ -87,8 +87,9 @@ pub(super) fn list(part: &Part, api: MetricsApi, rules: &mut Vec<RawRule>, notes
     }
     let count = node.items().len();
     if count > MAX_RULES {
-        let message =
-            format!("{count} rules, and at most {MAX_RULES} of a list are imported: the others are left out");
+        let message = format!(
+            "{count} rules, but import converts at most {MAX_RULES} of a list: the others are left out"
+        );
         let place = part.place_of(node);
         notes.push(Note::new(Severity::Error, place, Reason::Unsupported, message));
     }
@@ -107,8 +108,9 @@ pub(super) fn resource_rules(part: &Part, key: &str, notes: &mut Vec<Note>) {
     let Some(name) = part.node().and_then(|node| node.key(key)) else {
         return;
     };
-    let message = "resourceRules (CPU and memory for metrics.k8s.io) have no counterpart: let metrics-server answer that API before \
-                   prometheus-adapter goes, or kubectl top and HPAs on CPU and memory stop working";
+    let message = "resourceRules (CPU and memory for metrics.k8s.io) have no counterpart: install metrics-server for \
+                   that API before you remove prometheus-adapter, or kubectl top and HPAs on CPU and memory stop \
+                   working";
     let place = part.place_of(name);
     notes.push(Note::new(
         Severity::Unsupported,
@@ -178,7 +180,7 @@ impl Reader<'_> {
             && !node.is_null()
             && !matches!(node.value, Value::Mapping(_))
         {
-            let message = format!("{what} is a mapping, not a {}", node.kind());
+            let message = format!("{what} must be a mapping, not a {}", node.kind());
             self.error(part, node, message);
         }
     }
@@ -189,12 +191,11 @@ impl Reader<'_> {
             let name = key.text().unwrap_or_default();
             if !keys.contains(&name) {
                 let meant = match closest(name, keys) {
-                    Some(meant) => format!("; {meant:?} is meant?"),
-                    None => format!("; there are {}", keys.join(", ")),
+                    Some(meant) => format!("; did you mean {meant:?}?"),
+                    None => format!("; the keys are {}", keys.join(", ")),
                 };
-                let message = format!(
-                    "{what} has no key {name:?}, and prometheus-adapter does not start with it{meant}"
-                );
+                let message =
+                    format!("{what} has no key {name:?}, so prometheus-adapter does not start{meant}");
                 self.error(part, key, message);
             }
         }
@@ -207,7 +208,7 @@ impl Reader<'_> {
             Some(node) if node.is_null() => String::new(),
             Some(node) => {
                 if node.text().is_none() {
-                    let message = format!("{field} is a text, not a {}", node.kind());
+                    let message = format!("{field} must be a string, not a {}", node.kind());
                     self.error(part, node, message);
                 }
                 node.text().unwrap_or_default().to_owned()
@@ -219,7 +220,10 @@ impl Reader<'_> {
         let node = part.get(field).filter(|node| !node.is_null())?;
         let value = node.to_json().as_bool();
         if value.is_none() {
-            let message = format!("{field} is true or false, without quotes, not a {}", node.kind());
+            let message = format!(
+                "{field} must be true or false without quotes, not a {}",
+                node.kind()
+            );
             self.error(part, node, message);
         }
         value
@@ -230,7 +234,7 @@ impl Reader<'_> {
             return Vec::new();
         };
         if !matches!(node.value, Value::Sequence(_)) {
-            let message = format!("seriesFilters is a list, not a {}", node.kind());
+            let message = format!("seriesFilters must be a list, not a {}", node.kind());
             self.error(part, node, message);
         }
         let count = node.items().len();
@@ -243,8 +247,7 @@ impl Reader<'_> {
                 is_not: self.text(&item, "isNot"),
             };
             if filter.is.is_empty() == filter.is_not.is_empty() {
-                let message =
-                    "a filter has either is or isNot; prometheus-adapter does not start with both or none";
+                let message = "a filter needs either is or isNot; prometheus-adapter does not start with both or neither";
                 match item.node() {
                     Some(node) => self.error(&item, node, message.to_owned()),
                     None => self.failed = true,

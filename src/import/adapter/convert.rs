@@ -1,4 +1,4 @@
-//! From a rule as prometheus-adapter reads it to ours.
+//! Conversion of a rule as prometheus-adapter reads it to ours.
 
 use std::collections::BTreeMap;
 
@@ -89,22 +89,24 @@ fn spec(
     };
     if lifted && !external {
         left.insert("resources".to_owned(), json!({ "namespaced": false }));
-        let message = "prometheus-adapter reads it in externalRules only; left out";
+        let message = "prometheus-adapter reads it only in externalRules; left out";
         let place = raw.part.place("resources.namespaced", None);
         notes.push(Note::new(Severity::Warning, place, Reason::Ineffective, message));
     }
     for (label, named) in &raw.overrides {
         let path = format!("resources.overrides[{label}]");
         let why = if !is_label_name(label) {
-            let message = format!("{label:?} is no label name, so no series has it; left out");
+            let message = format!("{label:?} is not a valid label name, so no series has it; left out");
             Some((path, message))
         } else if !is_resource(&named.resource) {
             let hint = match named.resource.split_once('.') {
-                Some((resource, group)) => format!("; {{group: {group}, resource: {resource}}} is meant?"),
+                Some((resource, group)) => {
+                    format!("; did you mean {{group: {group}, resource: {resource}}}?")
+                }
                 None => String::new(),
             };
             let message = format!(
-                "{:?} is no resource, and prometheus-adapter does not start with it: left out{hint}",
+                "{:?} is not a valid resource, and prometheus-adapter does not start with it; left out{hint}",
                 named.resource
             );
             Some((format!("{path}.resource"), message))
@@ -144,7 +146,7 @@ fn spec(
     {
         // It starts with it, lists the metric and answers none of its requests.
         let message = format!(
-            "{}; prometheus-adapter finds out at every request, which fails, as it does here",
+            "{}; prometheus-adapter fails every request for it, and so does metricrule",
             error.message
         );
         let place = raw.part.place("metricsQuery", Some(error.position));
@@ -186,10 +188,10 @@ fn never_works(raw: &RawRule, spec: &RuleSpec, notes: &mut Vec<Note>) -> bool {
         .as_ref()
         .is_some_and(|map| map.template.is_some() || !map.overrides.is_empty());
     let message = if spec.series_query.is_none() {
-        "a rule without seriesQuery asks Prometheus for nothing, which it refuses: with it no rule of prometheus-adapter is ever brought up to \
-         date. Left out"
+        "a rule without seriesQuery sends Prometheus an empty selector, which it refuses, so prometheus-adapter \
+         never updates any of its rules. Left out"
     } else if raw.api == MetricsApi::Custom && !mapped {
-        "a rule without resources.template and resources.overrides is about no object, so it has no metrics. Left out"
+        "a rule without resources.template and resources.overrides describes no object, so it has no metrics. Left out"
     } else {
         return false;
     };
@@ -236,8 +238,8 @@ fn report(raw: &RawRule, compiled: &CompiledRule, notes: &mut Vec<Note>) -> bool
         .flat_map(|naming| naming.association.unresolved())
     {
         let mut problem = problem.clone();
-        "not one of the kinds that every cluster has: where its CRD is missing, prometheus-adapter does not start, and here \
-                           the label is not used until it appears"
+        "not one of the kinds that every cluster has: if its CRD is missing, prometheus-adapter does not start, and \
+         metricrule ignores the label until the CRD appears"
             .clone_into(&mut problem.message);
         problem.suggestion = None;
         say(Severity::Warning, &problem, "");

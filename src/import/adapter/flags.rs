@@ -45,8 +45,8 @@ pub(super) fn backend(found: &[Flags], notes: &mut Vec<Note>) -> Option<Object> 
         .filter(|other| other.get("prometheus-url") != first.get("prometheus-url"))
     {
         let place = other.place("prometheus-url");
-        let message = "these are flags of another prometheus-adapter, and only those of the first make a MetricBackend: import each by \
-                       itself";
+        let message = "these flags belong to another prometheus-adapter, but only those of the first one become a \
+                       MetricBackend: import each by itself";
         notes.push(Note::new(
             Severity::Unsupported,
             place,

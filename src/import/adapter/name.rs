@@ -1,4 +1,4 @@
-//! What an imported rule is called: after its metric, and the same in every import.
+//! Names of imported rules: after their metric, and the same in every import.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What a document is, by its content.
+//! Recognition of documents by their content.
 
 mod inline;
 
@@ -109,8 +109,8 @@ pub(super) fn file(file: &SourceFile, found: &mut Found, import: &mut Import) {
         );
         import.notes.push(note);
     } else if !found.understood && !import.notes.iter().any(|note| note.place.file == file.name) {
-        let message = "nothing here is a configuration of prometheus-adapter, its ConfigMap, its Deployment, values of its \
-                       chart, a ScaledObject of KEDA, or an HPA of kube-metrics-adapter";
+        let message = "the input is none of these: a configuration of prometheus-adapter, its ConfigMap, its \
+                       Deployment, values of its chart, a ScaledObject of KEDA, an HPA of kube-metrics-adapter";
         let note = Note::new(Severity::Warning, whole(None), Reason::Imported, message);
         import.notes.push(note);
     }
@@ -129,7 +129,7 @@ impl Found {
         }
         if !matches!(root.value, Value::Mapping(_)) {
             let message = format!(
-                "a configuration, a Kubernetes object or values of the chart are expected, not a {}",
+                "expected a configuration, a Kubernetes object or values of the chart, not a {}",
                 root.kind()
             );
             return refuse(part, root, message, import);
@@ -142,7 +142,7 @@ impl Found {
         let full = self.rules.len() + import.objects.len() >= MOST;
         if full && !self.full {
             let message = format!(
-                "more than {MOST} objects: this and what is behind it is left out; import fewer files or namespaces at once"
+                "more than {MOST} objects: this object and those after it were left out; import fewer files or namespaces at once"
             );
             let place = part.place("", None);
             let note = Note::new(Severity::Error, place, Reason::Unsupported, message);
@@ -215,11 +215,12 @@ impl Found {
             } else if expected {
                 let message = match root.value {
                     Value::Mapping(_) => {
-                        "prometheus-adapter reads rules, externalRules and resourceRules: here is none"
+                        "prometheus-adapter reads rules, externalRules and resourceRules, but this file has none of \
+                         them"
                             .to_owned()
                     }
                     _ => format!(
-                        "prometheus-adapter's configuration is a mapping, not a {}",
+                        "prometheus-adapter's configuration must be a mapping, not a {}",
                         root.kind()
                     ),
                 };
@@ -233,8 +234,9 @@ impl Found {
         let Some(root) = part.node() else { return };
         if chart::is_values(root) {
             if in_config_map {
-                let message = "these are values of the chart (rules.custom, rules.external); prometheus-adapter does not start with \
-                               them, its file has lists: rules, externalRules. They are read as values";
+                let message = "these are values of the chart (rules.custom, rules.external), and import reads them \
+                               as such; prometheus-adapter does not start with them, because its own file has \
+                               lists: rules, externalRules";
                 let at = root.key("rules").unwrap_or(root);
                 refuse(part, at, message.to_owned(), import);
             }
@@ -289,8 +291,8 @@ impl Found {
                     .get("enabled")
                     .filter(|switch| switch.text() == Some("false"));
                 if let Some(switch) = switch {
-                    let message = "the chart installs no prometheus-adapter while this is false; what it would be is imported \
-                                   all the same";
+                    let message = "the chart installs no prometheus-adapter while this is false; import converts its \
+                                   configuration anyway";
                     let place = part.place_of(switch);
                     let said = Note::new(Severity::Warning, place, Reason::Ineffective, message);
                     import.notes.push(said);
@@ -318,7 +320,7 @@ impl Found {
             .and_then(|node| node.get("metadata")?.get("labels")?.get("status"));
         if let Some(status) = status.filter(|status| status.text() != Some("deployed")) {
             self.understood = true;
-            let message = "this revision of the release is not the one that is deployed; it is left out";
+            let message = "this revision of the release is not the deployed one; it was left out";
             let place = part.place_of(status);
             return import
                 .notes

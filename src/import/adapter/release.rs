@@ -1,4 +1,4 @@
-//! A release as Helm keeps it: the Secret `sh.helm.release.v1.NAME.vN`.
+//! Helm release as Helm stores it: the Secret `sh.helm.release.v1.NAME.vN`.
 
 use std::io::Read as _;
 
@@ -15,13 +15,13 @@ const MOST: u64 = 32 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReleaseError {
     /// It is not base64.
-    #[error("the release is not base64")]
+    #[error("the release is not valid base64")]
     Base64,
     /// It does not unpack, or comes to more than 32 MiB.
-    #[error("the release does not unpack: it is not gzip, is cut off, or holds more than 32 MiB")]
+    #[error("the release cannot be unpacked: it is not gzip, is truncated, or contains more than 32 MiB")]
     Gzip,
     /// It is not JSON.
-    #[error("the release is not Helm's JSON")]
+    #[error("the release is not valid JSON of Helm")]
     Json,
 }
 

@@ -40,7 +40,7 @@ pub(super) fn rule(
     if let Some(problem) = compiled.refusals.first() {
         let field = problem.path.strip_prefix("spec.").unwrap_or_default();
         let message = format!(
-            "it names the namespace {namespace} alone, but cannot be a MetricRule of it, and stays a ClusterMetricRule: {}",
+            "it names only the namespace {namespace}, but cannot become a MetricRule there, and stays a ClusterMetricRule: {}",
             problem.text()
         );
         let place = raw.part.place(field, problem.position);
@@ -48,8 +48,8 @@ pub(super) fn rule(
         return None;
     }
     let message = format!(
-        "names the namespace {namespace} alone and became {} ({:?} metrics): its team can own it; it serves requests in that \
-         namespace only, within the usual limits",
+        "names only the namespace {namespace} and became {} ({:?} metrics): its team can own it; it serves requests \
+         only in that namespace, within the usual limits",
         rule.rule_key(),
         raw.api
     );

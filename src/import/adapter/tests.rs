@@ -1,4 +1,4 @@
-//! What is said of configurations, and where.
+//! Findings about configurations, and their places.
 
 mod backends;
 mod places;

@@ -1,4 +1,4 @@
-//! The adapter as it runs: a Pod, or what makes Pods.
+//! Workload of the adapter: a Pod, or what makes Pods.
 
 use super::{
     Part,

@@ -1,4 +1,4 @@
-//! The HPA that KEDA keeps for a `ScaledObject`, without KEDA.
+//! HPA that KEDA keeps for a `ScaledObject`, without KEDA.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ pub(super) fn add(scaled: &ScaledObject<'_>, metrics: Vec<MetricSpec>, findings:
         return findings.info(
             Reason::Imported,
             node,
-            "no metric is left for an HPA, so there is none",
+            "no metric is left for an HPA, so import created none",
         );
     }
     let text = |path: &str, default: &str| {
@@ -75,7 +75,7 @@ pub(super) fn add(scaled: &ScaledObject<'_>, metrics: Vec<MetricSpec>, findings:
         Reason::Imported,
         node,
         format!(
-            "two HPAs of one workload block each other, and KEDA owns {} until that is taken over: delete the ScaledObject, then \
+            "two HPAs of one workload block each other, and KEDA owns {} until you take it over: delete the ScaledObject, then \
              apply the HPA {name:?}",
             MetricsApi::External.group()
         ),
@@ -97,7 +97,7 @@ fn checked(hpa: &HorizontalPodAutoscaler, findings: &mut Findings<'_>) -> bool {
             _ => path.clone(),
         };
         let node = findings.document.nearest(&path).0;
-        findings.error(node, format!("there is no such HPA: {message}"));
+        findings.error(node, format!("such an HPA would not be valid: {message}"));
     }
     faults.is_empty()
 }
@@ -110,21 +110,21 @@ fn without_counterpart(min: i32, findings: &mut Findings<'_>) {
         findings.warn(
             Reason::Unsupported,
             node,
-            "KEDA scales to 0 replicas; an HPA does not, so minReplicas is 1",
+            "KEDA scales to 0 replicas, but an HPA does not, so minReplicas is 1",
         );
     }
     for (path, message) in [
         (
             "spec.idleReplicaCount",
-            "an HPA has no replica count for when there is nothing to do",
+            "an HPA has no separate replica count for idle times",
         ),
         (
             "spec.fallback",
-            "when a metric cannot be had, an HPA keeps its replicas: there is no other fallback",
+            "if a metric is not available, an HPA keeps its replicas; it has no other fallback",
         ),
         (
             "spec.advanced.restoreToOriginalReplicaCount",
-            "an HPA that is deleted leaves the replicas as they are",
+            "deleting an HPA leaves the replicas as they are",
         ),
     ] {
         if let Some(node) = document.get(path).filter(|node| node.text() != Some("false")) {
@@ -134,12 +134,12 @@ fn without_counterpart(min: i32, findings: &mut Findings<'_>) {
     for (path, message) in [
         (
             "spec.pollingInterval",
-            "the HPA controller asks by its own period (15s by default)",
+            "the HPA controller has its own interval (15s by default)",
         ),
-        ("spec.cooldownPeriod", "it is about the step to 0 replicas alone"),
+        ("spec.cooldownPeriod", "it applies only to the step to 0 replicas"),
         (
             "spec.initialCooldownPeriod",
-            "it is about the step to 0 replicas alone",
+            "it applies only to the step to 0 replicas",
         ),
     ] {
         if let Some(node) = document.get(path) {
@@ -155,7 +155,7 @@ fn without_counterpart(min: i32, findings: &mut Findings<'_>) {
             findings.warn(
                 Reason::Unsupported,
                 node,
-                "the ScaledObject is paused; the HPA scales as soon as it is applied",
+                "the ScaledObject is paused, but the HPA scales as soon as you apply it",
             );
         }
     }
@@ -166,7 +166,10 @@ fn replicas(path: &str, default: i32, findings: &mut Findings<'_>) -> i32 {
         return default;
     };
     trimmed(node).parse().unwrap_or_else(|_| {
-        findings.error(node, format!("{:?} is no number of replicas", trimmed(node)));
+        findings.error(
+            node,
+            format!("{:?} is not a valid number of replicas", trimmed(node)),
+        );
         default
     })
 }
@@ -179,7 +182,7 @@ fn behavior(findings: &mut Findings<'_>) -> Option<HorizontalPodAutoscalerBehavi
     let mut behavior = written.and_then(|node| match serde_json::from_value(node.to_json()) {
         Ok(behavior) => Some(behavior),
         Err(error) => {
-            findings.error(node, format!("it is no behavior of an HPA: {error}"));
+            findings.error(node, format!("it is not a valid behavior of an HPA: {error}"));
             None
         }
     });

@@ -1,4 +1,4 @@
-//! The metadata of a Prometheus trigger: where the query goes, and what becomes of its answer.
+//! Metadata of a Prometheus trigger: where the query goes, and what becomes of its answer.
 
 use std::{collections::BTreeMap, time::Duration as StdDuration};
 
@@ -74,7 +74,7 @@ pub(super) fn settings(
         findings.warn(
             Reason::InsecureTls,
             node,
-            "the MetricBackend takes any certificate, as KEDA did: name the authority in tls.caRef instead",
+            "the MetricBackend accepts any certificate, as KEDA did: name the authority in tls.caRef instead",
         );
         spec.tls.get_or_insert_default().insecure_skip_verify = true;
     }
@@ -84,7 +84,7 @@ pub(super) fn settings(
             findings.info(
                 Reason::Ineffective,
                 key,
-                format!("{name} does nothing in a prometheus trigger"),
+                format!("{name} has no effect in a prometheus trigger"),
             );
         }
     }
@@ -100,8 +100,8 @@ pub(super) fn about_values(query: &Node, metadata: &Node, findings: &mut Finding
         findings.info(
             Reason::NoData,
             query,
-            "when the query has no result, KEDA takes it for 0 (ignoreNullValues) and the HPA scales down; now the HPA keeps its \
-             replicas. Append `or vector(0)` to have it as before",
+            "if the query has no result, KEDA counts it as 0 (ignoreNullValues) and the HPA scales down; now the HPA \
+             keeps its replicas. Append `or vector(0)` to keep the old behavior",
         );
     }
     if let Some(node) = metadata
@@ -111,7 +111,7 @@ pub(super) fn about_values(query: &Node, metadata: &Node, findings: &mut Finding
         findings.warn(
             Reason::Unsupported,
             node,
-            "activationThreshold is about the step between 0 and 1 replicas, which an HPA does not make",
+            "activationThreshold applies to the step between 0 and 1 replicas, which an HPA does not make",
         );
     }
 }
@@ -124,7 +124,7 @@ fn pairs(node: &Node, findings: &mut Findings<'_>) -> BTreeMap<String, String> {
             Some((key, value)) if !value.contains('=') => {
                 pairs.insert(key.trim().to_owned(), value.trim().to_owned());
             }
-            _ => findings.error(node, format!("{:?} is not of the form key=value", pair.trim())),
+            _ => findings.error(node, format!("{:?} must have the form key=value", pair.trim())),
         }
     }
     pairs
@@ -143,14 +143,15 @@ fn timeout(node: &Node, spec: &mut PrometheusSpec, findings: &mut Findings<'_>) 
         Some(timeout) => {
             let bounded = timeout.clamp(TIMEOUT.0, TIMEOUT.1);
             if bounded != timeout {
-                let message = format!("a backend's timeout is from 100ms to 60s: it becomes {bounded:?}");
+                let message =
+                    format!("a backend's timeout must be from 100ms to 60s, so it became {bounded:?}");
                 findings.warn(Reason::InvalidSpec, node, message);
             }
             spec.timeout = format!("{}ms", bounded.as_millis())
                 .parse()
                 .unwrap_or(spec.timeout);
         }
-        None => findings.error(node, format!("{text:?} is no timeout")),
+        None => findings.error(node, format!("{text:?} is not a valid timeout")),
     }
 }
 
@@ -164,7 +165,7 @@ fn authentication(trigger: &Node, metadata: &Node, spec: &mut PrometheusSpec, fi
         return findings.warn(
             Reason::Unsupported,
             node,
-            "credentials of a TriggerAuthentication are not imported: set spec.prometheus.auth and tls of the MetricBackend",
+            "import does not convert the credentials of a TriggerAuthentication: set spec.prometheus.auth and tls of the MetricBackend",
         );
     };
     let mut needs = Vec::new();
@@ -185,18 +186,18 @@ fn authentication(trigger: &Node, metadata: &Node, spec: &mut PrometheusSpec, fi
             "tls" => {
                 let name = external::name(&[&secret, "tls"]);
                 spec.tls.get_or_insert_default().certificate_ref = Some(CertificateRef { name });
-                needs.push("tls.crt and tls.key (in a Secret of its own, with the suffix -tls)");
+                needs.push("tls.crt and tls.key (in a separate Secret, with the suffix -tls)");
             }
             _ => findings.unsupported(
                 modes,
-                format!("a MetricBackend has no counterpart of the authentication {mode:?}"),
+                format!("a MetricBackend has no counterpart for the authentication {mode:?}"),
             ),
         }
     }
     if !needs.is_empty() {
         let message = format!(
-            "the MetricBackend reads its credentials from the Secret {secret:?} of the operator's namespace, with the label \
-             metricrule.dev/backend: \"true\": create it with {}",
+            "the MetricBackend reads its credentials from the Secret {secret:?} in the operator's namespace, with \
+             the label metricrule.dev/backend: \"true\": create it with {}",
             needs.join(", and ")
         );
         findings.warn(Reason::Unsupported, modes, message);
@@ -206,7 +207,7 @@ fn authentication(trigger: &Node, metadata: &Node, spec: &mut PrometheusSpec, fi
         findings.warn(
             Reason::PlaintextCredentials,
             modes,
-            "the credentials go to an http address, as they did before: use https",
+            "the credentials go over plain http, as they did before: use https",
         );
     }
 }

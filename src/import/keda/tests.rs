@@ -1,4 +1,4 @@
-//! What a `ScaledObject` comes to.
+//! Import of a `ScaledObject`.
 
 mod backend;
 mod refused;
@@ -96,7 +96,7 @@ fn a_rule_a_backend_and_an_hpa() {
         notes(&import),
         [
             "f:2:7: info: Imported: two HPAs of one workload block each other, and KEDA owns external.metrics.k8s.io until \
-             that is taken over: delete the ScaledObject, then apply the HPA \"worker\""
+             you take it over: delete the ScaledObject, then apply the HPA \"worker\""
         ]
     );
 }
@@ -177,7 +177,7 @@ fn what_keda_would_not_start_with() {
         (
             "{type: prometheus, metadata: {serverAddress: 'http://p', query: a, threshold: many}}",
             "f:8:83",
-            "\"many\" is no number",
+            "\"many\" is not a valid number",
         ),
         (
             "{type: prometheus, metadata: {serverAddress: 'http://p', query: a, threshold: '0'}}",
@@ -198,7 +198,7 @@ fn what_keda_would_not_start_with() {
         (
             "{type: memory, metricType: Utilization, metadata: {value: 1Gi}}",
             "f:8:63",
-            "\"1Gi\" is no value",
+            "\"1Gi\" is not a valid value",
         ),
     ] {
         let import = trigger(text);
@@ -231,7 +231,7 @@ fn triggers_of_other_types_are_left_out() {
     assert_note(
         &import,
         "f:18:13: unsupported: Unsupported",
-        "\"kafka\" does not ask a Prometheus",
+        "\"kafka\" does not query a Prometheus",
     );
     assert!(import.has(Severity::Unsupported));
     let hpa = &of_kind(&import, "HorizontalPodAutoscaler")[0];
@@ -315,8 +315,8 @@ fn fields_without_a_counterpart_are_named() {
            {restoreToOriginalReplicaCount: true}\n";
     let import = import(&text);
     for (begin, part) in [
-        ("f:10:21: warning", "nothing to do"),
-        ("f:19:20: info", "period"),
+        ("f:10:21: warning", "idle times"),
+        ("f:19:20: info", "interval"),
         ("f:20:19: info", "0 replicas"),
         ("f:21:13: warning", "keeps its replicas"),
         ("f:22:45: warning", "as they are"),

@@ -1,4 +1,4 @@
-//! The annotations, by the metric that each is about.
+//! Annotations of an HPA, by the metric that each describes.
 
 use std::{cell::Cell, collections::BTreeMap};
 
@@ -63,8 +63,7 @@ pub(super) fn read<'a>(findings: &mut Findings<'a>) -> Configs<'a> {
             continue;
         };
         let Some(([_, kind, metric, collector], option)) = parts(text) else {
-            let message =
-                "it is not of the form metric-config.<type>.<metric>.<collector>/<key>, so it does nothing";
+            let message = "it does not have the form metric-config.<type>.<metric>.<collector>/<key>, so it has no effect";
             findings.info(Reason::Ineffective, key, message);
             continue;
         };
@@ -82,7 +81,7 @@ pub(super) fn read<'a>(findings: &mut Findings<'a>) -> Configs<'a> {
         });
         if config.collector != collector {
             let message = format!(
-                "the metric has the collector {:?} already, so this does nothing",
+                "the metric already has the collector {:?}, so this has no effect",
                 config.collector
             );
             findings.warn(Reason::Ineffective, key, message);

@@ -1,4 +1,4 @@
-//! What an HPA of kube-metrics-adapter comes to.
+//! Import of an HPA of kube-metrics-adapter.
 
 use serde_json::json;
 
@@ -97,7 +97,9 @@ fn a_rule_a_backend_and_the_hpa_without_annotations() {
     );
     assert_eq!(
         notes(&import),
-        ["f:13:67: info: Imported: a value is asked for when the HPA asks for it, and not by an interval"]
+        [
+            "f:13:67: info: Imported: the operator queries a value when the HPA asks for it, not at an interval"
+        ]
     );
 }
 
@@ -146,7 +148,7 @@ fn an_object_that_stands_for_nothing_becomes_external() {
         of_kind(import, "HorizontalPodAutoscaler")[0]["spec"]["metrics"][0]["external"]["target"].clone()
     };
     assert_eq!(target(&import), json!({"type": "Value", "value": "10"}));
-    assert_note(&import, "f:10:13: info", "stand-in");
+    assert_note(&import, "f:10:13: info", "only a placeholder");
     let import = hpa(
         &format!("{query}, metric-config.object.rps.prometheus/per-replica: 'true'"),
         &object("type: Value, value: 10"),
@@ -178,8 +180,12 @@ fn collectors_without_a_counterpart_are_left_out() {
         "\"json-path\" reads the pods itself",
     );
     assert_note(&import, "f:10:", "is about a Ingress");
-    assert_note(&import, "f:10:", "\"sqs-queue-length\" asks no Prometheus");
-    assert_note(&import, "f:10:", "\"zmon\" asks no Prometheus");
+    assert_note(
+        &import,
+        "f:10:",
+        "\"sqs-queue-length\" does not query a Prometheus",
+    );
+    assert_note(&import, "f:10:", "\"zmon\" does not query a Prometheus");
     assert!(import.has(Severity::Unsupported));
     let hpa_object = &of_kind(&import, "HorizontalPodAutoscaler")[0];
     assert_eq!(hpa_object["spec"]["metrics"].as_array().unwrap().len(), 1);
@@ -197,8 +203,8 @@ fn annotations_that_do_nothing_are_named() {
          metric-config.external.b.c.prometheus/query: x, metric-config.external.lost.prometheus/query: 'vector(2)'",
         &external("a", "type: prometheus"),
     );
-    assert_note(&import, "f:6:", "has the collector \"prometheus\" already");
-    assert_note(&import, "f:6:", "not of the form");
+    assert_note(&import, "f:6:", "already has the collector \"prometheus\"");
+    assert_note(&import, "f:6:", "does not have the form");
     assert_note(&import, "f:6:", "no metric of the HPA has this type and name");
     assert_eq!(of_kind(&import, "MetricRule").len(), 1);
 }

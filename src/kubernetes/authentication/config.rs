@@ -1,4 +1,4 @@
-//! The content of the ConfigMap, parsed.
+//! Configuration of authentication: the content of the ConfigMap, parsed.
 
 use std::{collections::BTreeMap, fmt, ops::RangeInclusive, sync::Arc};
 
@@ -155,7 +155,7 @@ impl CaBundle {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
             // Without the reader's words, which quote a line of what may be a key in the wrong place.
-            let certificate = certificate.map_err(|_| "not a PEM bundle, or cut off".to_owned())?;
+            let certificate = certificate.map_err(|_| "not a PEM bundle, or truncated".to_owned())?;
             if certificates.len() == MAX_CERTIFICATES {
                 return Err(format!("more than {MAX_CERTIFICATES} certificates"));
             }
@@ -195,7 +195,7 @@ impl CaBundle {
             None => self.verifier.verify_client_cert(leaf, intermediates, now),
             Some(roots) => {
                 let verifier = verifier(roots).map_err(|error| {
-                    VerifyError::Invalid(rustls::Error::General(format!("no CA is in force: {error}")))
+                    VerifyError::Invalid(rustls::Error::General(format!("no CA is in use: {error}")))
                 })?;
                 verifier.verify_client_cert(leaf, intermediates, now)
             }

@@ -44,7 +44,10 @@ async fn labelled_secrets_and_config_maps_are_followed() {
 
     until("secrets are listed", || get("login", "token").is_some()).await;
     assert_eq!(get("login", "token").unwrap(), "abc");
-    assert!(!credentials.borrow().is_synced(), "ConfigMaps are not listed yet");
+    assert!(
+        !credentials.borrow().is_synced(),
+        "the operator has not listed ConfigMaps yet"
+    );
     for absent in ["metricrule-ca", "other", "bare", "broken"] {
         assert_eq!(get(absent, "token"), None, "{absent}");
     }

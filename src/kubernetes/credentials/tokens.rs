@@ -52,19 +52,19 @@ pub enum TokenError {
     Own(String),
     /// The audience is one of the API server's: the backend could use the token there.
     #[error(
-        "the audience {0:?} is one of the API server's own, for which no backend is given a token; name the backend's"
+        "the audience {0:?} is one of the API server's own, and no backend may get a token for it; name the backend's audience"
     )]
     ApiServer(String),
     /// No such `ServiceAccount`.
-    #[error("there is no ServiceAccount {0} in the operator's namespace")]
+    #[error("the ServiceAccount {0} does not exist in the operator's namespace")]
     NotFound(String),
     /// RBAC.
     #[error(
-        "tokens of this ServiceAccount may not be issued; for the operator add it to the chart's value `rbac.tokens` ({0})"
+        "the operator may not request tokens for this ServiceAccount; add it to the chart's value `rbac.tokens` ({0})"
     )]
     Forbidden(String),
     /// Anything else, no answer in time included.
-    #[error("the token of the ServiceAccount {name} was not issued: {message}")]
+    #[error("the API server issued no token for the ServiceAccount {name}: {message}")]
     Failed {
         /// The `ServiceAccount`.
         name: String,
@@ -109,7 +109,7 @@ impl TokenRequests {
         if audiences.is_empty() {
             return Err(TokenError::Failed {
                 name: service_account.to_owned(),
-                message: "the API server does not say which audiences are its own".to_owned(),
+                message: "the API server does not report its own audiences".to_owned(),
             });
         }
         if audiences.iter().any(|known| known == audience) {
@@ -177,14 +177,14 @@ impl TokenRequests {
                 };
                 Ok((token, spec.audiences))
             }
-            Ok(Ok(_)) => Err(failed("the answer holds no token".to_owned())),
+            Ok(Ok(_)) => Err(failed("the answer contains no token".to_owned())),
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => Err(TokenError::NotFound(name)),
             Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
                 Err(TokenError::Forbidden(status.message))
             }
             Ok(Err(kube::Error::Api(status))) => Err(failed(status.message)),
             // A decoder's words could quote the token.
-            Ok(Err(kube::Error::SerdeError(_))) => Err(failed("the answer does not decode".to_owned())),
+            Ok(Err(kube::Error::SerdeError(_))) => Err(failed("the answer cannot be decoded".to_owned())),
             Ok(Err(error)) => Err(failed(error.to_string())),
             Err(_) => Err(failed(format!("no answer within {TIMEOUT:?}"))),
         }

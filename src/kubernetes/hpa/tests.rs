@@ -1,4 +1,4 @@
-//! From an HPA to the paths that its controller sends; the expected ones were captured from the controller's own clients.
+//! Paths of an HPA's requests; the expected ones were captured from the controller's own clients.
 
 use serde_json::{Value, json};
 
@@ -126,8 +126,8 @@ fn what_cannot_be_asked_says_why() {
     let broken = json!({"name": "m", "selector": {"matchExpressions": [{"key": "a", "operator": "Near"}]}});
     for (metric, expected) in [
         (resource, "metrics.k8s.io"),
-        (json!({"type": "Pods"}), "without its field"),
-        (pods(&json!({"name": "a/b"})), "holds a `/`"),
+        (json!({"type": "Pods"}), "lacks its field"),
+        (pods(&json!({"name": "a/b"})), "contains a `/`"),
         (pods(&broken), "not a valid label selector operator"),
         (
             object("example.com/v1", "Widget", "w"),

@@ -1,4 +1,4 @@
-//! The objects of one kind, by namespace and name.
+//! Objects of one kind, by namespace and name.
 
 mod refusals;
 

@@ -1,4 +1,4 @@
-//! From a Service and its endpoints to pods and a port of them. Pure.
+//! Endpoints of a Service: the pods and the port to forward to. Pure.
 
 use k8s_openapi::api::{
     core::v1::Service,
@@ -18,7 +18,7 @@ pub(super) struct Target {
 pub(super) fn port(service: &Service, wanted: &Port) -> Result<Option<String>, String> {
     let spec = service.spec.as_ref();
     if spec.and_then(|spec| spec.type_.as_deref()) == Some("ExternalName") {
-        return Err("it is an ExternalName, behind which there are no pods".to_owned());
+        return Err("it is an ExternalName, which has no pods".to_owned());
     }
     let ports = spec.and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
     let by_name = |name: &str| ports.iter().find(|port| port.name.as_deref() == Some(name));
@@ -39,7 +39,7 @@ pub(super) fn port(service: &Service, wanted: &Port) -> Result<Option<String>, S
                 None => port.port.to_string(),
             })
             .collect();
-        format!("it has no such port; its ports are {}", known.join(", "))
+        format!("it does not have this port; its ports are {}", known.join(", "))
     })?;
     Ok(found.name.clone().filter(|name| !name.is_empty()))
 }

@@ -1,4 +1,4 @@
-//! Which pod and port are meant, and a forwarded stream against an API server that speaks WebSocket.
+//! Pod and port of a Service, and a forwarded stream against an API server that speaks WebSocket.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},

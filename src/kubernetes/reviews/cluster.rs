@@ -192,7 +192,7 @@ fn explain(kind: &'static str, error: &kube::Error, redact: impl Fn(&str) -> Str
         // The parts of an answer that serde quotes could be the token.
         kube::Error::SerdeError(_) => ReviewError::Failed {
             kind,
-            message: "the answer cannot be read".to_owned(),
+            message: "the answer cannot be decoded".to_owned(),
         },
         error => ReviewError::Failed {
             kind,

@@ -1,4 +1,4 @@
-//! How many reviews are asked at a time, and how many may wait.
+//! Limits on reviews: how many are in flight, and how many may wait.
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 

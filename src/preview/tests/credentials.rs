@@ -1,4 +1,4 @@
-//! Who is sent the cluster's credentials: a fake API server, and a Prometheus that remembers what it was sent.
+//! Credentials of the cluster, and who receives them: a fake API server, and a Prometheus that remembers what it received.
 
 use serde_json::{Value, json};
 use wiremock::MockServer;
@@ -132,7 +132,7 @@ async fn a_previewed_file_got_the_clusters_secrets() {
     assert!(!report.is_good());
     let problem = report.rules[0].backend.as_ref().unwrap().problem.clone().unwrap();
     for expected in [
-        "nothing is sent: user name and password of the Secret metricrule-system/prom-creds would go to",
+        "preview sends nothing: the user name and password in the Secret metricrule-system/prom-creds would go to",
         &evil.uri(),
         "--with-credentials",
     ] {
@@ -191,7 +191,7 @@ async fn a_token_was_sent_although_the_operators_own_account_was_not_known() {
     assert!(
         report
             .to_string()
-            .contains("whose ServiceAccount no backend is given a token of"),
+            .contains("whose ServiceAccount must not give a token to a backend"),
         "{report}"
     );
     let none = cluster(std::slice::from_ref(&known));

@@ -10,7 +10,7 @@ use crate::{
 /// What an answer lacks, in words.
 pub(super) fn missing(rows: &InstantVector, tally: &Tally) -> Option<String> {
     let counts = [
-        (tally.dropped(Reason::NoData), "rows are no number (NaN)"),
+        (tally.dropped(Reason::NoData), "rows are not a number (NaN)"),
         (tally.dropped(Reason::StaleRow), "rows are too old"),
         (rows.histograms, "rows are native histograms"),
     ];
@@ -20,15 +20,15 @@ pub(super) fn missing(rows: &InstantVector, tally: &Tally) -> Option<String> {
         .map(|(count, what)| format!("{count} {what}"))
         .collect();
     if rows.partial {
-        words.push("the backend says that rows are missing".to_owned());
+        words.push("the backend reports that rows are missing".to_owned());
     }
     (!words.is_empty()).then(|| words.join(", "))
 }
 
 pub(super) fn lacking(plan: &Plan, missing: &str) -> Failure {
     let cause = format!(
-        "the query of the rule {} gave rows that cannot be served: {missing}; the sum of the others is not that of the \
-         metric: write a query that gives a number for every row (guard a division against 0/0, take histogram_sum or \
+        "the query of the rule {} returned rows that cannot be served: {missing}; the sum of the others is not the \
+         metric's: write a query that returns a number for every row (guard a division against 0/0, use histogram_sum or \
          histogram_count of a histogram), or set `missingRows: Accept`",
         plan.served.rule.key()
     );
@@ -37,7 +37,7 @@ pub(super) fn lacking(plan: &Plan, missing: &str) -> Failure {
 
 pub(super) fn overflow(plan: &Plan, share: Share) -> Failure {
     let cause = format!(
-        "the query of the rule {} gave values that {}",
+        "the query of the rule {} returned values that {}",
         plan.served.rule.key(),
         share.fault
     );
@@ -47,30 +47,32 @@ pub(super) fn overflow(plan: &Plan, share: Share) -> Failure {
 pub(super) fn refusal(plan: &Plan, reason: Reason) -> Failure {
     let what = match reason {
         Reason::NegativeValue => "a negative value, which the rule's `negative: Error` refuses",
-        _ => "a value that is infinite; a division by zero in the rule's query is the usual cause",
+        _ => "an infinite value; the usual cause is a division by zero in the rule's query",
     };
     Failure::new(
         reason,
-        format!("the query of the rule {} gave {what}", plan.served.rule.key()),
+        format!("the query of the rule {} returned {what}", plan.served.rule.key()),
     )
 }
 
 pub(super) fn no_data(plan: &Plan, label: &str, rows: &InstantVector, tally: &Tally) -> Failure {
     let rule = plan.served.rule.key();
     let cause = if rows.samples.is_empty() {
-        format!("the query of the rule {rule} gave no row; there are no samples for this object now")
+        format!(
+            "the query of the rule {rule} returned no row; the backend has no samples for this object now"
+        )
     } else if tally.dropped(Reason::ForeignNamespace) > 0 {
         format!(
-            "the query of the rule {rule} gave rows of another namespace only; does it keep <<.LabelMatchers>>?"
+            "the query of the rule {rule} returned only rows of another namespace; check that it keeps <<.LabelMatchers>>"
         )
     } else if tally.dropped(Reason::ForeignObject) > 0 {
         format!(
-            "the query of the rule {rule} gave {} rows, none with the object's name in the label {label:?}; does it \
-             aggregate by (<<.GroupBy>>)?",
+            "the query of the rule {rule} returned {} rows, none with the object's name in the label {label:?}; \
+             check that it aggregates by (<<.GroupBy>>)",
             rows.samples.len()
         )
     } else {
-        format!("the query of the rule {rule} gave no number for this object (NaN)")
+        format!("the query of the rule {rule} returned NaN for this object")
     };
     Failure::new(Reason::NoData, cause)
         .after(plan.sought.clone())

@@ -75,8 +75,8 @@ impl<'a> Rows<'a> {
         }
         if foreign > 0 {
             self.warnings.push(format!(
-                "{foreign} rows carry another namespace than the one asked for and are served all the same, as \
-                 prometheus-adapter does: does the query keep <<.LabelMatchers>>?"
+                "{foreign} rows belong to another namespace than the request's, and are served anyway, as in \
+                 prometheus-adapter: check that the query keeps <<.LabelMatchers>>"
             ));
         }
         own

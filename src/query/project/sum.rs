@@ -8,11 +8,11 @@
 use language::quantity::Milli;
 
 /// What is wrong with values that are too large for their sum, and what to do; after "values that".
-const TOO_LARGE: &str = "are too large to be added up (an HPA's sum ends at 9.2e15); give them in a larger unit, such as seconds instead of \
-     nanoseconds";
+const TOO_LARGE: &str = "are too large to add up (an HPA's sum is limited to 9.2e15); use a larger unit, such as \
+                         seconds instead of nanoseconds";
 /// The same for a target of an HPA.
-const TOO_FAR: &str = "are, taken together, more than 2^31 times the target of an HPA, which would scale to its minimum; look at the units of \
-     the metric and of the target";
+const TOO_FAR: &str = "together exceed 2^31 times the target of an HPA, which would then scale to its minimum; check \
+                       the units of the metric and of the target";
 
 /// One value of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

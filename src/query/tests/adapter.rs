@@ -290,7 +290,7 @@ fn values_are_cut_and_the_last_row_counts() {
     assert_eq!(answer.window, None);
     assert_eq!(answer.warnings.len(), 3, "{:?}", answer.warnings);
     assert!(
-        answer.warnings[0].starts_with("1 rows carry another namespace"),
+        answer.warnings[0].starts_with("1 rows belong to another namespace"),
         "{:?}",
         answer.warnings
     );

@@ -189,7 +189,7 @@ fn an_answer_that_lacks_rows_is_not_served_as_whole() {
     let mut stale = queues(&[1.0, 2.0, 3.0]);
     stale.samples[1].timestamp = "2026-01-02T01:59:04Z".parse().unwrap();
     for (what, rows) in [
-        ("1 rows are no number", nan),
+        ("1 rows are not a number", nan),
         ("2 rows are native histograms", histograms),
         ("rows are missing", partial),
         ("1 rows are too old", stale),
@@ -213,7 +213,7 @@ fn an_answer_that_lacks_rows_is_not_served_as_whole() {
     assert_eq!(
         project(ADAPTER, &both).unwrap(),
         milli(&[1000]),
-        "as prometheus-adapter does"
+        "as in prometheus-adapter"
     );
     let strict = format!("{ADAPTER}\nmissingRows: Fail");
     assert_eq!(project(&strict, &both), Err(Reason::MissingRows));

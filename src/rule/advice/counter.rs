@@ -156,20 +156,21 @@ fn without_rate(
                 "deriv" => Some("rate"),
                 _ => None,
             };
-            let how = format!("goes through {function}(), which knows nothing of restarts");
+            let how = format!("{function}() does not handle its restarts");
             let suggestion = match instead {
                 Some(instead) => format!("write `{instead}` instead of `{function}`"),
-                None => format!("take the rate first: `{function}(rate({written}[{range}])[1h:])`"),
+                None => format!("use the rate first: `{function}(rate({written}[{range}])[1h:])`"),
             };
             (*at, how, suggestion)
         }
         _ => (
             usage.span,
-            "is used as it is".to_owned(),
+            "the query uses it directly".to_owned(),
             format!("write `rate({written}[{range}])`"),
         ),
     };
-    let message = format!("{name} is a counter by its name, but {how}: the value only grows until a restart");
+    let message =
+        format!("judging by its name, {name} is a counter, but {how}: the value only grows until a restart");
     Some(
         specimen
             .problem(Reason::CounterWithoutRate, at, message)
@@ -181,7 +182,7 @@ fn rate_of_gauge(specimen: &Specimen<'_>, usage: &Usage) -> Option<Problem> {
     let name = usage.name.as_deref().filter(|name| is_gauge(name))?;
     let (function, at) = usage.function?;
     let function = function.name;
-    let message = format!("{name:?} is a gauge, and {function}() takes every fall of it for a restart");
+    let message = format!("{name:?} is a gauge, and {function}() treats every decrease as a restart");
     let instead = if function == "increase" { "delta" } else { "deriv" };
     let written = specimen.written_or(usage.span, name);
     Some(

@@ -19,13 +19,13 @@ pub(super) fn lint(specimen: &Specimen<'_>, assumptions: Assumptions, found: &mu
             continue;
         }
         let message = format!(
-            "{}() over {} finds {} where targets are scraped every {}",
+            "{}() over {} finds {} if targets are scraped every {}",
             function.name,
             duration(range),
             if pairs {
                 "fewer than two samples"
             } else {
-                "no sample at times"
+                "sometimes no sample"
             },
             duration(interval),
         );

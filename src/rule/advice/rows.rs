@@ -79,7 +79,7 @@ fn group_by_lost(
     let written = specimen.written_or(loss.span, "");
     let (how, suggestion) = match &loss.cause {
         LossCause::Aggregation(operator) => (
-            format!("{operator}() makes one row of all and drops {whose}"),
+            format!("{operator}() combines all rows into one and drops {whose}"),
             format!("write `{operator} by ({GROUP_BY})`"),
         ),
         LossCause::Clause {
@@ -108,19 +108,19 @@ fn group_by_lost(
             )
         }
         LossCause::Function(function) => (
-            format!("what {}() gives has not {whose}", function.name),
-            format!("use something that keeps the label, such as `sum by ({GROUP_BY}) (…)`"),
+            format!("the result of {}() does not have {whose}", function.name),
+            format!("use a function that keeps the label, such as `sum by ({GROUP_BY}) (…)`"),
         ),
         LossCause::Matching => (
             format!("the rows of this operation do not keep {whose}"),
-            format!("list `{GROUP_BY}` in `on (…)`, or take it out of `ignoring (…)`"),
+            format!("list `{GROUP_BY}` in `on (…)`, or remove it from `ignoring (…)`"),
         ),
         LossCause::Number => (
-            format!("a number has not {whose}"),
+            format!("a number does not have {whose}"),
             format!("use a query of series, such as `sum by ({GROUP_BY}) (…)`"),
         ),
     };
-    let message = format!("{how}, so that no value can be told to belong to an object");
+    let message = format!("{how}, so no value belongs to an object");
     Some(
         specimen
             .problem(Reason::GroupByLost, loss.span, message)
@@ -140,7 +140,7 @@ fn matchers_ignored(specimen: &Specimen<'_>, about: &str) -> Option<Problem> {
         None => format!("{written}{{{LABEL_MATCHERS}}}"),
     };
     let name = specimen.series_name(found.name.as_deref());
-    let message = format!("{name} is read for all objects, not for those that were asked for");
+    let message = format!("the query reads {name} for all objects, not only for those of the request");
     Some(
         specimen
             .problem(Reason::MatchersIgnored, found.span, message)

@@ -59,7 +59,7 @@ fn queries_that_are_not() {
         (
             "sum by (<<.GroupBy>>) (max_over_time(b_total{<<.LabelMatchers>>}[5m]))",
             vec![
-                "CounterWithoutRate 1:24 take the rate first: `max_over_time(rate(b_total{<<.LabelMatchers>>}[2m])[1h:])`",
+                "CounterWithoutRate 1:24 use the rate first: `max_over_time(rate(b_total{<<.LabelMatchers>>}[2m])[1h:])`",
             ],
         ),
         (
@@ -92,7 +92,7 @@ fn queries_that_are_not() {
         ),
         (
             "vector(1)",
-            vec!["GroupByLost 1:1 use something that keeps the label, such as `sum by (<<.GroupBy>>) (…)`"],
+            vec!["GroupByLost 1:1 use a function that keeps the label, such as `sum by (<<.GroupBy>>) (…)`"],
         ),
         (
             "sum by (<<.GroupBy>>) (queue{job=\"a\"})",

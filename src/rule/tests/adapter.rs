@@ -1,4 +1,4 @@
-//! What `semantics: PrometheusAdapter` compiles to.
+//! Compiled rules with `semantics: PrometheusAdapter`.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The rules of a namespace beyond its share of memory.
+//! Rules of a namespace beyond its share of memory.
 
 use super::*;
 use crate::api::rule_spec::MetricsApi;

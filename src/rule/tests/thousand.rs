@@ -1,4 +1,4 @@
-//! What is compiled again, counted over a thousand rules.
+//! Compilations, counted over a thousand rules.
 
 use super::*;
 

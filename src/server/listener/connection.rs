@@ -217,7 +217,7 @@ where
                 () = activity.abuse(), if !abused => {
                     abused = true;
                     self.metrics.connection_error("abuse");
-                    tracing::debug!(peer = %peer.addr(), "connection ended: its client gives up too many requests");
+                    tracing::debug!(peer = %peer.addr(), "closed a connection whose client cancels too many requests");
                     if !peer.is_front_proxy() {
                         return;
                     }
@@ -252,7 +252,7 @@ where
                         }
                         Verdict::Idle => return,
                         Verdict::Stalled => {
-                            tracing::debug!(peer = %peer.addr(), "connection cut: its client does not read");
+                            tracing::debug!(peer = %peer.addr(), "closed a connection whose client does not read");
                             self.metrics.connection_error("serve");
                             return;
                         }

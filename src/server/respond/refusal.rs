@@ -76,7 +76,7 @@ impl Refusal {
     pub(in crate::server) fn internal(what: &str) -> Self {
         Self::new(
             Reason::Internal,
-            format!("Internal error occurred: {what}; the log of metricrule has the cause"),
+            format!("Internal error occurred: {what}; see metricrule's log for the cause"),
         )
     }
 
@@ -217,8 +217,8 @@ impl From<AuthzError> for Refusal {
             }
             AuthzError::Failed(ReviewError::Busy(_)) => Self::too_many_requests(),
             AuthzError::Failed(error) => {
-                tracing::error!(%error, "it could not be found out whether a request is allowed");
-                Self::internal("whether the request is allowed could not be found out")
+                tracing::error!(%error, "could not find out whether a request is allowed");
+                Self::internal("metricrule could not find out whether the request is allowed")
             }
         }
     }

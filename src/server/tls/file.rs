@@ -88,7 +88,7 @@ impl FileCertificate {
             Err(error) if self.readable => {
                 self.readable = false;
                 self.metrics.certificate_reload("error");
-                tracing::warn!(%error, "the serving certificate cannot be read; the former one stays in force");
+                tracing::warn!(%error, "the serving certificate cannot be read; the old one stays in use");
             }
             Err(_) => {}
         }
@@ -103,13 +103,13 @@ impl FileCertificate {
         match ServingCertificate::from_pem(&pair.certificate, &pair.key) {
             Ok(certificate) => {
                 self.metrics.certificate_reload("ok");
-                tracing::info!(not_after = %certificate.not_after, "took up a new serving certificate");
+                tracing::info!(not_after = %certificate.not_after, "loaded a new serving certificate");
                 self.sender.send_replace(Arc::new(certificate));
             }
             Err(error) => {
                 self.metrics.certificate_reload("error");
                 let path = self.certificate.display();
-                tracing::warn!(%error, %path, "the new serving certificate cannot be used; the former one stays in force");
+                tracing::warn!(%error, %path, "the new serving certificate cannot be used; the old one stays in use");
             }
         }
     }
@@ -267,7 +267,7 @@ mod tests {
             .unwrap()
             .to_string();
         assert!(
-            text.contains("the private key does not serve this certificate"),
+            text.contains("the private key does not match this certificate"),
             "{text}"
         );
     }

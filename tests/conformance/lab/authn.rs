@@ -21,12 +21,12 @@ pub(super) const POINTS: &[Point] = &[
     ),
     lab(
         65,
-        "an empty list of allowed names allows any certificate of the front proxy's CA that is meant for clients",
+        "an empty list of allowed names allows any client certificate from the front proxy's CA",
         || Box::pin(allowed_names()),
     ),
     lab(
         66,
-        "a bad client certificate is answered with 401, after a handshake that succeeds",
+        "a bad client certificate gets 401, after a successful handshake",
         || Box::pin(bad_certificates()),
     ),
     lab(
@@ -41,7 +41,7 @@ pub(super) const POINTS: &[Point] = &[
     ),
     lab(
         69,
-        "X-Remote-* counts only beside a verified certificate of the front proxy; header names in any case",
+        "X-Remote-* counts only with a verified certificate of the front proxy; header names in any case",
         || Box::pin(headers_without_proxy()),
     ),
     lab(

@@ -19,13 +19,13 @@ use crate::point::{Point, lab};
 pub(super) const POINTS: &[Point] = &[
     lab(
         74,
-        "the SubjectAccessReview of each route is, field for field, the one of Go's server",
+        "the SubjectAccessReview of each route equals that of Go's server, field by field",
         || Box::pin(bodies()),
     )
     .in_part("the routes of metrics.k8s.io"),
     lab(
         75,
-        "system:masters is not asked about; /healthz, /livez and /readyz, exactly these, are open to anyone",
+        "system:masters needs no review; /healthz, /livez and /readyz, and only these, are open to anyone",
         || Box::pin(settled()),
     ),
     lab(
@@ -34,15 +34,15 @@ pub(super) const POINTS: &[Point] = &[
         || Box::pin(remembered()),
     )
     .beyond(
-        "Go's server writes the 500 as plain text, with the request's URI and the cause of the failure; here it is a Status, and \
-         the cause is in the log",
+        "Go's server writes the 500 as plain text, with the request's URI and the cause of the failure; metricrule \
+         sends a Status, and logs the cause",
     ),
     lab(78, "Impersonate-* is refused with a clear 403", || {
         Box::pin(impersonation())
     })
     .beyond(
-        "Go's server honours it, after asking whether the user may. kube-apiserver resolves these headers and never passes them \
-         on, so nobody needs a second implementation of them here; to ignore them would give more rights than were meant",
+        "Go's server honours it, after a review. kube-apiserver resolves these headers and never passes them on, so \
+         nobody needs a second implementation here; to ignore them would grant more permissions than intended",
     ),
 ];
 

@@ -27,12 +27,12 @@ pub(super) const POINTS: &[Point] = &[
     lab(41, "429 has `Retry-After: 1`, and no 5xx has one", || Box::pin(retry_after())),
     lab(
         82,
-        "the 401st request at one time is 429 in the words of k8s.io/apiserver; system:masters, discovery and health are answered",
+        "the 401st concurrent request is 429 in the words of k8s.io/apiserver; system:masters, discovery and health still work",
         || Box::pin(in_flight()),
     ),
     lab(
         83,
-        "heads and handshakes have deadlines, heads and URLs a length, connections 100 streams; a rapid reset does no harm",
+        "heads and handshakes have deadlines, heads and URLs have a maximum length, connections have 100 streams; a rapid reset does no harm",
         || Box::pin(limits()),
     ),
 ];

@@ -24,8 +24,8 @@ use crate::point::{Point, lab};
 pub(super) const POINTS: &[Point] = &[
     lab(
         79,
-        "TLS 1.0 and 1.1 are refused, 1.2 and 1.3 taken; a new certificate is served within 60 s and drops no connection; of a \
-         half-written one the old one stays",
+        "TLS 1.0 and 1.1 are refused, 1.2 and 1.3 accepted; a new certificate is served within 60 s and drops no \
+         connection; while it is half-written, the old one stays in use",
         || Box::pin(versions_and_files()),
     ),
     lab(
@@ -34,7 +34,7 @@ pub(super) const POINTS: &[Point] = &[
          available",
         || Box::pin(names()),
     )
-    .beyond("makes one for `localhost` when it is given none, so that only insecureSkipTLSVerify works"),
+    .beyond("creates one for `localhost` if none is set, so that only insecureSkipTLSVerify works"),
 ];
 
 /// How soon a new certificate has to be served.

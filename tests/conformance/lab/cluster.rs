@@ -21,9 +21,10 @@ pub(super) const POINTS: &[Point] = &[lab(
     || Box::pin(unaffected()),
 )
 .differs(
-    "with one replica down, and without a metric, all is as usual. While every replica is down for longer, Kubernetes holds the \
-     deletion of namespaces, as for any aggregated API, and nothing that is down can keep it from that; it goes on when a replica \
-     is back, which the test shows. Two replicas on two nodes and a PodDisruptionBudget are the chart's default",
+    "with one replica down, and without a metric, everything works as usual. While every replica is down for longer, \
+     Kubernetes blocks the deletion of namespaces, as for any aggregated API, and a server that is down cannot \
+     prevent that; it continues when a replica is back, as the test shows. Two replicas on two nodes and a \
+     PodDisruptionBudget are the chart's default",
 )];
 
 /// Its replicas are stopped here.

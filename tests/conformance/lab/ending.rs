@@ -13,8 +13,8 @@ use crate::target::V1BETA2;
 
 pub(super) const POINTS: &[Point] = &[lab(
     81,
-    "on SIGTERM /readyz is red at once, requests on old and new connections are served for the delay, then GOAWAY; what is in \
-     flight is answered, and the process ends with 0",
+    "on SIGTERM /readyz is red at once, requests on old and new connections are served for the delay, then GOAWAY; \
+     requests in flight get their answers, and the process exits with 0",
     || Box::pin(ends()),
 )
 .beyond("has no delay: it closes its port at once, and requests fail until the Service has noticed")];

@@ -32,12 +32,12 @@ pub(super) const POINTS: &[Point] = &[
         "v1beta2 is preferred where both are registered; v1beta1 alone is enough",
         || Box::pin(versions()),
     ),
-    lab(87, "the HPA's condition shows our message", || {
+    lab(87, "the HPA's condition shows metricrule's message", || {
         Box::pin(message_shown())
     }),
     lab(
         88,
-        "a partial list is no error: the HPA counts pods without a value conservatively",
+        "a partial list is not an error: the HPA counts pods without a value conservatively",
         || Box::pin(partial_list()),
     ),
     lab(

@@ -18,7 +18,7 @@ use crate::target::{EXTERNAL, V1BETA1, V1BETA2};
 pub(super) const POINTS: &[Point] = &[
     lab(
         96,
-        "NaN is no data, by name 404; ±Inf is left out of a list and is 500 `NotFinite` by name and for an external metric",
+        "NaN counts as no data, and is 404 by name; ±Inf is left out of a list and is 500 `NotFinite` by name and for an external metric",
         || Box::pin(not_finite()),
     )
     .beyond("answers 0 for NaN, which scales to the minimum, and whatever a cast of ±Inf to an integer gives"),
@@ -27,20 +27,20 @@ pub(super) const POINTS: &[Point] = &[
         "values are clamped to ±(2^63−1) milli, with a counter, and rounded half up to milli",
         || Box::pin(clamped_and_rounded()),
     )
-    .beyond("casts what is beyond the range of an integer, and cuts at milli"),
+    .beyond("casts values beyond the range of an integer, and truncates at milli"),
     lab(
         98,
-        "negative values pass, become 0 or fail as the rule says; by default they pass for custom metrics and are 0 for external ones",
+        "negative values pass, become 0 or fail, as the rule sets; by default they pass for custom metrics and are 0 for external ones",
         || Box::pin(negative()),
     )
-    .beyond("passes them; a negative sum sends an HPA of 1.34 and later to its maximum"),
+    .beyond("serves them; a negative sum makes an HPA of 1.34 and later scale to its maximum"),
     lab(
         99,
-        "the timestamp is that of the row, which backends set to the evaluation; a row that is 5 minutes older is no answer; the window of the query is reported",
+        "the timestamp is that of the row, which backends set to the evaluation; a row that is 5 minutes older is dropped; the window of the query is reported",
         || Box::pin(timestamps()),
     )
-    .beyond("takes the time of the request, whatever the age of the sample, and reports no window"),
-    lab(101, "a selector that no pod fits is 200 with `items: []`", || Box::pin(no_pods()))
+    .beyond("uses the time of the request, whatever the age of the sample, and reports no window"),
+    lab(101, "a selector that matches no pod is 200 with `items: []`", || Box::pin(no_pods()))
         .beyond("answers 404; an HPA cannot tell a Deployment without pods from a metric that does not exist"),
 ];
 

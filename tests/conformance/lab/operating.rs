@@ -21,7 +21,7 @@ use crate::target::{EXTERNAL, Target, V1BETA1, V1BETA2};
 pub(super) const POINTS: &[Point] = &[
     lab(
         84,
-        "of two replicas behind one Service one may end and come back, and no request of an HPA fails",
+        "if one of two replicas behind a Service exits and comes back, no request of an HPA fails",
         || Box::pin(replicas_end()),
     )
     .beyond(
@@ -34,8 +34,8 @@ pub(super) const POINTS: &[Point] = &[
     ),
     lab(
         110,
-        "metrics tell latency by route, hits of the reviews' caches, the age of the ConfigMap, the end of certificates, values cut, \
-         left out and negative, and the freshness of series",
+        "metrics show the latency by route, hits of the review caches, the age of the ConfigMap, the expiry of \
+         certificates, values that were cut, left out or negative, and the freshness of series",
         || Box::pin(metrics()),
     ),
 ];

@@ -23,13 +23,13 @@ use crate::target::{EXTERNAL, V1BETA2};
 pub(super) const POINTS: &[Point] = &[
     lab(
         91,
-        "what is no label name of PromQL is refused in a metric selector, and never sent",
+        "a metric selector with an invalid PromQL label name is refused, and never sent",
         || Box::pin(label_names()),
     )
-    .beyond("writes keys such as `example.com/x` into the query as they are"),
+    .beyond("writes keys such as `example.com/x` into the query unchanged"),
     lab(
         92,
-        "values are escaped for the string literal, and for the pattern where they stand in one",
+        "values are escaped for the string literal, and also for the pattern if they are in one",
         || Box::pin(label_values()),
     )
     .beyond("joins names and values with `|` unescaped, so pod `a.b` is also `axb`"),
@@ -38,25 +38,25 @@ pub(super) const POINTS: &[Point] = &[
         "no name and no value changes a query in anything but the contents of its strings",
         || Box::pin(only_strings_change()),
     )
-    .beyond("pastes what it was asked into the template's text"),
+    .beyond("pastes the values of the request into the template's text"),
     lab(
         94,
-        "every selector of a MetricRule's query has the namespace's matcher, whatever the template says",
+        "every selector of a MetricRule's query has the namespace's matcher, whatever the template contains",
         || Box::pin(confined()),
     )
-    .beyond("leaves it to each template to keep to `<<.LabelMatchers>>`"),
+    .beyond("leaves it to each template to use `<<.LabelMatchers>>`"),
     lab(
         95,
         "rows of other objects or of another namespace are dropped",
         || Box::pin(rows_checked()),
     )
-    .beyond("serves whatever rows come back"),
+    .beyond("serves all returned rows"),
     lab(
         107,
-        "of several rows for one object the first in the order of labels is served, counted and warned of",
+        "if an object has several rows, the first in label order is served, counted and reported in a warning",
         || Box::pin(duplicates()),
     )
-    .beyond("serves the last one, which may be another at each request"),
+    .beyond("serves the last one, which may differ from request to request"),
 ];
 
 const METRIC: &str = "asked";

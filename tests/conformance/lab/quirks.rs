@@ -13,7 +13,7 @@ use crate::target::{EXTERNAL, Target, V1BETA2};
 
 pub(super) const POINTS: &[Point] = &[lab(
     77,
-    "the route that is served and the attributes that are authorized come of one parse, for odd paths too",
+    "the served route and the authorized attributes come from one parse, even for odd paths",
     || Box::pin(one_parse()),
 )
 .beyond(
@@ -104,7 +104,7 @@ fn rows(target: &Target) -> Vec<Row> {
             c(&format!("pods/{pod}/{metric}")),
             "get pods/http_requests at",
             404,
-            "live in namespaces",
+            "are namespaced",
         ),
         (c("watch/n1/cpu"), "get watch/cpu at", 400, "invalid request path"),
         (c("proxy/n1/cpu"), "get proxy/cpu at", 400, "invalid request path"),

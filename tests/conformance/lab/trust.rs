@@ -19,18 +19,18 @@ use crate::point::{Point, lab};
 pub(super) const POINTS: &[Point] = &[
     lab(
         70,
-        "a change of the CAs or the allowed names in the ConfigMap is in effect within a minute, without a restart, on open connections too",
+        "a change of the CAs or the allowed names in the ConfigMap takes effect within a minute, without a restart, even on open connections",
         || Box::pin(changes()),
     ),
     lab(
         71,
-        "a ConfigMap that may not be read at the start ends the process with one sentence that names the RoleBinding; one that is \
-         deleted later keeps its last content in force",
+        "if the ConfigMap may not be read at the start, the process exits with one sentence that names the \
+         RoleBinding; if it is deleted later, its last content stays in use",
         || Box::pin(unreadable()),
     ),
     lab(
         72,
-        "TokenReviews are remembered for 10 s, asked once for many, failures are 401, and no log has a token",
+        "TokenReviews are remembered for 10 s and shared by concurrent requests, failures are 401, and no log contains a token",
         || Box::pin(tokens()),
     ),
 ];
@@ -152,9 +152,7 @@ async fn unreadable() -> Result<()> {
     let ask = asked_by_bob("/version");
     same(&stage.proxy()?.send(&ask).await?.status, &200, "before")?;
     stage.api.delete();
-    stage
-        .logged("was deleted; its last content stays in force")
-        .await?;
+    stage.logged("was deleted; its last content stays in use").await?;
     same(
         &stage.proxy()?.send(&ask).await?.status,
         &200,

@@ -23,25 +23,25 @@ use crate::target::{EXTERNAL, V1BETA1, V1BETA2};
 pub(super) const POINTS: &[Point] = &[
     lab(
         102,
-        "a backend has less than 10 s; its query is cancelled when the client goes away; identical queries at one time are one",
+        "a backend has less than 10 s; its query is cancelled when the client goes away; identical concurrent queries become one",
         || Box::pin(patience()),
     ),
     lab(103, "no message contains a backend's URL, a token or PromQL", || Box::pin(nothing_told()))
-        .beyond("forwards the text of whatever error its provider had"),
+        .beyond("forwards the text of any error of its provider"),
     lab(
         104,
-        "discovery does not depend on backends: the last good list is kept, its age is a metric",
+        "discovery does not depend on backends: the last successful list is kept, and a metric shows its age",
         || Box::pin(discovery_without_backend()),
     ),
     lab(
         105,
-        "`status`, `finalize`, `watch` and `proxy` are names like any other, for who asks and for who authorizes",
+        "`status`, `finalize`, `watch` and `proxy` are names like any other, both when served and when authorized",
         || Box::pin(literal_names()),
     )
-    .beyond("takes `status` and `finalize` for subresources of the namespace: another metric is authorized than is served"),
+    .beyond("treats `status` and `finalize` as subresources of the namespace, so it authorizes another metric than it serves"),
     lab(
         106,
-        "discovery of thousands of series is bounded and compressed; what the aggregator polls is small and answered with 304",
+        "discovery of thousands of series is bounded and compressed; the document that the aggregator polls is small, and answers with 304",
         || Box::pin(large_discovery()),
     ),
 ];

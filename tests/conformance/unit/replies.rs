@@ -18,18 +18,18 @@ use crate::target::V1BETA2;
 pub(super) const POINTS: &[Point] = &[
     unit(
         43,
-        "a panic in a handler is 500 as a Status, and the server lives",
+        "a panic in a handler is 500 as a Status, and the server survives",
         || Box::pin(panics()),
     )
     .beyond("resets the stream, or closes the connection without a reply"),
     unit(
         49,
-        "gzip only above 128 KiB and only for who asks for it; `Vary` says so; the body is the same",
+        "gzip is used only above 128 KiB and only for clients that ask for it; `Vary` says so; the body is the same",
         || Box::pin(compressed()),
     ),
     unit(
         108,
-        "10,000 pods at once cost bounded memory and little time; the reply is compressed",
+        "10,000 pods in one request take bounded memory and little time; the reply is compressed",
         || Box::pin(many_pods()),
     ),
 ];

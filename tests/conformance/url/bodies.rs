@@ -65,8 +65,8 @@ pub(super) const POINTS: &[Point] = &[
         "bytes are those of Go's own types, and the types of k8s-openapi read and write them without loss",
         |target| Box::pin(types::round_trip(target)),
     ),
-    lab(36, "protobuf is answered to who asks for it", || Box::pin(lab::absent::protobuf()))
-        .later("protobuf is not offered: who takes JSON too, as all of Kubernetes' clients do, gets JSON"),
+    lab(36, "clients that ask for protobuf get it", || Box::pin(lab::absent::protobuf()))
+        .later("protobuf is not offered: clients that also accept JSON, as all of Kubernetes' clients do, get JSON"),
 ];
 
 async fn shapes(target: Arc<Target>) -> Result<()> {

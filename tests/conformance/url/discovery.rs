@@ -37,7 +37,7 @@ pub(super) const POINTS: &[Point] = &[
     .and_lab(|| Box::pin(lab::discovery::listed())),
     lab(
         55,
-        "legacy discovery is answered from memory, within 100 ms, while the backend is down",
+        "legacy discovery answers from memory, within 100 ms, while the backend is down",
         || Box::pin(lab::discovery::without_backend()),
     ),
     lab(
@@ -50,7 +50,7 @@ pub(super) const POINTS: &[Point] = &[
         "`/apis` and `/apis/{group}` list all versions that are served",
         |target| Box::pin(versions(target)),
     )
-    .beyond("v1beta1 alone of custom metrics, though v1beta2 is served; behind the aggregator nobody sees it"),
+    .beyond("lists only v1beta1 of custom metrics, though v1beta2 is served; behind the aggregator nobody sees it"),
     lab(
         58,
         "system:kube-aggregator may read discovery without being a master, by a review",
@@ -66,7 +66,7 @@ pub(super) const POINTS: &[Point] = &[
     url(60, "`/version` is JSON", |target| Box::pin(documents::version(target))),
     url(
         61,
-        "`/healthz`, `/livez`, `/readyz` are `ok` for anyone, single checks for who may; a failing check is 500 with `[-]`",
+        "`/healthz`, `/livez`, `/readyz` are `ok` for anyone, single checks for authorized users; a failing check is 500 with `[-]`",
         |target| Box::pin(documents::health(target)),
     )
     .and_lab(|| Box::pin(lab::health::failing())),

@@ -16,7 +16,7 @@ use crate::uri::with;
 pub(super) const POINTS: &[Point] = &[
     url(
         37,
-        "a metric that is not there is 404 NotFound without details; the message begins with one of Go's three sentences",
+        "a missing metric is 404 NotFound without details; the message begins with one of Go's three sentences",
         |target| Box::pin(unknown_metrics(target)),
     )
     .and_lab(|| Box::pin(lab::backends::unknown_external())),
@@ -27,7 +27,7 @@ pub(super) const POINTS: &[Point] = &[
     ),
     lab(
         39,
-        "a backend that is down or fails is 503 or 500 with a reason, and neither its address nor the query is told",
+        "a backend that is down or fails is 503 or 500 with a reason, and the reply contains neither its address nor the query",
         || Box::pin(lab::backends::down()),
     ),
 ];

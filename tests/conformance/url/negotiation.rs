@@ -25,7 +25,7 @@ pub(super) const POINTS: &[Point] = &[
     ),
     url(
         46,
-        "kubectl, which would like a Table, gets plain JSON for custom and external metrics",
+        "kubectl, which prefers a Table, gets plain JSON for custom and external metrics",
         |target| Box::pin(tables(target)),
     )
     .in_part("Tables of metrics.k8s.io, which is not served"),

@@ -13,7 +13,7 @@ use crate::target::{Target, V1BETA2};
 pub(super) const POINTS: &[Point] = &[
     url(
         42,
-        "406 as a Status for who accepts nothing that there is: `text/html`, `application/cbor`, a Table alone",
+        "clients that accept only unsupported types (`text/html`, `application/cbor`, only a Table) get 406 as a Status",
         |target| Box::pin(not_acceptable(target)),
     ),
     url(

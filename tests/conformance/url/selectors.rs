@@ -38,7 +38,7 @@ pub(super) const POINTS: &[Point] = &[
     url(20, "a bad `metricLabelSelector` is 400 BadRequest", |target| {
         Box::pin(bad_metric_selector(target))
     })
-    .beyond("500 without a reason: the mistake is the client's, and clients try a 500 again"),
+    .beyond("500 without a reason, although it is the client's mistake, and clients retry a 500"),
     url(
         21,
         "`limit`, `continue` and `resourceVersion` are ignored: the list is complete, its metadata empty",

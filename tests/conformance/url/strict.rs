@@ -13,10 +13,10 @@ pub(super) const POINTS: &[Point] = &[
         "path segments are checked before use: none is empty, no namespace is `*`, no control characters, bounded lengths",
         |target| Box::pin(segments(target)),
     )
-    .beyond("takes an empty name for `*`, an empty namespace for none, and hands the rest on as it is"),
+    .beyond("treats an empty name as `*`, an empty namespace as none, and passes the rest on unchanged"),
     url(
         100,
-        "an operator that a metric selector cannot have is 400, not \"metric not found\"",
+        "an operator that is not valid in a metric selector is 400, not \"metric not found\"",
         |target| Box::pin(operators(target)),
     )
     .beyond("answers 404 or 500"),

@@ -1,4 +1,4 @@
-//! What makes a label key and a label value, with apimachinery's words for what does not
+//! Label keys and values: their validation, with apimachinery's messages
 //! (`pkg/api/validate/content`, `NewRequirement` in `pkg/labels/selector.go`).
 
 use super::Operator;

@@ -1,4 +1,4 @@
-//! The grammar of `labels.Parse`, token by token, with its oddities: a NUL ends a token unseen, `in` and `notin` are
+//! Grammar of `labels.Parse`, token by token, with its oddities: a NUL ends a token unseen, `in` and `notin` are
 //! words only where an operator may stand, `(a,)` holds an empty value.
 
 use super::error::{RequirementError, SelectorError};

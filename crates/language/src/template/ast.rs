@@ -1,4 +1,4 @@
-//! The parsed template. What Go finds out only when it runs (an argument for something that is no function, `nil` as a
+//! Syntax tree of a template. What Go finds out only when it runs (an argument for something that is not a function, `nil` as a
 //! command) cannot be expressed here: the parser refuses it.
 
 use std::collections::BTreeSet;

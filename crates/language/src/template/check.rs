@@ -1,4 +1,4 @@
-//! What can be said about a template without data: what it reads, and what is bound to fail.
+//! Checks of a template without data: what it reads, and what is bound to fail.
 
 use std::collections::BTreeSet;
 
@@ -273,7 +273,11 @@ impl<'t> Checker<'t> {
                     .iter()
                     .map(|name| format!(".{name}"))
                     .collect();
-                let message = format!("unknown field .{}; there are {}", field.name, names.join(", "));
+                let message = format!(
+                    "unknown field .{}; the fields are {}",
+                    field.name,
+                    names.join(", ")
+                );
                 Err(Fault::new(field.at, message))
             }
             (Kind::Map, _) => {
@@ -283,7 +287,7 @@ impl<'t> Checker<'t> {
             (Kind::Any | Kind::Nothing, _) => Ok(Kind::Any),
             (kind, Some(name)) => {
                 let message = format!(
-                    "{} has no field .{name}; for that of the data write $.{name}",
+                    "{} has no field .{name}; write $.{name} for the field of the data",
                     kind.name()
                 );
                 Err(Fault::new(field.at, message))

@@ -1,4 +1,4 @@
-//! Walks the nodes and collects spans, after Go's text/template/exec.go.
+//! Evaluator: walks the nodes and collects spans, after Go's text/template/exec.go.
 
 use super::ast::{Binding, Branches, Call, Field, Function, Loop, Node, Offset, Operand, Pipeline, Term};
 use super::rope::Rope;

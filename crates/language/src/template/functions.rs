@@ -1,4 +1,4 @@
-//! The functions, after Go's text/template/funcs.go; `and` and `or` are in [`super::eval`].
+//! Functions of templates, after Go's text/template/funcs.go; `and` and `or` are in [`super::eval`].
 
 use std::cmp::Ordering;
 

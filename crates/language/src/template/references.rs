@@ -1,4 +1,4 @@
-//! What a template says about the data it wants, before there are any.
+//! References of a template to its data, known before any data exist.
 
 use std::collections::BTreeSet;
 

@@ -52,7 +52,7 @@ pub enum LabelError {
     #[error(transparent)]
     Render(#[from] RenderError),
     /// What came out is no label name (`[a-zA-Z_][a-zA-Z0-9_]*`); it may be empty.
-    #[error("resources.template gives {0:?}, which is no label name")]
+    #[error("resources.template gives {0:?}, which is not a valid label name")]
     NotALabel(String),
 }
 
@@ -192,17 +192,17 @@ fn pieces(spans: &[Span]) -> Result<Vec<Piece>, String> {
         pieces.push(match (span.origin, raw.as_ref()) {
             (Origin::Text, text) if text.chars().all(is_label_char) => Piece::Text(text.to_owned()),
             (Origin::Text, _) => {
-                return Err("what stands around the fields must fit into a label name".to_owned());
+                return Err("the text around the fields must be valid in a label name".to_owned());
             }
             (_, GROUP) => Piece::Group,
             (_, RESOURCE) => Piece::Resource,
-            _ => return Err("the fields must be put out unchanged".to_owned()),
+            _ => return Err("the template must print the fields unchanged".to_owned()),
         });
     }
     if pieces.contains(&Piece::Resource) {
         return Ok(pieces);
     }
-    Err("the template must put out .Resource, with and without a group".to_owned())
+    Err("the template must print .Resource, with and without a group".to_owned())
 }
 
 #[derive(Clone, Copy, Default)]

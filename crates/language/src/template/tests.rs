@@ -194,7 +194,7 @@ const STRICTER: &[&str] = &[
     "arguments but only",
     "bad argument index in a format",
     "a format ends with an unfinished %",
-    "can't give an argument to something that is no function",
+    "can't give an argument to something that is not a function",
     "nil is not a command",
     "what follows | must be a function",
     "undefined variable",

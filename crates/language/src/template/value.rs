@@ -1,4 +1,4 @@
-//! What an expression can be worth.
+//! Values of expressions.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The names that may stand in `\p{…}`.
+//! Property names that may stand in `\p{…}`.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! From Go's grammar (`regexp/syntax/parse.go` with its Perl flags) to a pattern that `regex` reads one way only: every
+//! Translation of Go's grammar (`regexp/syntax/parse.go` with its Perl flags) to a pattern that `regex` reads one way only: every
 //! flag is spelled at the atom it governs, every group is numbered, every character that could mean something is a
 //! number.
 

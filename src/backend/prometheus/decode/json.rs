@@ -1,4 +1,4 @@
-//! The shape of the JSON: one pass, everything counted as it comes.
+//! JSON of an answer, read in one pass: everything is counted as it comes.
 
 mod notes;
 mod series;

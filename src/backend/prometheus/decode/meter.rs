@@ -1,4 +1,4 @@
-//! A meter runs while an answer is decoded: rows, labels and bytes against their bounds and the budget.
+//! Meter of an answer while it is decoded: rows, labels and bytes against their bounds and the budget.
 
 use std::{
     cell::{Cell, RefCell},
@@ -35,7 +35,7 @@ pub(in super::super) const MAX_SERIES: usize = 500_000;
 /// Which bound an answer is beyond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(in super::super) enum Over {
-    #[error("the backend's answer has more than {0} rows, limits.maxSamples of the rule")]
+    #[error("the backend's answer has more than {0} rows, which is limits.maxSamples of the rule")]
     Rows(u64),
     #[error("a label of the backend's answer has a name of more than {} bytes", MAX_NAME)]
     Name,
@@ -47,7 +47,7 @@ pub(in super::super) enum Over {
         MAX_ROW >> 10
     )]
     Labels,
-    #[error("the backend's answer holds a text of more than {} KiB", MAX_TEXT >> 10)]
+    #[error("the backend's answer contains a text of more than {} KiB", MAX_TEXT >> 10)]
     Text,
     #[error("the rows of the backend's answer take more than {} MiB of memory; aggregate more", MAX_ANSWER >> 20)]
     Answer,
@@ -100,7 +100,7 @@ impl Meter {
     /// Ends the reading with a reason that the decoder's error cannot carry.
     pub(super) fn fail<E: de::Error>(&self, failure: Undecodable) -> E {
         *self.failed.borrow_mut() = Some(failure);
-        E::custom("given up")
+        E::custom("the query was cancelled")
     }
 
     pub(super) fn over<E: de::Error>(&self, over: Over) -> E {
@@ -121,9 +121,9 @@ impl Meter {
         let what = if error.is_eof() {
             "it ends early"
         } else if error.is_data() {
-            "something else than the API has stands"
+            "the answer does not have the form of the API"
         } else {
-            "it is not JSON"
+            "it is not valid JSON"
         };
         Undecodable::Garbage(format!(
             "{what} at line {} column {}",

@@ -47,7 +47,7 @@ async fn a_label_of_48_mb_is_given_up_after_some_kilobytes() {
         (error.reason(), error.cause()),
         (
             Reason::LimitExceeded,
-            "the backend's answer holds a text of more than 64 KiB"
+            "the backend's answer contains a text of more than 64 KiB"
         )
     );
     assert_eq!(client.context.answers.used(), 0);
@@ -118,7 +118,7 @@ async fn a_long_body_is_read_as_a_short_one_is() {
     let error = client.instant(query).await.unwrap_err();
     assert_eq!(
         error.cause(),
-        "the backend's answer has more than 4999 rows, limits.maxSamples of the rule"
+        "the backend's answer has more than 4999 rows, which is limits.maxSamples of the rule"
     );
     drop(rows);
     assert_eq!(client.context.answers.used(), 0, "nothing of it stays");

@@ -1,4 +1,4 @@
-//! Whom the client trusts, what it shows, which names it uses.
+//! TLS of the client: the authorities that it trusts, the certificate that it shows, the names that it uses.
 
 use std::convert::Infallible;
 

@@ -1,4 +1,4 @@
-//! The cluster that a sequence is played on: specs, backends, series, two replicas, and the record.
+//! Cluster that a sequence is played on: specs, backends, series, two replicas, and the record.
 
 use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 

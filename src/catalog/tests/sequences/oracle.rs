@@ -1,4 +1,4 @@
-//! Who may answer, worked out from the facts that are written down in [`super::specs`], and from nothing of the product.
+//! Oracle of who may answer, derived from the facts in [`super::specs`], and from nothing of the product.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The specs that are played, each with what it says, written down by hand: the oracle reads these facts and no code.
+//! Specs that are played, each with what it says, written down by hand: the oracle reads these facts and no code.
 
 /// The rules: a `MetricRule`, and two for all namespaces in the order of their names.
 pub(super) const RULES: [&str; 3] = ["shop/own", "high", "low"];

@@ -1,4 +1,4 @@
-//! A replica that comes to lead, and what it had listed before.
+//! Replica that comes to lead, and what it had listed before.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! A record that may not be read.
+//! Record that may not be read.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! How registrations come back, and how they end.
+//! Lifetime of registrations: how they come back, and how they end.
 
 use std::time::Duration;
 
@@ -110,7 +110,7 @@ async fn a_deleted_one_comes_back_and_a_reinstalls_owner_is_taken_up() {
             .push(json!({"apiVersion": "v1", "kind": "Node",
             "name": "n", "uid": "u"}));
     });
-    until("put right", || {
+    until("corrected", || {
         let object = world.get(V2).unwrap();
         object["spec"]["service"]["port"] == 8443
             && object["spec"]["insecureSkipTLSVerify"].is_null()

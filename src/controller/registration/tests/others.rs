@@ -1,4 +1,4 @@
-//! What is another's, what was another's, and what others made for us.
+//! APIServices of others: theirs now, theirs before, and made by others for the operator.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What many objects cost when something happens to all of them.
+//! Cost of a change that affects many objects at once.
 
 use super::*;
 use crate::controller::status_writer::{FOLLOWING_BURST, FOLLOWING_EVENTS};

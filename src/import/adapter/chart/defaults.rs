@@ -1,4 +1,4 @@
-//! The rules that the chart of prometheus-adapter adds by itself, in the form of its configuration.
+//! Rules that the chart of prometheus-adapter adds by itself, in the form of its configuration.
 
 /// How many.
 pub(super) const COUNT: usize = 6;

@@ -1,4 +1,4 @@
-//! From flags to a `MetricBackend`.
+//! Backend from flags: the `MetricBackend` that they describe.
 
 use std::time::Duration as StdDuration;
 
@@ -22,7 +22,7 @@ const RELIST: StdDuration = StdDuration::from_mins(10);
 const OWN_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 /// What is to be done with an object that a backend names.
 const PUT_IT: &str =
-    "put a copy of it into the namespace of metricrule, with the label metricrule.dev/backend: \"true\"";
+    "copy it to the namespace of metricrule, with the label metricrule.dev/backend: \"true\"";
 
 /// `None` where the address cannot be read, and a note says so.
 pub(super) fn backend(flags: &Flags, notes: &mut Vec<Note>) -> Option<MetricBackend> {
@@ -38,7 +38,7 @@ pub(super) fn backend(flags: &Flags, notes: &mut Vec<Note>) -> Option<MetricBack
         maker.warn(
             "prometheus-token-file",
             Reason::PlaintextCredentials,
-            "the token is sent to an http address, where everyone on the way can read it",
+            "the token goes over plain http, and anyone on the network path can read it",
         );
     }
     let spec = MetricBackendSpec {
@@ -52,7 +52,7 @@ pub(super) fn backend(flags: &Flags, notes: &mut Vec<Note>) -> Option<MetricBack
     for violation in &violations {
         maker.unsupported(
             "prometheus-url",
-            &format!("no MetricBackend is made, since it would be refused: {violation}"),
+            &format!("no MetricBackend was created, because it would not be valid: {violation}"),
         );
     }
     if !violations.is_empty() {
@@ -102,13 +102,13 @@ impl Maker<'_> {
     fn url(&mut self) -> Option<String> {
         let flag = "prometheus-url";
         if self.flags.get(flag).is_none() {
-            let message = "it is not given; prometheus-adapter's own default, https://localhost, is taken";
+            let message = "it is missing, so import uses prometheus-adapter's own default, https://localhost";
             self.warn(flag, Reason::BackendNotFound, message);
         }
         let given = self.flags.get(flag).unwrap_or("https://localhost").to_owned();
         if ["{{", "$(", "${"].iter().any(|begin| given.contains(begin)) {
-            let message = "the address is filled in by Helm or the kubelet: write a MetricBackend with the address itself, or import the \
-                           Deployment from the cluster";
+            let message = "Helm or the kubelet fills in the address: write a MetricBackend with the address itself, \
+                           or import the Deployment from the cluster";
             self.unsupported(flag, message);
             return None;
         }
@@ -117,7 +117,7 @@ impl Maker<'_> {
         if !matches!(scheme.as_str(), "http" | "https") || rest.is_empty() {
             self.unsupported(
                 flag,
-                "the address is neither http nor https; no MetricBackend is made",
+                "the address is neither http nor https; no MetricBackend was created",
             );
             return None;
         }
@@ -130,7 +130,7 @@ impl Maker<'_> {
                 self.warn(
                     flag,
                     Reason::Ineffective,
-                    "the query part of the address is left out: use queryParams",
+                    "the query part of the address was left out: use queryParams",
                 );
                 rest
             }
@@ -139,8 +139,8 @@ impl Maker<'_> {
         let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
         let host = match authority.rsplit_once('@') {
             Some((_, host)) => {
-                let message = "the user and password in the address are left out: put them into a Secret, and name it in auth.basic of \
-                               the MetricBackend";
+                let message = "the user and password in the address were left out: put them into a Secret, and name \
+                               it in auth.basic of the MetricBackend";
                 self.unsupported(flag, message);
                 host
             }
@@ -158,7 +158,7 @@ impl Maker<'_> {
                 self.warn(
                     "prometheus-verb",
                     Reason::InvalidSpec,
-                    "prometheus-adapter starts with GET or POST only; POST is taken",
+                    "prometheus-adapter starts only with GET or POST; import uses POST",
                 );
                 HttpMethod::Post
             }
@@ -173,14 +173,14 @@ impl Maker<'_> {
             if name.eq_ignore_ascii_case("authorization") {
                 self.unsupported(
                     flag,
-                    "Authorization is left out: put the credentials into a Secret, and name it in auth of the MetricBackend",
+                    "Authorization was left out: put the credentials into a Secret, and name it in auth of the MetricBackend",
                 );
             } else if name.eq_ignore_ascii_case("host") {
-                self.unsupported(flag, "Host is left out: it follows from the address");
+                self.unsupported(flag, "Host was left out: it follows from the address");
             } else if !can_be_sent(name, value) {
                 self.unsupported(
                     flag,
-                    &format!("{name:?} is no header that a MetricBackend may have; it is left out"),
+                    &format!("a MetricBackend must not set the header {name:?}; it was left out"),
                 );
             } else if prometheus
                 .headers
@@ -190,7 +190,7 @@ impl Maker<'_> {
                 self.warn(
                     flag,
                     Reason::Ineffective,
-                    &format!("{name} is given twice; the last value is taken"),
+                    &format!("{name} is set twice; the last value counts"),
                 );
             }
         }
@@ -205,7 +205,7 @@ impl Maker<'_> {
         let Some(authority) = authority else {
             if certificate.is_some() {
                 let message =
-                    "prometheus-adapter uses it only together with --prometheus-ca-file, so it is left out";
+                    "prometheus-adapter uses it only together with --prometheus-ca-file, so it was left out";
                 self.warn("prometheus-client-tls-cert-file", Reason::Ineffective, message);
             }
             return None;
@@ -214,7 +214,7 @@ impl Maker<'_> {
             self.warn(
                 "prometheus-ca-file",
                 Reason::Ineffective,
-                "the address is not https, so it is left out",
+                "the address is not https, so it was left out",
             );
             return None;
         }
@@ -223,7 +223,8 @@ impl Maker<'_> {
             let flag = "prometheus-client-tls-cert-file";
             let (_, name, key) = self.object(flag, &file, "prometheus-client", "tls.crt");
             if key != "tls.crt" {
-                let message = format!("it is {key} there: the copy needs the keys tls.crt and tls.key");
+                let message =
+                    format!("its key there is {key}, but the copy needs the keys tls.crt and tls.key");
                 self.warn(flag, Reason::CredentialsNotFound, &message);
             }
             CertificateRef { name }
@@ -236,8 +237,8 @@ impl Maker<'_> {
     }
 
     fn auth(&mut self) -> Option<AuthSpec> {
-        let replaced = "create a ServiceAccount of its own for the backend in the namespace of metricrule, and name it in \
-                        auth.serviceAccountToken of the MetricBackend with the audience that the backend expects";
+        let replaced = "create a separate ServiceAccount for the backend in the namespace of metricrule, and name it \
+                        in auth.serviceAccountToken of the MetricBackend with the audience that the backend expects";
         let has_authority = self.flags.get("prometheus-ca-file").is_some();
         for flag in ["prometheus-auth-incluster", "prometheus-auth-config"] {
             let set = self.flags.get(flag).is_some() && flag.ends_with("config")
@@ -246,10 +247,10 @@ impl Maker<'_> {
                 self.warn(
                     flag,
                     Reason::Ineffective,
-                    "prometheus-adapter ignores it beside --prometheus-ca-file",
+                    "prometheus-adapter ignores it if --prometheus-ca-file is set",
                 );
             } else if set && flag.ends_with("incluster") {
-                let message = format!("the operator's own token is never sent to a backend: {replaced}");
+                let message = format!("the operator never sends its own token to a backend: {replaced}");
                 self.unsupported(flag, &message);
             } else if set {
                 let message = format!(
@@ -261,7 +262,7 @@ impl Maker<'_> {
         let flag = "prometheus-token-file";
         let file = self.flags.get(flag)?.to_owned();
         if file == OWN_TOKEN {
-            let message = format!("the operator's own token is never sent to a backend: {replaced}");
+            let message = format!("the operator never sends its own token to a backend: {replaced}");
             self.unsupported(flag, &message);
             return None;
         }
@@ -270,7 +271,7 @@ impl Maker<'_> {
             self.warn(
                 flag,
                 Reason::CredentialsNotFound,
-                "it comes from a ConfigMap: make a Secret of it",
+                "it comes from a ConfigMap: create a Secret with its content",
             );
         }
         Some(AuthSpec {
@@ -292,7 +293,7 @@ impl Maker<'_> {
             return (kind, object, key);
         }
         let message = format!(
-            "where {file} comes from is not said here: make a Secret {name} with the key {key}; {PUT_IT}"
+            "the input does not say where {file} comes from: create a Secret {name} with the key {key}; {PUT_IT}"
         );
         self.warn(flag, Reason::CredentialsNotFound, &message);
         (CaRefKind::Secret, name.to_owned(), key.to_owned())
@@ -327,7 +328,7 @@ impl Maker<'_> {
             self.warn(
                 flag,
                 Reason::InvalidSpec,
-                &format!("{text:?} is no duration, and prometheus-adapter does not start with it"),
+                &format!("{text:?} is not a valid duration, and prometheus-adapter does not start with it"),
             );
         }
         length
@@ -341,7 +342,7 @@ impl Maker<'_> {
             self.warn(
                 flag,
                 Reason::InvalidSpec,
-                &format!("taken as {clamped}: whole seconds, from 1s to {most}s"),
+                &format!("import uses {clamped}: it must be whole seconds, from 1s to {most}s"),
             );
         }
         clamped

@@ -72,7 +72,7 @@ fn values(found: &mut Found, part: &Part, own: bool, import: &mut Import) -> boo
         return false;
     };
     if !matches!(node.value, Value::Mapping(_)) {
-        let message = format!("values are a mapping, not a {}", node.kind());
+        let message = format!("values must be a mapping, not a {}", node.kind());
         refuse(part, node, message, import);
         return false;
     }
@@ -95,8 +95,8 @@ fn elsewhere(found: &mut Found, part: &Part, field: &str, import: &mut Import) {
     found.understood = true;
     let name = field.rsplit('.').next().unwrap_or_default();
     let message = format!(
-        "{name} set values that are not read here: import the release from the cluster, where they are in force \
-         (--from-helm-release), or the ConfigMap and the Deployment that it made"
+        "{name} set values that import cannot read here: import the deployed release from the cluster \
+         (--from-helm-release), or its ConfigMap and Deployment"
     );
     import.notes.push(Note::new(
         Severity::Unsupported,

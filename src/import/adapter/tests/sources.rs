@@ -1,4 +1,4 @@
-//! Where a configuration is kept.
+//! Sources of a configuration.
 
 use std::io::Write as _;
 

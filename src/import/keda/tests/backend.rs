@@ -1,4 +1,4 @@
-//! Where the queries of triggers go.
+//! Backends of the queries of triggers.
 
 use serde_json::json;
 
@@ -26,10 +26,10 @@ fn settings_of_the_backend() {
     );
 
     for (more, at, part) in [
-        (", timeout: '0.5h'", "f:8:107: error", "no timeout"),
+        (", timeout: '0.5h'", "f:8:107: error", "not a valid timeout"),
         (", timeout: 5m", "f:8:107: warning", "60s"),
         (", customHeaders: 'a'", "f:8:113: error", "key=value"),
-        (", metricNam: a", "f:8:98: info", "does nothing"),
+        (", metricNam: a", "f:8:98: info", "has no effect"),
         (
             ", activationThreshold: '5'",
             "f:8:119: warning",
@@ -65,13 +65,13 @@ fn credentials_are_named_and_never_made_up() {
         json!({"type": "Bearer", "bearer": {"secretRef": {"name": "prom-creds", "key": "token"}}})
     );
     assert_eq!(spec["tls"]["certificateRef"], json!({"name": "prom-creds-tls"}));
-    assert_note(&import, "f:8:", "\"prom-creds\" of the operator's namespace");
+    assert_note(&import, "f:8:", "\"prom-creds\" in the operator's namespace");
 
-    assert_note(&https(""), "f:8:", "not imported");
+    assert_note(&https(""), "f:8:", "does not convert the credentials");
     assert_note(
         &https(", authModes: oauth"),
         "f:8:",
-        "no counterpart of the authentication \"oauth\"",
+        "no counterpart for the authentication \"oauth\"",
     );
     let import = https(", unsafeSsl: 'true'");
     let spec = &of_kind(&import, "MetricBackend")[0]["spec"]["prometheus"];

@@ -1,4 +1,4 @@
-//! What KEDA or the API server would refuse, and names that are there already.
+//! Refusals: what KEDA or the API server would refuse, and names that already exist.
 
 use super::*;
 
@@ -21,7 +21,7 @@ fn an_hpa_that_would_be_refused_was_printed() {
              scaleTargetRef: {{name: worker}}\n  triggers:\n  - {{type: prometheus, metadata: {{serverAddress: 'http://p', \
              query: 'vector(1)', threshold: '1'}}}}\n"
         ));
-        assert_note(&import, place, "there is no such HPA");
+        assert_note(&import, place, "such an HPA would not be valid");
         assert_eq!(of_kind(&import, "HorizontalPodAutoscaler").len(), 0, "{spec}");
     }
     for value in ["'0'", "'-5'"] {
@@ -29,7 +29,7 @@ fn an_hpa_that_would_be_refused_was_printed() {
             "{{type: cpu, metricType: Utilization, metadata: {{value: {value}}}}}"
         ));
         assert_eq!(import.objects.len(), 0, "{value}");
-        assert_note(&import, "f:8:60: error", "is no value of a cpu trigger");
+        assert_note(&import, "f:8:60: error", "is not a valid value of a cpu trigger");
     }
     let negative = trigger("{type: memory, metricType: AverageValue, metadata: {value: '-5Mi'}}");
     assert_eq!(negative.objects.len(), 0);
@@ -66,7 +66,7 @@ fn keda_takes_no_two_triggers_of_one_name() {
     assert_note(
         &import,
         "f:9:30: error",
-        "another trigger has the name \"x\" already",
+        "another trigger already has the name \"x\"",
     );
     assert_eq!(of_kind(&import, "MetricRule").len(), 1);
 }

@@ -1,4 +1,4 @@
-//! What stands inside an action: pipelines, commands, operands.
+//! Expressions inside an action: pipelines, commands, operands.
 
 use super::super::Fault;
 use super::super::ast::{Binding, Call, Field, Function, Offset, Operand, Pipeline, Term};
@@ -261,7 +261,7 @@ fn head_of_pipeline(head: Operand, args: Vec<Operand>) -> Result<Operand, Fault>
             Some(arg) => {
                 return Err(Fault::new(
                     arg.at,
-                    "can't give an argument to something that is no function",
+                    "can't give an argument to something that is not a function",
                 ));
             }
         },

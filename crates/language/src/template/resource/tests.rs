@@ -96,19 +96,19 @@ fn labels_are_written() {
 #[test]
 fn what_cannot_name_a_resource_is_refused() {
     let cases = [
-        ("", "1:1", "must put out .Resource"),
-        ("kube", "1:1", "must put out .Resource"),
-        ("<<.Group>>", "1:1", "must put out .Resource"),
+        ("", "1:1", "must print .Resource"),
+        ("kube", "1:1", "must print .Resource"),
+        ("<<.Group>>", "1:1", "must print .Resource"),
         (
             "<<if .Group>><<.Resource>><<end>>",
             "1:1",
             "with and without a group",
         ),
-        ("kube-<<.Resource>>", "1:1", "fit into a label name"),
-        ("<<.Resource>>\n", "1:1", "fit into a label name"),
+        ("kube-<<.Resource>>", "1:1", "valid in a label name"),
+        ("<<.Resource>>\n", "1:1", "valid in a label name"),
         ("<<printf \"%q\" .Resource>>", "1:1", "unchanged"),
-        ("x<<.Nope>>", "1:4", "there are .Group, .Resource"),
-        ("<<.Series>>", "1:3", "there are .Group, .Resource"),
+        ("x<<.Nope>>", "1:4", "the fields are .Group, .Resource"),
+        ("<<.Series>>", "1:3", "the fields are .Group, .Resource"),
         ("<<index .Resource 9>>", "1:3", "index out of range"),
         ("<<.Resource", "1:1", "unclosed action"),
     ];

@@ -1,4 +1,4 @@
-//! Where each stretch of output came from.
+//! Origins of each stretch of output.
 
 use super::super::Span;
 use super::{parse, sample, span};

@@ -9,7 +9,7 @@ fn errors_of_parsing_have_their_place() {
         (
             "<<.Nope>>",
             "1:3",
-            "unknown field .Nope; there are .Series, .LabelMatchers",
+            "unknown field .Nope; the fields are .Series, .LabelMatchers",
         ),
         ("größe\n  ü<<.Series>>é<<.Nope>>", "2:18", "unknown field"),
         ("a\r\nb <<print 名前 >>", "2:11", "function \"名前\" not defined"),

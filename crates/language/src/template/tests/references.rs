@@ -1,4 +1,4 @@
-//! What a template reads.
+//! References of a template.
 
 use super::super::Position;
 use super::parse;

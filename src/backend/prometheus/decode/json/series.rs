@@ -1,4 +1,4 @@
-//! The series of a listing, one at a time.
+//! Series of a listing, one at a time.
 
 use std::fmt;
 
