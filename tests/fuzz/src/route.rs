@@ -39,7 +39,7 @@ pub fn route(data: &[u8]) {
     match endpoint {
         Endpoint::Metric(MetricRequest::Custom(route)) => check_custom(method, route, &request.attributes),
         Endpoint::Metric(MetricRequest::External(route)) => {
-            check_external(method, route, &request.attributes)
+            check_external(method, route, &request.attributes);
         }
         other => check_other(method, other, &request.attributes),
     }
