@@ -1,4 +1,5 @@
-//! From a request to what a backend is asked, and from its rows to the reply: pure on both sides.
+//! Query planning and projection: from a request to the query that a backend gets, and from its rows to
+//! the reply. Pure on both sides.
 
 mod adapter;
 pub mod answer;

@@ -1,4 +1,4 @@
-//! From a route to values, at a backend on loopback.
+//! Answers to requests, from a backend on loopback.
 
 use axum::Router;
 use language::selector::Selector;

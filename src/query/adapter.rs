@@ -1,4 +1,4 @@
-//! What prometheus-adapter makes of a request, where it differs.
+//! prometheus-adapter's reading of a request, where it differs.
 
 use language::selector::{Operator, Requirement};
 use promql::{MatchOp, Matcher};

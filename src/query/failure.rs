@@ -1,4 +1,4 @@
-//! Why a request got no values.
+//! Failure of a request: why it got no values.
 
 use std::fmt;
 

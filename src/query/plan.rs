@@ -1,4 +1,4 @@
-//! What a backend is asked for a request. Pure: a rule, a route and names in, a query out.
+//! Plan of a request: the query that a backend gets. Pure: a rule, a request and names in, a query out.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

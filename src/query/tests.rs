@@ -1,4 +1,4 @@
-//! From a route to a query, and from rows to a reply.
+//! Queries of requests, and replies of rows.
 
 mod adapter;
 mod resolution;

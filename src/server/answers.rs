@@ -1,4 +1,4 @@
-//! Where values come from: the port between the server and the way to the backends.
+//! Source of values: the port between the server and the way to the backends.
 
 use std::sync::Arc;
 

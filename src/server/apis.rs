@@ -1,4 +1,5 @@
-//! What the server does for each metrics API beyond its row in the table: a file for each API, and one place that chooses.
+//! Handlers of the metrics APIs: what the server does for each beyond its row in the table; a file for each API, and one place
+//! that chooses.
 
 mod custom;
 mod external;

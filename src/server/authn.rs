@@ -1,4 +1,4 @@
-//! Who a request comes from.
+//! Authentication of a request: client certificates, the front proxy, tokens.
 //!
 //! In the order of `DelegatingAuthenticatorConfig` of k8s.io/apiserver: the front proxy's headers, the client's own
 //! certificate, a bearer token. An authenticator that fails does not end the search; a request for which one failed and none

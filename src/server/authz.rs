@@ -1,4 +1,4 @@
-//! Whether a request is allowed.
+//! Authorization of a request.
 
 use std::sync::Arc;
 

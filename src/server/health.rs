@@ -1,4 +1,4 @@
-//! Whether the process is alive and ready: named checks, as k8s.io/apiserver answers them (`pkg/server/healthz`).
+//! Health of the process, alive and ready: named checks, as k8s.io/apiserver answers them (`pkg/server/healthz`).
 
 use std::{
     borrow::Cow,

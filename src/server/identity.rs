@@ -1,4 +1,4 @@
-//! Who asks.
+//! Caller identity: user name, UID, groups and extra.
 
 use std::collections::BTreeMap;
 

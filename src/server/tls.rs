@@ -1,4 +1,4 @@
-//! What a TLS handshake is done with: the serving certificate and the names of the CAs, both as they change.
+//! TLS settings of a handshake: the serving certificate and the names of the CAs, both as they change.
 
 mod file;
 

@@ -26,7 +26,7 @@ const DOCUMENTS: [(&str, &str); 9] = [
 ];
 
 /// Modules of `src` whose strings are messages for people.
-const MESSAGES: [&str; 34] = [
+const MESSAGES: [&str; 28] = [
     "answer",
     "api",
     "app",
@@ -40,16 +40,10 @@ const MESSAGES: [&str; 34] = [
     "export",
     "import",
     "kubernetes",
-    "language/dns",
-    "language/duration",
-    "language/quantity",
-    "language/quote",
-    "language/re2",
-    "language/selector",
-    "language/template",
-    "language/terminal",
     "logbook",
+    "manifest",
     "metrics",
+    "metrics_api",
     "outcome",
     "pki",
     "preview",
@@ -63,11 +57,11 @@ const MESSAGES: [&str; 34] = [
     "status",
 ];
 
+/// Packages of `crates` whose strings are messages for people.
+const PACKAGES: [&str; 2] = ["language/src", "promql/src"];
+
 /// Modules of `src` whose doc comments people read: as help, as `kubectl explain`, in docs/reasons.md.
 const EXPLAINED: [&str; 3] = ["api", "cli", "reason"];
-
-/// Modules of `src` whose docs do not begin with their noun yet: they are being rewritten.
-const UNTITLED: [&str; 4] = ["language/promql", "query", "relist", "server"];
 
 /// Words that begin a riddle, and no noun.
 const QUESTIONS: [&str; 11] = [
@@ -94,11 +88,18 @@ fn nothing_that_people_read_sounds_like_a_translation() -> Result<()> {
     let read = texts.len();
     for module in MESSAGES {
         let explained = EXPLAINED.contains(&module);
-        for file in sources(module)? {
+        for file in sources(Path::new("src"), module)? {
             let found = text::of(&repository::read(&file)?)?;
             let wanted = found
                 .into_iter()
                 .filter(|text| text.kind == Kind::Message || explained);
+            texts.extend(wanted.map(|text| (file.clone(), text)));
+        }
+    }
+    for package in PACKAGES {
+        for file in sources(Path::new("crates"), package)? {
+            let found = text::of(&repository::read(&file)?)?;
+            let wanted = found.into_iter().filter(|text| text.kind == Kind::Message);
             texts.extend(wanted.map(|text| (file.clone(), text)));
         }
     }
@@ -154,11 +155,8 @@ fn every_phrase_of_the_list_is_found() -> Result<()> {
 fn every_module_doc_begins_with_its_noun() -> Result<()> {
     let mut riddles = Vec::new();
     let mut read = 0;
-    for file in repository::files("src", "rs")? {
-        let below = file.strip_prefix("src")?.with_extension("");
-        if UNTITLED.iter().any(|module| below.starts_with(module)) {
-            continue;
-        }
+    let crates = repository::files("crates", "rs")?;
+    for file in repository::files("src", "rs")?.into_iter().chain(crates) {
         let text = repository::read(&file)?;
         let Some(first) = text.strip_prefix("//! ") else {
             continue;
@@ -190,10 +188,10 @@ fn documents(path: &str, extension: &str) -> Result<Vec<PathBuf>> {
     repository::files(path, extension)
 }
 
-/// The files of a module of `src` that are not for tests.
-fn sources(module: &str) -> Result<Vec<PathBuf>> {
-    let file = Path::new("src").join(format!("{module}.rs"));
-    let folder = Path::new("src").join(module);
+/// The files of a module below `root` that are not for tests.
+fn sources(root: &Path, module: &str) -> Result<Vec<PathBuf>> {
+    let file = root.join(format!("{module}.rs"));
+    let folder = root.join(module);
     let mut files = Vec::new();
     if repository::root().join(&file).exists() {
         files.push(file);

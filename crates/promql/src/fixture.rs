@@ -1,4 +1,4 @@
-//! What Go made of things, for the tests.
+//! Fixtures: Go's verdicts, for the tests.
 
 use std::path::PathBuf;
 

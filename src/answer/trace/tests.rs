@@ -1,4 +1,4 @@
-//! How far requests come.
+//! Traces of requests, and how far each gets.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What is shown of rows that give no value.
+//! Rows that give no value, and what a preview shows of them.
 
 use std::collections::BTreeMap;
 

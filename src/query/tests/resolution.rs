@@ -1,4 +1,4 @@
-//! Which rule answers, and what is told where none does.
+//! Resolution of a request: the rule that answers, and what is said where none does.
 
 use super::*;
 use crate::{
@@ -58,7 +58,7 @@ fn a_request_without_a_rule_knows_why() {
             None,
             pods.clone(),
             Refusal::NoNamespace(pods.clone()),
-            "pods live in namespaces: ",
+            "pods are namespaced: ",
         ),
         (
             Some("bank"),
@@ -67,7 +67,7 @@ fn a_request_without_a_rule_knows_why() {
                 others: vec![GroupResource::namespaces(), pods.clone()],
                 near: Vec::new(),
             },
-            "no rule makes it for this kind of object; there are rules that make it for namespaces, pods",
+            "no rule makes it for this kind of object; other rules make it for namespaces, pods",
         ),
         (
             Some("shop"),
@@ -76,8 +76,8 @@ fn a_request_without_a_rule_knows_why() {
                 others: vec![GroupResource::namespaces(), pods.clone()],
                 near: vec![near],
             },
-            "no rule makes it for this kind of object; there are rules that make it for namespaces, pods; the MetricRule \
-             shop/broken is not in force (BackendNotFound) and may make it",
+            "no rule makes it for this kind of object; other rules make it for namespaces, pods; the MetricRule \
+             shop/broken is not active (BackendNotFound) and may make it",
         ),
     ] {
         let sentence = sentence(&kind.to_string());

@@ -1,4 +1,4 @@
-//! What an HPA adds up.
+//! Sums that an HPA makes.
 
 use super::*;
 use language::quantity::Milli;

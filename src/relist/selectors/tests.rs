@@ -1,4 +1,4 @@
-//! What relist keeps through edits and failures.
+//! Series that relist keeps through edits and failures.
 
 mod cut;
 mod edits;

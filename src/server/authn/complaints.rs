@@ -1,4 +1,4 @@
-//! How often a refusal is worth a line in the log.
+//! Rate limit of the log lines about refused callers.
 
 use std::{
     sync::{Mutex, PoisonError},

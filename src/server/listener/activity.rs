@@ -1,4 +1,4 @@
-//! What goes on on a connection: requests in flight, and when something last moved.
+//! Activity of a connection: requests in flight, and when something last moved.
 
 use std::{
     pin::Pin,

@@ -1,4 +1,4 @@
-//! Who has a place at the listener, and who gives it up when places become scarce.
+//! Connection places at the listener, and who gives one up when they become scarce.
 //!
 //! A new connection is never left waiting: whoever can open connections could keep everyone else out. It is let in, and one
 //! that matters less goes: a peer that is silent before one that is known, and of equals the one that has been so for longest,

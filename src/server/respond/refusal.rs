@@ -1,4 +1,4 @@
-//! From every way to fail to a `metav1.Status`.
+//! Refusals: a `metav1.Status` for every way to fail.
 
 use std::time::Duration;
 

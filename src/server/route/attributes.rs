@@ -1,4 +1,4 @@
-//! What a request is authorized as.
+//! Attributes that a request is authorized by.
 
 /// What a request asks for, in the terms of authorization.
 ///

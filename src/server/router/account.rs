@@ -1,4 +1,4 @@
-//! What is counted and logged about a request, however it ends.
+//! Request log: what is counted and logged about a request, however it ends.
 
 use http::request::Parts;
 use tokio::time::Instant;

@@ -1,4 +1,4 @@
-//! What stands behind an expression: ranges, `offset`, `@`, `anchored` and `smoothed`.
+//! Time clauses behind an expression: ranges, `offset`, `@`, `anchored` and `smoothed`.
 
 use super::Parser;
 use crate::ast::{

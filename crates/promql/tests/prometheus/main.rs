@@ -1,4 +1,4 @@
-//! What Prometheus' own parser makes of many texts, beside what this crate makes of them.
+//! Judgement by Prometheus's own parser: what it makes of many texts, beside what this crate makes of them.
 //!
 //! The texts are the expressions of Prometheus' own tests, read from its Go module, and generated and mutated ones, as many of
 //! each as `PROMQL_TEXTS` says. `PROMQL_SEED` makes others. Without Go nothing is compared.

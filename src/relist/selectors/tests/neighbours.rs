@@ -1,4 +1,4 @@
-//! What one namespace's selectors cost another's, on one backend.
+//! Neighbours: what one namespace's selectors cost another's, on one backend.
 
 use super::*;
 

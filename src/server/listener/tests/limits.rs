@@ -1,4 +1,4 @@
-//! What a client can make the listener wait for or keep.
+//! Limits on what a client can make the listener wait for or keep.
 
 use std::{future::poll_fn, pin::pin, task::Poll};
 

@@ -1,4 +1,4 @@
-//! Who is told what, and in which form.
+//! Access: who gets which answer, and in which form.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What a request may take, and how it may end.
+//! Bounds of a request, and the ways in which it may end.
 
 use super::*;
 use crate::server::admission::{LARGE_HEAD, LARGE_HEADS, LARGE_REPLY};

@@ -1,4 +1,4 @@
-//! What a log store makes of the line about a failed request.
+//! Log lines about failed requests, as a log store reads them.
 
 use std::{io::Write, sync::PoisonError};
 
