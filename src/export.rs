@@ -102,7 +102,7 @@ pub fn export<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Export
 }
 
 /// Which of two rules wins here: the higher priority, then the older, then the lower name
-/// ([`rule::precedence`](crate::rule::precedence), of rules that were compiled).
+/// (`precedence` in `src/rule/table.rs`, of rules that were compiled).
 fn precedence(one: &Found, other: &Found) -> Ordering {
     let priority = |found: &Found| found.spec.priority.unwrap_or(0);
     let age = |found: &Found| (found.created.is_none(), found.created);

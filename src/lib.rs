@@ -8,9 +8,10 @@
 //! facts   → status → controller (the leader alone): status, Events, APIServices, CA
 //! ```
 //!
-//! `reason` (ring 0), and the packages `language` and `promql` in `crates/`, then `api`, `sample`, `resource`, `rule`, `catalog`, `query`, `outcome` and `status` (ring 1) are
-//! pure: no clock, no client, no runtime. Ring 2 does the I/O, `app` puts it together, `cli` is what a user types. Who may use
-//! whom stands in `docs/architecture.md`, and a test holds the code to it.
+//! `reason` and `metrics_api`, then `api`, `sample`, `resource`, `document`, `manifest`, `rule`, `import`, `export`, `check`,
+//! `catalog`, `query`, `outcome` and `status` (rings 0 and 1) are pure, as are the packages in `crates/`: no clock, no client, no
+//! runtime. Ring 2 does the I/O, `app` puts it together, `cli` is what a user types. `docs/architecture.md` says who may use whom,
+//! and a test holds the code to it.
 
 pub mod answer;
 pub mod api;

@@ -1,6 +1,7 @@
 //! Status of an object, from the facts about it. Pure: whoever writes it adds the times.
 
 mod backend;
+mod discovered;
 mod queries;
 #[cfg(test)]
 mod tests;
@@ -8,9 +9,12 @@ mod tests;
 use jiff::Timestamp;
 
 pub use self::backend::{DesiredBackend, Heard, Probe, desired_backend, failing_of};
-use self::queries::{failing, failing_text, met};
+use self::{
+    discovered::{counts, discovered_condition},
+    queries::{failing, failing_text, met},
+};
 use crate::{
-    api::rule_status::{Discovered, DiscoveredSample, Dropped, RuleCondition, Warning},
+    api::rule_status::{Discovered, RuleCondition, Warning},
     catalog::{Catalog, Conflict, Entry, Listing},
     outcome::{Outcome, Outcomes},
     reason::Reason,
@@ -186,72 +190,6 @@ fn resolved_refs(facts: Facts<'_>) -> DesiredCondition {
     }
 }
 
-fn discovered_condition(rule: &CompiledRule, entry: Option<&Entry>) -> DesiredCondition {
-    let kind = RuleCondition::Discovered;
-    let Some(entry) = entry.filter(|_| rule.naming.is_some()) else {
-        let message = if rule.naming.is_none() {
-            "the operator lists no series until the rule is accepted"
-        } else {
-            "the operator is listing the series"
-        };
-        return condition(kind, None, Reason::Pending, message);
-    };
-    let found = &entry.metrics.discovered;
-    match &entry.listing {
-        Listing::NotNeeded if rule.listed().is_some() => condition(
-            kind,
-            None,
-            Reason::Pending,
-            "the operator lists no series until the rule is accepted and its backend exists",
-        ),
-        Listing::NotNeeded => condition(
-            kind,
-            Some(true),
-            Reason::Static,
-            "the rule has no seriesQuery; spec.name.as is the name of its metric",
-        ),
-        Listing::Pending | Listing::Edited { .. } => {
-            condition(kind, None, Reason::Pending, "the operator is listing the series")
-        }
-        Listing::Failed { reason, message } => {
-            let kept = if found.series > 0 {
-                "; the operator keeps the series of the last successful listing"
-            } else {
-                ""
-            };
-            let message = backend::named(rule, *reason, message);
-            condition(kind, Some(false), *reason, format!("{message}{kept}"))
-        }
-        Listing::Current if found.series == 0 => condition(
-            kind,
-            Some(false),
-            Reason::NoSeries,
-            "the backend has no series for spec.seriesQuery within spec.discovery.lookback",
-        ),
-        Listing::Current if found.metrics == 0 => {
-            let message = format!(
-                "{} series were found, but none of them makes a metric: {}",
-                found.series,
-                dropped_text(entry)
-            );
-            condition(kind, Some(false), Reason::NoSeries, message)
-        }
-        Listing::Current if found.dropped.contains_key(&Reason::Truncated) => {
-            let message = format!(
-                "{} series make {} metrics within spec.limits; the rest was cut off: {}",
-                found.series,
-                found.metrics,
-                dropped_text(entry)
-            );
-            condition(kind, Some(true), Reason::Truncated, message)
-        }
-        Listing::Current => {
-            let message = format!("{} series make {} metrics", found.series, found.metrics);
-            condition(kind, Some(true), Reason::Discovered, message)
-        }
-    }
-}
-
 fn conflicted(conflict: Option<&Conflict>) -> DesiredCondition {
     let kind = RuleCondition::Conflicted;
     let Some(conflict) = conflict else {
@@ -337,15 +275,13 @@ fn ready(facts: Facts<'_>, entry: Option<&Entry>) -> DesiredCondition {
             *reason,
             backend::named(facts.rule, *reason, message),
         ),
-        Listing::Failed { message, .. } => condition(
-            kind,
-            Some(true),
-            Reason::Stale,
-            format!(
-                "{metrics} metrics of the last successful listing are served; the latest listing failed: \
-                     {message}"
-            ),
-        ),
+        Listing::Failed { reason, message } => {
+            let message = backend::named(facts.rule, *reason, message);
+            let message = format!(
+                "{metrics} metrics of the last successful listing are served; the latest listing failed: {message}"
+            );
+            condition(kind, Some(true), Reason::Stale, message)
+        }
         Listing::NotNeeded | Listing::Current if metrics == 0 => condition(
             kind,
             Some(true),
@@ -359,37 +295,6 @@ fn ready(facts: Facts<'_>, entry: Option<&Entry>) -> DesiredCondition {
             format!("{metrics} metrics are served"),
         ),
     }
-}
-
-fn counts(entry: &Entry) -> Option<Discovered> {
-    let found = &entry.metrics.discovered;
-    let is_known = match entry.listing {
-        Listing::Pending | Listing::Edited { .. } => false,
-        Listing::Failed { .. } => found.series > 0,
-        Listing::NotNeeded | Listing::Current => true,
-    };
-    if !is_known {
-        return None;
-    }
-    let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-    let dropped = found.dropped.iter().map(|(reason, dropped)| Dropped {
-        reason: *reason,
-        count: count(*dropped),
-    });
-    let sample = found
-        .sample
-        .iter()
-        .map(|(series, metric, resource)| DiscoveredSample {
-            series: (!series.is_empty()).then(|| bounded(series.to_string())),
-            metric: metric.to_string(),
-            resource: resource.as_ref().map(ToString::to_string),
-        });
-    Some(Discovered {
-        series: count(found.series),
-        metrics: count(found.metrics),
-        dropped: dropped.collect(),
-        sample: sample.collect(),
-    })
 }
 
 /// A list-map by reason and path, so two findings of one kind at one place become one.
@@ -419,14 +324,6 @@ fn warnings(rule: &CompiledRule, outcome: Option<&Outcome>) -> Vec<Warning> {
     warnings.truncate(WARNINGS - met.len());
     warnings.extend(met);
     warnings
-}
-
-fn dropped_text(entry: &Entry) -> String {
-    let dropped = entry.metrics.discovered.dropped.iter();
-    let dropped: Vec<String> = dropped
-        .map(|(reason, count)| format!("{count} {}", reason.code()))
-        .collect();
-    dropped.join(", ")
 }
 
 fn listed(problems: &[Problem]) -> String {

@@ -75,7 +75,7 @@ impl BackendError {
         &self.detail
     }
 
-    /// [`Self::detail`] at full length, at most 2 KiB, for the log.
+    /// [`Self::detail`] at full length, at most 2 KiB, for the log and for a preview.
     pub fn whole(&self) -> &str {
         &self.whole
     }

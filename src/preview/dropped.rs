@@ -27,8 +27,11 @@ pub(super) fn dropped(rule: &Arc<CompiledRule>, series: &SeriesSet, resources: &
         let Some(name) = verdict.series else { continue };
         match &verdict.outcome {
             Err(reason) => show(*reason, &|| name.to_string()),
-            Ok(made) if made.is_cut => show(Reason::Truncated, &|| name.to_string()),
-            Ok(_) => {
+            Ok(made) => {
+                if made.is_cut {
+                    show(Reason::Truncated, &|| name.to_string());
+                }
+                // What is cut off counts as a duplicate too.
                 for metric in verdict.lost() {
                     show(Reason::Duplicate, &|| {
                         format!("{name} ({} is made from {})", metric.name, metric.series)
@@ -137,6 +140,21 @@ mod tests {
                 vec![kept, r#"b_total{namespace="shop",pod="p"}"#],
                 // of pods and of their namespace
                 vec!["1 Truncated: b_total"],
+            ),
+            (
+                format!(
+                    "{}\nlimits: {{maxMetrics: 1}}",
+                    REQUESTS.replace("^(.*)_total$", "^(.)")
+                ),
+                vec![
+                    kept,
+                    r#"b_total{namespace="shop",pod="p"}"#,
+                    r#"b_count{namespace="shop",pod="p"}"#,
+                ],
+                vec![
+                    "1 Truncated: b_count, b_total",
+                    "1 Duplicate: b_total (b_per_second is made from b_count)",
+                ],
             ),
         ] {
             assert_eq!(told(&spec, &lines), expected, "{spec}");

@@ -248,8 +248,8 @@ fn ask(served: &Served, ingredients: &Ingredients) -> Result<Ask, Failure> {
             format!(" at spec.metricsQuery:{}:{}", p.line, p.column)
         });
         match error.reason {
-            // This one is about the request, and is for whoever sent it.
-            Reason::SelectorRequired => Failure::new(error.reason, error.message),
+            // These are about the request, and are for whoever sent it.
+            Reason::SelectorRequired | Reason::LimitExceeded => Failure::new(error.reason, error.message),
             reason => Failure::new(
                 reason,
                 format!(

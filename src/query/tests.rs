@@ -1,6 +1,7 @@
 //! Queries of requests, and replies of rows.
 
 mod adapter;
+mod bounds;
 mod resolution;
 mod sums;
 mod verdicts;
@@ -421,8 +422,19 @@ fn rows_from_long_ago_are_no_answer() {
     let plan = plan("all", REQUESTS, &["a"], "").unwrap();
     let mut old = rows(&[(r#"{pod="a"}"#, 1.0)]);
     old.samples[0].timestamp = "2026-01-02T01:59:04Z".parse().unwrap();
-    assert_eq!(
-        project_custom(&plan, &old, at()).unwrap_err().reason,
-        Reason::NoData
+    let failure = project_custom(&plan, &old, at()).unwrap_err();
+    assert_eq!(failure.reason, Reason::NoData);
+    assert!(
+        failure.cause.ends_with("too old"),
+        "it was said to be NaN: {failure}"
+    );
+    let histograms = InstantVector {
+        histograms: 1,
+        ..InstantVector::default()
+    };
+    let failure = project_custom(&plan, &histograms, at()).unwrap_err();
+    assert!(
+        failure.cause.contains("native histograms"),
+        "the backend was said to have no samples: {failure}"
     );
 }

@@ -1,5 +1,7 @@
 //! `spec.metricsQuery`: a template whose every rendering is placed, and for a `MetricRule` confined, before it is sent.
 
+mod error;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -12,6 +14,7 @@ use language::{
 };
 use promql::{ConfineError, Dialect, Expr, Matcher, ParseError, ParseErrorKind, matcher::is_label_name};
 
+pub use self::error::RenderError;
 use super::{
     Problem,
     advice::duration,
@@ -71,18 +74,6 @@ pub struct Ingredients {
     pub values: BTreeMap<String, Vec<String>>,
     /// `.GroupBy`.
     pub group_by: Vec<String>,
-}
-
-/// Why a rendering came to nothing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct RenderError {
-    /// `SelectorRequired`, `BadRequest`, `InvalidTemplate`, `NotConfinable` or `RangeTooLong`.
-    pub reason: Reason,
-    /// Where in the template, as far as it is known.
-    pub position: Option<Position>,
-    /// Names the template's place or the selector's key; never the query's text.
-    pub message: String,
 }
 
 // === impl MetricsQuery ===
@@ -155,8 +146,9 @@ impl MetricsQuery {
     /// # Errors
     ///
     /// `SelectorRequired` names a key that the request must send; `BadRequest` says that the values of this request cannot
-    /// stand where the template puts one (the rule was checked with one of each); `InvalidTemplate` that the template fails on
-    /// this data; `NotConfinable` that the outcome cannot be held to the rule's namespace.
+    /// stand where the template puts one (the rule was checked with one of each); `LimitExceeded` that they are too many;
+    /// `InvalidTemplate` that the template fails on this data; `NotConfinable` that the outcome cannot be held to the rule's
+    /// namespace.
     pub fn render(&self, ingredients: &Ingredients) -> Result<String, RenderError> {
         if let Some(key) = self
             .required
@@ -171,7 +163,10 @@ impl MetricsQuery {
                 ),
             });
         }
-        let (_, text) = self.place(ingredients)?;
+        let (_, text) = self.place(ingredients).map_err(|error| match error.reason {
+            Reason::LimitExceeded => RenderError::beyond(&error.message),
+            _ => error,
+        })?;
         if text.is_empty() {
             return Err(RenderError {
                 reason: Reason::BadRequest,
@@ -180,24 +175,15 @@ impl MetricsQuery {
             });
         }
         // Values can make a query none without a way out of their strings: `{a=""}` picks everything.
-        let unreadable = || self.readable && read(&text).is_err();
-        let unread = || RenderError {
-            reason: Reason::BadRequest,
-            position: None,
-            message: "with these values the query is not valid PromQL".to_owned(),
+        let unread = || {
+            let error = self.readable.then(|| read(&text).err())??;
+            // Alternatives are the template's doing, and some backends know them.
+            (error.kind != ParseErrorKind::Alternatives).then(|| RenderError::from(error))
         };
         match &self.confinement {
             Some(matcher) => {
-                let confined = promql::confine(&text, matcher).map_err(|error| {
-                    if unreadable() {
-                        return unread();
-                    }
-                    RenderError {
-                        reason: Reason::NotConfinable,
-                        position: None,
-                        message: error.to_string(),
-                    }
-                })?;
+                let confined = promql::confine(&text, matcher)
+                    .map_err(|error| unread().unwrap_or_else(|| error.into()))?;
                 // A branch of the template may read further than the one that was checked.
                 match self.too_long(confined.expr().widest_range()) {
                     Some(message) => Err(RenderError {
@@ -209,7 +195,7 @@ impl MetricsQuery {
                 }
             }
             // As prometheus-adapter would send it, the backend is the judge.
-            None if self.semantics == Semantics::Standard && unreadable() => Err(unread()),
+            None if self.semantics == Semantics::Standard => unread().map_or(Ok(text), Err),
             None => Ok(text),
         }
     }
@@ -260,13 +246,15 @@ impl MetricsQuery {
             label_values_by_name: ingredients.values.clone(),
             group_by: ingredients.group_by.clone(),
         });
-        let invalid = |position, message| RenderError {
-            reason: Reason::InvalidTemplate,
-            position,
-            message,
-        };
-        let located = self.template.render_located(&data);
-        let located = located.map_err(|error| invalid(Some(error.position), error.message))?;
+        let located = self.template.render_located(&data).map_err(|error| RenderError {
+            reason: if error.is_bound {
+                Reason::LimitExceeded
+            } else {
+                Reason::InvalidTemplate
+            },
+            position: Some(error.position),
+            message: error.message,
+        })?;
         let spans: Vec<Span> = located.iter().map(|(span, _)| span.clone()).collect();
         let placed = if like_adapter {
             let spans = if ingredients.has_plain_names() {
@@ -306,7 +294,15 @@ impl MetricsQuery {
     ) -> Result<Option<Expr>, Problem> {
         let (spans, text) = self.place(ingredients).map_err(|error| {
             let message = error.message.clone();
-            error.problem(message)
+            let problem = error.problem(message);
+            // With made-up data it is the template that is too large.
+            match problem.reason {
+                Reason::LimitExceeded => Problem {
+                    reason: Reason::InvalidTemplate,
+                    ..problem
+                },
+                _ => problem,
+            }
         })?;
         let located = |reason, at: Option<promql::Span>, message: &str| {
             let message = message.replace(SENTINEL_SERIES, "<<.Series>>");

@@ -103,6 +103,13 @@ fn a_backend_that_is_down_leaves_a_stale_rule_or_one_that_serves_nothing() {
         "MetricBackend \"default\": connection refused; see `kubectl describe metricbackend default`; the operator keeps the series of \
          the last successful listing"
     );
+    assert!(
+        stale.conditions[5]
+            .message
+            .contains("see `kubectl describe metricbackend default`"),
+        "{}",
+        stale.conditions[5].message
+    );
     assert_eq!(stale.error, Some((Reason::BackendDown, None)));
     let never = status(
         "shop/r",

@@ -85,6 +85,8 @@ pub struct RenderError {
     pub position: Position,
     /// What is wrong, without the position.
     pub message: String,
+    /// Whether the output or the work is more than is allowed; with less data the template may succeed.
+    pub is_bound: bool,
 }
 
 /// An error with its place as an offset.
@@ -92,6 +94,7 @@ pub struct RenderError {
 struct Fault {
     at: Offset,
     message: String,
+    is_bound: bool,
 }
 
 impl Fault {
@@ -99,6 +102,14 @@ impl Fault {
         Self {
             at,
             message: message.into(),
+            is_bound: false,
+        }
+    }
+
+    fn bound(at: Offset, message: impl Into<String>) -> Self {
+        Self {
+            is_bound: true,
+            ..Self::new(at, message)
         }
     }
 }
@@ -189,7 +200,7 @@ impl Template {
                 nodes,
                 references,
             }),
-            Err(Fault { at, message }) => Err(TemplateError {
+            Err(Fault { at, message, .. }) => Err(TemplateError {
                 position: Position::of(text, at),
                 message,
             }),
@@ -227,9 +238,10 @@ impl Template {
     }
 
     fn evaluate(&self, data: &Data) -> Result<Rendered, RenderError> {
-        eval::render(&self.nodes, data).map_err(|Fault { at, message }| RenderError {
-            position: Position::of(&self.text, at),
-            message,
+        eval::render(&self.nodes, data).map_err(|fault| RenderError {
+            position: Position::of(&self.text, fault.at),
+            message: fault.message,
+            is_bound: fault.is_bound,
         })
     }
 }

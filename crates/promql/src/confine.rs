@@ -5,7 +5,7 @@
 
 use crate::ast::{Expr, Name, SelectorMatcher, VectorSelector};
 use crate::dialect::Dialect;
-use crate::error::ParseError;
+use crate::error::{ParseError, ParseErrorKind};
 use crate::matcher::{MatchOp, Matcher, NAME_LABEL, is_keyword};
 use crate::parser::parse_with;
 use crate::re2;
@@ -41,6 +41,9 @@ pub enum ConfineError {
     /// The matcher also picks series without its label, or it is one of the name.
     #[error("`{0}` does not confine a query")]
     Matcher(Matcher),
+    /// With the matcher on every selector the query is beyond the bounds of the parser.
+    #[error("once confined, {0}")]
+    Bound(String),
     /// What was printed does not read back as what was meant. It is not known to happen.
     #[error("the query cannot be written back faithfully: {0}")]
     Unfaithful(String),
@@ -73,7 +76,7 @@ impl ConfineError {
         match self {
             Self::Parse(error) => Some(error.span),
             Self::ReadsMore { span, .. } | Self::LabelNamedOr { span } => Some(*span),
-            Self::Matcher(_) | Self::Unfaithful(_) => None,
+            Self::Matcher(_) | Self::Bound(_) | Self::Unfaithful(_) => None,
         }
     }
 
@@ -118,7 +121,11 @@ pub fn confine(text: &str, matcher: &Matcher) -> Result<Confined, ConfineError> 
     });
 
     let text = expr.to_string();
-    let reread = parse_with(&text, Dialect::SENT).map_err(|error| ConfineError::Unfaithful(error.message))?;
+    // The matchers may make a text too long that was not.
+    let reread = parse_with(&text, Dialect::SENT).map_err(|error| match error.kind {
+        ParseErrorKind::Bound => ConfineError::Bound(error.message),
+        _ => ConfineError::Unfaithful(error.message),
+    })?;
     check(&reread)?;
     let selectors = reread.selectors();
     let holds = |selector: &&VectorSelector| selector.conditions().any(|held| held == *matcher);

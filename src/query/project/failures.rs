@@ -57,7 +57,12 @@ pub(super) fn refusal(plan: &Plan, reason: Reason) -> Failure {
 
 pub(super) fn no_data(plan: &Plan, label: &str, rows: &InstantVector, tally: &Tally) -> Failure {
     let rule = plan.served.rule.key();
-    let cause = if rows.samples.is_empty() {
+    let cause = if rows.samples.is_empty() && rows.histograms > 0 {
+        format!(
+            "the query of the rule {rule} returned only native histograms; use histogram_quantile, histogram_sum or \
+             histogram_count"
+        )
+    } else if rows.samples.is_empty() {
         format!(
             "the query of the rule {rule} returned no row; the backend has no samples for this object now"
         )
@@ -71,6 +76,8 @@ pub(super) fn no_data(plan: &Plan, label: &str, rows: &InstantVector, tally: &Ta
              check that it aggregates by (<<.GroupBy>>)",
             rows.samples.len()
         )
+    } else if tally.dropped(Reason::StaleRow) > 0 {
+        format!("the query of the rule {rule} returned only rows that are too old")
     } else {
         format!("the query of the rule {rule} returned NaN for this object")
     };

@@ -19,13 +19,13 @@ pub(super) fn lint(specimen: &Specimen<'_>, assumptions: Assumptions, found: &mu
             continue;
         }
         let message = format!(
-            "{}() over {} finds {} if targets are scraped every {}",
+            "{}() over {} {} if targets are scraped every {}",
             function.name,
             duration(range),
             if pairs {
-                "fewer than two samples"
+                "finds fewer than two samples"
             } else {
-                "sometimes no sample"
+                "sometimes finds no sample"
             },
             duration(interval),
         );

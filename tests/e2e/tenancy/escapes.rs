@@ -136,7 +136,7 @@ pub(super) const ESCAPES: &[Escape] = &[
     // ── what other servers would read ────────────────────────────────────────────────────────────────
     case("alternatives in braces", Pod, r#"sum by (pod) (tenancy_queue{namespace="OWN" or namespace="OTHER"})"#, Refused("NotConfinable")),
     case("alternatives of names", Pod, r#"sum by (pod) ({__name__="tenancy_queue" or __name__="tenancy_only_other"})"#, Refused("NotConfinable")),
-    case("a label named or", Pod, r#"sum by (pod) (tenancy_queue{or="x"})"#, Refused("InvalidQuery")),
+    case("a label named or", Pod, r#"sum by (pod) (tenancy_queue{or="x"})"#, Refused("NotConfinable")),
     case("info", Pod, "sum by (pod) (info(tenancy_queue))", Refused("NotConfinable")),
     case("info, narrowed", Pod, r#"sum by (pod) (info(tenancy_queue, {namespace="OTHER"}))"#, Refused("NotConfinable")),
     case("label_set of MetricsQL", Pod, r#"label_set(sum(tenancy_queue), "pod", "p-0")"#, Refused("InvalidQuery")),

@@ -50,7 +50,7 @@ impl<'d> Machine<'d> {
     fn step(&mut self, at: Offset, bytes: usize) -> Result<(), Fault> {
         self.steps += 1 + bytes / 256;
         if self.steps > MAX_STEPS {
-            return Err(Fault::new(
+            return Err(Fault::bound(
                 at,
                 format!("the template takes more than {MAX_STEPS} steps"),
             ));
@@ -61,7 +61,7 @@ impl<'d> Machine<'d> {
     fn emit(&mut self, at: Offset, rope: Rope) -> Result<(), Fault> {
         self.step(at, rope.len())?;
         if self.output.len() + rope.len() > MAX_OUTPUT {
-            return Err(Fault::new(
+            return Err(Fault::bound(
                 at,
                 format!("the output is longer than {MAX_OUTPUT} bytes"),
             ));
@@ -322,7 +322,7 @@ impl<'d> Machine<'d> {
         })?;
         self.step(call.at, value.weight())?;
         if value.weight() > MAX_OUTPUT {
-            return Err(Fault::new(
+            return Err(Fault::bound(
                 call.at,
                 format!("the text is longer than {MAX_OUTPUT} bytes"),
             ));

@@ -56,7 +56,7 @@ pub(super) fn lex(text: &str) -> Vec<Lexeme<'_>> {
         pos: 0,
         lexemes: Vec::new(),
     };
-    if let Err(Fault { at, message }) = lexer.run() {
+    if let Err(Fault { at, message, .. }) = lexer.run() {
         lexer.push(at, Token::Invalid(message));
     }
     lexer.lexemes

@@ -79,9 +79,11 @@ impl ResourceTemplate {
                 group: (*group).to_owned(),
                 resource: RESOURCE.to_owned(),
             };
-            let spans = template
-                .render(&data)
-                .map_err(|RenderError { position, message }| TemplateError { position, message })?;
+            let spans = template.render(&data).map_err(
+                |RenderError {
+                     position, message, ..
+                 }| TemplateError { position, message },
+            )?;
             match pieces(&spans) {
                 Ok(pieces) => patterns.push(pieces),
                 Err(message) => return refuse(message),
