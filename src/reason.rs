@@ -116,7 +116,7 @@ reasons! {
         ForeignObject 200 "The query returned rows for objects that the request did not ask for, and they are dropped: use `<<.LabelMatchers>>` and `<<.GroupBy>>`."
         ForeignNamespace 200 "The query returned rows of another namespace, and they are dropped: use `<<.LabelMatchers>>`."
         StaleRow 200 "The query returned rows that are more than 5 minutes older than the evaluation, and they are dropped. Prometheus and compatible backends give every row the time of the evaluation, however old its sample is."
-        AboveCeiling 200 "A `MetricRule` asks for more than `limits.perRule` of its `MetricBackend` allows, and the lower value applies: lower it, or ask the platform team."
+        AboveCeiling 200 "A `MetricRule` sets a value that `limits.perRule` of its `MetricBackend` does not allow, and the bound applies instead: write the bound, or ask the platform team."
         CounterWithoutRate 200 "A counter is used directly, and grows until its process restarts: use its `rate` or `increase`."
         RateOfGauge 200 "`rate`, `irate` and `increase` are for counters, but this series is a gauge: use it directly, or use `deriv` or `delta`."
         ShortRange 200 "The range is shorter than two scrape intervals, so it often holds fewer than the two samples that the function needs: make it at least four intervals long."

@@ -193,7 +193,7 @@ pub struct BackendLimits {
 pub struct PerNamespaceLimits {
     /// The most queries in flight for one namespace. One namespace never gets all of `maxConcurrent`, unless that is 1. While its
     /// recent queries took at most a quarter of a second, a namespace may also use idle slots, except a quarter of
-    /// `maxConcurrent`. All requests without a namespace share one such limit, and so do listings of series. 1 to 1000.
+    /// `maxConcurrent`. Requests without a namespace have one such limit together; listings of series have another. 1 to 1000.
     /// Default: 4.
     #[schemars(range(min = 1, max = 1000))]
     pub max_concurrent: u32,

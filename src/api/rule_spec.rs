@@ -96,8 +96,8 @@ pub struct RuleSpec {
     pub negative: Option<NegativePolicy>,
 
     /// Only for `api: External`: what to do with an answer that lacks rows, because an HPA adds up the others. Rows are missing
-    /// if they are NaN or native histograms, or if the `MetricBackend` accepts a partial answer. `Fail`: fail the request with
-    /// `MissingRows`. `Accept`: serve the other rows. Default: `Fail`; with `semantics: PrometheusAdapter` `Accept`.
+    /// if some are NaN or native histograms, or if the `MetricBackend` accepts a partial answer and this is one. `Fail`: fail the
+    /// request with `MissingRows`. `Accept`: serve the other rows. Default: `Fail`; with `semantics: PrometheusAdapter` `Accept`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "MissingRows")]
     pub missing_rows: Option<MissingRows>,
@@ -109,8 +109,8 @@ pub struct RuleSpec {
     pub window: Option<String>,
 
     /// How long an answer of the backend may be served again before the operator asks anew, 0s to 60s. The answer keeps the time
-    /// of its query. `0s` (only in a `ClusterMetricRule`): every request asks anew. A `MetricRule` needs at least
-    /// `limits.perRule.minRefresh` of the `MetricBackend`. Requests for the same data join a query that is on its way.
+    /// of its query. `0s` (only in a `ClusterMetricRule`): every request asks anew. In a `MetricRule` a shorter
+    /// time than `limits.perRule.minRefresh` of the `MetricBackend` is raised to it (`AboveCeiling`). Requests for the same data join a query that is on its way.
     /// Default: `5s`; in a `ClusterMetricRule` with `semantics: PrometheusAdapter` `0s`. Example: `15s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = duration::PATTERN), length(max = duration::MAX_LENGTH))]

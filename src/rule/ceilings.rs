@@ -66,8 +66,8 @@ fn default_of(field: &str) -> u32 {
 
 fn above(path: &str, asked: impl std::fmt::Display, field: &str, holds: impl std::fmt::Display) -> Problem {
     let message = format!(
-        "{asked} exceeds limits.{field} of the MetricBackend, so {holds} applies instead; ask the platform team, or \
-         write {holds}"
+        "limits.{field} of the MetricBackend does not allow {asked}, so {holds} applies instead; ask the platform team, \
+         or write {holds}"
     );
     Problem::new(Reason::AboveCeiling, path, message)
 }
