@@ -42,6 +42,15 @@ pub struct Conflict {
     pub serves_nothing: bool,
 }
 
+// === impl Claim ===
+
+impl Claim {
+    /// Whether a former spec of the rule would answer.
+    fn is_former(&self) -> bool {
+        self.served.rule.object.generation != self.rule.object.generation
+    }
+}
+
 // === impl Claims ===
 
 impl Claims {
@@ -58,11 +67,12 @@ impl Claims {
             .any(|claim| !matches!(claim.served.standing, Standing::Unlisted(_)))
     }
 
-    /// Lets a claim that is recorded nowhere be answered, where no other rule claims the same or could.
+    /// Lets a claim that is recorded nowhere be answered, where no other rule claims the same or could. Not one of a former spec:
+    /// which former specs go on elsewhere no replica knows.
     pub(super) fn let_alone(&mut self, key: &ClaimKey, possible: &Possible<'_>) {
         let alone: Vec<RuleKey> = self
             .all()
-            .filter(|claim| claim.served.standing == Standing::Unrecorded)
+            .filter(|claim| claim.served.standing == Standing::Unrecorded && !claim.is_former())
             .filter(|claim| {
                 let contested = self.all().any(|other| {
                     other.rule.key() != claim.rule.key()

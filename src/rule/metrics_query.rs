@@ -102,11 +102,6 @@ impl MetricsQuery {
         let required: BTreeSet<String> = required
             .filter(|key| !like_adapter && !provided.contains(&Some(key.as_str())))
             .collect();
-        let optional: BTreeSet<String> = references
-            .keys
-            .iter()
-            .map(|reference| reference.key.clone())
-            .collect();
         let mut query = Self {
             template,
             confinement: setting.confinement.cloned(),
@@ -116,6 +111,7 @@ impl MetricsQuery {
             readable: false,
             semantics: setting.semantics,
         };
+        let optional = query.keys();
 
         let mut warnings = Vec::new();
         let full = query.try_rendering(text, &sentinels(setting, &optional, 1), &mut warnings)?;
@@ -174,16 +170,9 @@ impl MetricsQuery {
                 message: "with these values the query is empty".to_owned(),
             });
         }
-        // Values can make a query none without a way out of their strings: `{a=""}` picks everything.
-        let unread = || {
-            let error = self.readable.then(|| read(&text).err())??;
-            // Alternatives are the template's doing, and some backends know them.
-            (error.kind != ParseErrorKind::Alternatives).then(|| RenderError::from(error))
-        };
         match &self.confinement {
             Some(matcher) => {
-                let confined = promql::confine(&text, matcher)
-                    .map_err(|error| unread().unwrap_or_else(|| error.into()))?;
+                let confined = promql::confine(&text, matcher)?;
                 // A branch of the template may read further than the one that was checked.
                 match self.too_long(confined.expr().widest_range()) {
                     Some(message) => Err(RenderError {
@@ -195,7 +184,11 @@ impl MetricsQuery {
                 }
             }
             // As prometheus-adapter would send it, the backend is the judge.
-            None if self.semantics == Semantics::Standard => unread().map_or(Ok(text), Err),
+            None if self.semantics == Semantics::Standard && self.readable => match read(&text) {
+                // Alternatives are the template's doing, and some backends know them.
+                Err(error) if error.kind != ParseErrorKind::Alternatives => Err(error.into()),
+                _ => Ok(text),
+            },
             None => Ok(text),
         }
     }
@@ -323,10 +316,10 @@ impl MetricsQuery {
             located(reason, Some(error.span), &message)
         };
         let parsed = read(&text);
-        let judged = match &parsed {
-            Ok(expr) => expr.check_patterns(),
-            Err(error) => Err(error.clone()),
-        };
+        let judged = parsed
+            .as_ref()
+            .map_err(Clone::clone)
+            .and_then(Expr::check_patterns);
         let Some(matcher) = &self.confinement else {
             if let Err(error) = judged {
                 let mut problem = invalid(&error);
@@ -335,8 +328,8 @@ impl MetricsQuery {
             }
             return Ok(parsed.ok());
         };
-        judged.map_err(|error| invalid(&error))?;
-        let expr = parsed.map_err(|error| invalid(&error))?;
+        let expr = parsed.and_then(|expr| judged.map(|()| expr));
+        let expr = expr.map_err(|error| invalid(&error))?;
         let refused = |error: ConfineError| located(Reason::NotConfinable, error.span(), &error.to_string());
         promql::confine(&text, matcher).map_err(refused)?;
         Ok(Some(expr))

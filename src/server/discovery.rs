@@ -1,4 +1,4 @@
-//! The documents of discovery, from the catalog; made once for each catalog, never for a request.
+//! Discovery documents, from the catalog: made once for each catalog, when the first request asks for them.
 //!
 //! The legacy list of a version names every metric: it is what people read (`kubectl get --raw`). The aggregated document,
 //! which the API server merges into the one that every client of the cluster holds, names groups and versions only, like that

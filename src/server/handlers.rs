@@ -47,10 +47,7 @@ pub(super) async fn handle(
         Endpoint::Version(version) => Ok(server.discovery.version(&api.answers.catalog(), *version)),
         Endpoint::OpenApiV2 => Ok(server.openapi.v2(headers)),
         Endpoint::OpenApiV3 => Ok(server.openapi.v3(headers)),
-        Endpoint::OpenApiV3Of(version) => server
-            .openapi
-            .v3_of(*version, head.uri.query(), headers)
-            .ok_or_else(Refusal::not_found),
+        Endpoint::OpenApiV3Of(version) => Ok(server.openapi.v3_of(*version, head.uri.query(), headers)),
         Endpoint::Health(request) => {
             // The whole is for anyone, a single check for those who are allowed to see it.
             let show_causes = request.check.is_some();

@@ -6,8 +6,6 @@
 pub(super) mod operations;
 pub(super) mod schemas;
 
-use std::collections::BTreeMap;
-
 use http::{HeaderMap, header::CACHE_CONTROL};
 use serde_json::{Map, Value, json};
 
@@ -15,7 +13,7 @@ use super::{
     apis,
     respond::{JSON, Reply, Tagged},
 };
-use crate::metrics_api::{ApiVersion, MetricsApi};
+use crate::metrics_api::{ApiVersion, MetricsApi, PerVersion};
 
 /// The two dialects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +27,7 @@ enum Dialect {
 pub(super) struct OpenApi {
     v2: Tagged,
     v3: Tagged,
-    versions: BTreeMap<ApiVersion, Tagged>,
+    versions: PerVersion<Tagged>,
 }
 
 // === impl Dialect ===
@@ -48,8 +46,10 @@ impl Dialect {
 
 impl OpenApi {
     pub(super) fn new() -> serde_json::Result<Self> {
-        let versions = ApiVersion::ALL.map(|version| Ok((version, Tagged::new(&v3(version))?)));
-        let versions: BTreeMap<_, _> = versions.into_iter().collect::<serde_json::Result<_>>()?;
+        let mut versions = PerVersion::<Tagged>::default();
+        for version in ApiVersion::ALL {
+            versions[version] = Tagged::new(&v3(version))?;
+        }
         let index: Map<String, Value> = versions
             .iter()
             .map(|(version, document)| {
@@ -76,13 +76,8 @@ impl OpenApi {
     }
 
     /// `/openapi/v3/apis/{group}/{version}`. With the document's hash in the query, as the index gives it, it never changes.
-    pub(super) fn v3_of(
-        &self,
-        version: ApiVersion,
-        query: Option<&str>,
-        request: &HeaderMap,
-    ) -> Option<Reply> {
-        let document = self.versions.get(&version)?;
+    pub(super) fn v3_of(&self, version: ApiVersion, query: Option<&str>, request: &HeaderMap) -> Reply {
+        let document = &self.versions[version];
         let reply = Reply::tagged(document, JSON, request);
         let hashes = query
             .unwrap_or_default()
@@ -93,11 +88,11 @@ impl OpenApi {
                 .trim_start_matches("%22")
                 .trim_end_matches("%22")
         });
-        Some(if hashes.any(|hash| hash == document.hash) {
+        if hashes.any(|hash| hash == document.hash) {
             reply.with(CACHE_CONTROL, "public, immutable, max-age=31536000")
         } else {
             reply
-        })
+        }
     }
 }
 

@@ -87,6 +87,7 @@ async fn serve(State(server): State<Arc<Server>>, request: axum::extract::Reques
         }
     };
     account.close(&head, &style, &written, refused.as_deref());
+    drop(head);
     written.finish(&style).await
 }
 
@@ -112,12 +113,17 @@ async fn write(
     parsed: &Request,
     style: &Style,
 ) -> Result<Written, Refusal> {
-    let written = answer_in_time(server, head, parsed).await?.write(style);
+    let written = answer_in_time(server, head, parsed, style).await?;
     let room = server.admission.reply(head, parsed, written.len())?;
     Ok(written.holding(room))
 }
 
-async fn answer_in_time(server: &Server, head: &mut Parts, parsed: &Request) -> Result<Reply, Refusal> {
+async fn answer_in_time(
+    server: &Server,
+    head: &mut Parts,
+    parsed: &Request,
+    style: &Style,
+) -> Result<Written, Refusal> {
     let most = server.api.limits.deadline;
     let limit = parsed.timeout.map_or(most, |timeout| timeout.min(most));
     let deadline = Instant::now() + limit;
@@ -125,7 +131,7 @@ async fn answer_in_time(server: &Server, head: &mut Parts, parsed: &Request) -> 
         // The request's own deadline goes before a backend's that ends at the same time.
         biased;
         () = sleep_until(deadline) => Err(Refusal::deadline(limit)),
-        answer = answer(server, head, parsed, deadline) => answer,
+        answer = answer(server, head, parsed, style, deadline) => answer,
     }
 }
 
@@ -133,8 +139,9 @@ async fn answer(
     server: &Server,
     head: &mut Parts,
     parsed: &Request,
+    style: &Style,
     deadline: Instant,
-) -> Result<Reply, Refusal> {
+) -> Result<Written, Refusal> {
     let _head = server.admission.head(head)?;
     let peer = head.extensions.get::<Peer>().cloned();
     let peer = peer.unwrap_or_else(|| Peer::new(([0, 0, 0, 0], 0).into(), Vec::new()));
@@ -142,12 +149,15 @@ async fn answer(
     head.extensions.insert(identity.clone());
 
     let Some(place) = server.admission.request(head, parsed)? else {
-        return permitted(server, &identity, head, parsed, deadline).await;
+        return Ok(permitted(server, &identity, head, parsed, deadline)
+            .await?
+            .write(style));
     };
     tokio::select! {
         biased;
         () = place.taken_away() => Err(Refusal::too_many_requests()),
-        answer = permitted(server, &identity, head, parsed, deadline) => answer,
+        // Written while the place is held, and the permit of a large head.
+        reply = permitted(server, &identity, head, parsed, deadline) => Ok(reply?.write(style)),
     }
 }
 

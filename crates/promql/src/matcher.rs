@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::dialect::Dialect;
+use crate::lexer::Keyword;
 use crate::literal::quoted;
 use crate::re2;
 
@@ -107,46 +109,11 @@ pub fn is_metric_name(name: &str) -> bool {
     name.starts_with(|c: char| word(c) && !c.is_ascii_digit()) && name.chars().all(word)
 }
 
-/// Words that some server's grammar takes for more than a name, `MetricsQL`'s included; compared without case.
-const KEYWORDS: [&str; 45] = [
-    "and",
-    "or",
-    "unless",
-    "atan2",
+/// Words of `MetricsQL`, and numbers, which the lexer does not count among its keywords.
+const MORE_WORDS: [&str; 10] = [
     "default",
     "if",
     "ifnot",
-    "sum",
-    "avg",
-    "count",
-    "min",
-    "max",
-    "group",
-    "stddev",
-    "stdvar",
-    "topk",
-    "bottomk",
-    "count_values",
-    "quantile",
-    "limitk",
-    "limit_ratio",
-    "offset",
-    "by",
-    "without",
-    "on",
-    "ignoring",
-    "group_left",
-    "group_right",
-    "bool",
-    "smoothed",
-    "anchored",
-    "fill",
-    "fill_left",
-    "fill_right",
-    "start",
-    "end",
-    "step",
-    "range",
     "inf",
     "nan",
     "with",
@@ -156,9 +123,10 @@ const KEYWORDS: [&str; 45] = [
     "union",
 ];
 
-/// Whether a name is a word of the language as well, so that it is safer inside braces.
+/// Whether some server's grammar takes a name for more, so that it is safer inside braces; in upper or lower case.
 pub fn is_keyword(name: &str) -> bool {
-    KEYWORDS.iter().any(|word| word.eq_ignore_ascii_case(name))
+    let more = MORE_WORDS.iter().any(|word| word.eq_ignore_ascii_case(name));
+    more || Keyword::of(name, Dialect::default(), true).is_some()
 }
 
 #[cfg(test)]
@@ -198,5 +166,9 @@ mod tests {
             assert!(!is_label_name(name) && !is_metric_name(name), "{name}");
         }
         assert!(is_keyword("OR") && is_keyword("Sum") && !is_keyword("order"));
+        assert!(
+            is_keyword("max_of"),
+            "the lexer knows it, and the list of names did not"
+        );
     }
 }

@@ -13,6 +13,8 @@ use crate::ast::{
     Aggregate, Binary, Call, Expr, Fill, Grouping, Label, Matching, NumberLiteral, Side, StringLiteral,
     Subquery, Time, VectorSelector, When,
 };
+use crate::dialect::Dialect;
+use crate::lexer::Keyword;
 use crate::literal::{Quote, quoted, write_inside};
 use crate::matcher::{Matcher, NAME_LABEL, is_label_name, is_metric_name};
 
@@ -194,18 +196,8 @@ pub(crate) fn named<'a>(
 
 /// Whether a word is never the name of a metric before its braces.
 fn is_reserved(name: &str) -> bool {
-    [
-        "on",
-        "ignoring",
-        "group_left",
-        "group_right",
-        "bool",
-        "atan2",
-        "inf",
-        "nan",
-    ]
-    .iter()
-    .any(|word| word.eq_ignore_ascii_case(name))
+    let is_number = ["inf", "nan"].iter().any(|word| word.eq_ignore_ascii_case(name));
+    is_number || Keyword::of(name, Dialect::default(), false).is_some_and(|word| !word.may_name_a_metric())
 }
 
 /// The labels of a list, in parentheses.

@@ -1,7 +1,7 @@
 //! Rows of an answer: whether there can be more than one.
 
-use crate::ast::{Aggregate, Clause, Expr};
-use crate::function::Rows;
+use crate::ast::{Aggregate, Clause, Expr, Fill};
+use crate::function::{Labels, Rows};
 use crate::operator::BinaryOp;
 
 // === impl Expr ===
@@ -25,10 +25,18 @@ impl Expr {
             Self::Aggregate(aggregate) => {
                 aggregate.operator.gives_one_row_per_group() && groups(aggregate) == Some(Vec::new())
             }
-            Self::Binary(binary) => match binary.operator {
-                BinaryOp::And | BinaryOp::Unless => binary.left.gives_one_row(),
-                _ => binary.left.gives_one_row() && binary.right.gives_one_row(),
-            },
+            Self::Binary(binary) => {
+                let both = binary.left.gives_one_row() && binary.right.gives_one_row();
+                match binary.operator {
+                    BinaryOp::And | BinaryOp::Unless => binary.left.gives_one_row(),
+                    // Rows with unequal labels stand beside each other.
+                    BinaryOp::Or => both && !makes_labels(&binary.left) && !makes_labels(&binary.right),
+                    _ if binary.matching.fill != Fill::default() => {
+                        both && !makes_labels(&binary.left) && !makes_labels(&binary.right)
+                    }
+                    _ => both,
+                }
+            }
             Self::Call(call) => match call.function.rows {
                 Rows::One => true,
                 Rows::Several => false,
@@ -41,6 +49,17 @@ impl Expr {
             Self::Vector(_) | Self::Matrix(_) => false,
         }
     }
+}
+
+/// Whether something in an expression without labels of series may make labels of its own.
+fn makes_labels(expr: &Expr) -> bool {
+    let mut found = false;
+    expr.each(&mut |node| {
+        if let Expr::Call(call) = node {
+            found |= matches!(call.function.labels, Labels::KeptAndMade | Labels::Equalities);
+        }
+    });
+    found
 }
 
 fn is_one_histogram(expr: &Expr) -> bool {
@@ -112,6 +131,9 @@ mod tests {
             "a / 2",
             "a and sum(b)",
             "sum(a) or b",
+            "sum(a) or absent(b{x=\"1\"})",
+            "sum(a) or label_replace(sum(b), \"x\", \"y\", \"\", \"\")",
+            "sum(a) + fill(0) absent(b{x=\"1\"})",
             "max_over_time(a[5m])",
             "histogram_quantile(0.9, sum by (le, pod) (rate(a_bucket[5m])))",
             "histogram_quantile(0.9, rate(a_bucket[5m]))",

@@ -161,12 +161,14 @@ fn origin(expr: &Expr, confines: &dyn Fn(&Matcher) -> bool) -> Origin {
         Expr::Binary(binary) => {
             let left = origin(&binary.left, confines);
             let right = origin(&binary.right, confines);
+            let fill = &binary.matching.fill;
             match (binary.operator, left, right) {
                 (BinaryOp::Unless, left, _) => left,
-                // A row needs a partner on the other side.
-                (operator, Origin::Confined, _) | (operator, _, Origin::Confined)
-                    if operator != BinaryOp::Or =>
-                {
+                // A row needs a partner on the other side, unless one is filled in there.
+                (operator, Origin::Confined, _) if operator != BinaryOp::Or && fill.left.is_none() => {
+                    Origin::Confined
+                }
+                (operator, _, Origin::Confined) if operator != BinaryOp::Or && fill.right.is_none() => {
                     Origin::Confined
                 }
                 (_, left, right) => either(left, right),
@@ -248,6 +250,9 @@ mod tests {
             ("a", Some("a")),
             ("sum by (pod) (rate(a[5m]))", Some("a")),
             ("a{pod=\"x\"} / b", None),
+            ("a{pod=\"x\"} + fill_left (0) b", Some("b")),
+            ("a{pod=\"x\"} + fill_right (0) b", None),
+            ("b + fill_right (0) a{pod=\"x\"}", Some("b")),
             ("b * on (pod) group_left a{pod=\"x\"}", None),
             ("a{pod=\"x\"} or b", Some("b")),
             ("a{pod=\"x\"} or vector(0)", None),

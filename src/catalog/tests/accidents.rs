@@ -268,3 +268,35 @@ fn a_name_that_was_given_up_and_found_anew_was_taken_for_recorded() {
     ));
     assert_eq!(standing(&index), of_all(Standing::Unrecorded));
 }
+
+#[test]
+fn former_specs_of_two_rules_gave_one_metric_on_two_replicas() {
+    let mut index = index();
+    for at in ["everywhere", "shop/own"] {
+        index.apply_rule(rule(at, REQUESTS));
+    }
+    let before = index.table();
+    for at in ["everywhere", "shop/own"] {
+        let other = spec(&format!(
+            "seriesQuery: {}_total{{pod!=\"\"}}",
+            at.replace("shop/", "")
+        ));
+        index.apply_rule(edited(at, 2, &other));
+    }
+    let table = Arc::new(index.table());
+    for at in ["everywhere", "own"] {
+        // This replica had listed the former spec of one of them, and nothing of that is recorded.
+        let entries = table.rules.iter().map(|rule| {
+            let former = before.get(rule.key()).filter(|former| former.key().name == at);
+            Entry {
+                metrics: Arc::new(derive(rule, &SeriesSet::default(), &table.resources)),
+                listing: former.map_or(Listing::Pending, |former| Listing::Edited {
+                    former: Arc::new(derive(former, &shop(), &table.resources)),
+                }),
+            }
+        });
+        let catalog = Catalog::build_recorded(table.clone(), entries.collect::<Vec<_>>(), &nothing());
+        let (name, _, standing) = standing(&catalog);
+        assert_eq!((name.as_str(), standing), (at, Standing::Unrecorded));
+    }
+}

@@ -30,7 +30,8 @@ impl RenderError {
     }
 }
 
-/// A rule's query reads with made-up values; with those of a request it does not.
+/// A rule's query reads with made-up values; with those of a request it does not. They can do that without a way out of their
+/// strings: `{a=""}` picks everything.
 impl From<ParseError> for RenderError {
     fn from(error: ParseError) -> Self {
         match error.kind {
@@ -47,7 +48,8 @@ impl From<ParseError> for RenderError {
 impl From<ConfineError> for RenderError {
     fn from(error: ConfineError) -> Self {
         match error {
-            ConfineError::Parse(error) if error.kind == ParseErrorKind::Bound => Self::beyond(&error.message),
+            // Alternatives are the template's doing, and what is missing is a way to confine them.
+            ConfineError::Parse(error) if error.kind != ParseErrorKind::Alternatives => error.into(),
             ConfineError::Bound(bound) => Self::beyond(&bound),
             error => Self {
                 reason: Reason::NotConfinable,

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use language::quantity::Milli;
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,7 @@ fn version_3_has_a_document_for_each_version_served() {
             .into_iter()
             .find(|known| known.group_version() == version);
         let version = version.unwrap();
-        let tagged = &openapi.versions[&version];
+        let tagged = &openapi.versions[version];
         assert_eq!(
             entry["serverRelativeURL"],
             format!("/openapi/v3/{path}?hash={}", tagged.hash)
@@ -146,7 +146,7 @@ fn what_go_has_judged_is_up_to_date() {
         document.trim_end().replace(&version, "\"version\":\"0.0.0\"}")
     };
     let mut documents = vec![("/openapi/v2".to_owned(), text(&openapi.v2))];
-    for (version, tagged) in &openapi.versions {
+    for (version, tagged) in openapi.versions.iter() {
         documents.push((
             format!("/openapi/v3/apis/{}", version.group_version()),
             text(tagged),

@@ -1,6 +1,9 @@
 //! JSON bodies, written as Go's encoder writes them, when it is known how the client wants them.
 
-use std::{fmt::Write as _, sync::OnceLock};
+use std::{
+    fmt::Write as _,
+    sync::{Mutex, PoisonError},
+};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -16,11 +19,11 @@ pub(in crate::server) trait Json: Send + Sync {
 #[derive(Debug)]
 pub(in crate::server) struct Kept<T> {
     document: T,
-    line: OnceLock<Bytes>,
+    line: Mutex<Option<Bytes>>,
 }
 
 /// A document that changes seldom, and the tag that says whether it did.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(in crate::server) struct Tagged {
     pub(in crate::server) body: Bytes,
     /// Upper-case hexadecimal SHA-512 of the body, without quotes: the same on every replica.
@@ -40,7 +43,7 @@ impl<T: Serialize> Kept<T> {
     pub(in crate::server) const fn new(document: T) -> Self {
         Self {
             document,
-            line: OnceLock::new(),
+            line: Mutex::new(None),
         }
     }
 }
@@ -50,11 +53,12 @@ impl<T: Serialize + Send + Sync> Json for Kept<T> {
         if pretty {
             return self.document.encode(pretty);
         }
-        if let Some(line) = self.line.get() {
-            return Ok(line.clone());
+        // Written under the lock: who comes at the same time waits for the one who writes it.
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*line {
+            Some(line) => Ok(line.clone()),
+            None => Ok(line.insert(self.document.encode(pretty)?).clone()),
         }
-        let line = self.document.encode(pretty)?;
-        Ok(self.line.get_or_init(|| line).clone())
     }
 }
 

@@ -54,10 +54,9 @@ fn analyses(expr: &Expr, text: &str) {
     assert_eq!(usages.len(), selectors.len());
     for (usage, selector) in usages.iter().zip(selectors) {
         assert_eq!(usage.span, selector.span());
-        assert_eq!(
-            usage.range.is_some(),
-            usage.range.is_some_and(|(_, at)| !at.of(text).is_empty())
-        );
+        if let Some((_, at)) = usage.range {
+            assert!(!at.of(text).is_empty());
+        }
     }
     let _ = expr.widest_range();
     if expr.gives_one_row() {

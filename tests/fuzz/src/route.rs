@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use language::selector::{Operator, Selector};
 use metricrule::{
+    metrics_api::MetricsApi,
     query::request::{self, MetricRequest, ObjectName},
     server::route::{
         Endpoint, Request,
@@ -10,9 +11,6 @@ use metricrule::{
 };
 
 use crate::input;
-
-const CUSTOM_GROUP: &str = "custom.metrics.k8s.io";
-const EXTERNAL_GROUP: &str = "external.metrics.k8s.io";
 
 /// A request's head, as `GET /apis/…?labelSelector=…`.
 ///
@@ -72,7 +70,7 @@ fn check_custom(method: &str, route: &request::Custom, attributes: &Attributes) 
         panic!("a metric is authorized as a path: {attributes:?}");
     };
     assert_eq!((method, attributes.verb.as_str()), ("GET", "get"));
-    assert_eq!(attributes.group, CUSTOM_GROUP);
+    assert_eq!(attributes.group, MetricsApi::Custom.group());
     assert_eq!(attributes.version, route.version.as_str());
     assert_eq!(attributes.namespace, route.namespace.clone().unwrap_or_default());
     assert!(attributes.label_selector.is_empty());
@@ -107,7 +105,7 @@ fn check_external(method: &str, route: &request::External, attributes: &Attribut
         panic!("a metric is authorized as a path: {attributes:?}");
     };
     assert_eq!((method, attributes.verb.as_str()), ("GET", "list"));
-    assert_eq!(attributes.group, EXTERNAL_GROUP);
+    assert_eq!(attributes.group, MetricsApi::External.group());
     assert_eq!(attributes.version, "v1beta1");
     let authorized = (attributes.namespace.as_str(), attributes.resource.as_str());
     assert_eq!(authorized, (route.namespace.as_str(), route.metric.as_str()));
@@ -174,7 +172,7 @@ fn written(route: &MetricRequest) -> (String, String) {
     let (segments, query) = match route {
         MetricRequest::Custom(route) => {
             let resource = route.resource.to_string();
-            let mut segments = vec!["apis", CUSTOM_GROUP, route.version.as_str()];
+            let mut segments = vec!["apis", MetricsApi::Custom.group(), route.version.as_str()];
             if let Some(namespace) = &route.namespace {
                 segments.extend(["namespaces", namespace]);
             }
@@ -192,7 +190,7 @@ fn written(route: &MetricRequest) -> (String, String) {
         MetricRequest::External(route) => {
             let segments = [
                 "apis",
-                EXTERNAL_GROUP,
+                MetricsApi::External.group(),
                 "v1beta1",
                 "namespaces",
                 &route.namespace,

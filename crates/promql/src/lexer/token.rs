@@ -148,7 +148,7 @@ impl<'a> Token<'a> {
 
 impl Keyword {
     /// The keyword that a word is in a dialect, in upper or lower case. `followed` says whether a parenthesis comes next.
-    pub(super) fn of(word: &str, dialect: Dialect, followed: bool) -> Option<Self> {
+    pub(crate) fn of(word: &str, dialect: Dialect, followed: bool) -> Option<Self> {
         if word.len() > 12 {
             return None;
         }
